@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The bytes of a socket address to the port that is asked for.
+//!
+//! The order of the checks is that of C Landlock's `current_check_access_socket()`: which error a
+//! program gets for an address that is wrong in two ways is part of the interface.
+
+use crate::landlock::{AF_INET, AF_INET6, AF_UNSPEC};
+use kernel::prelude::*;
+
+/// What the socket call does with the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It becomes the local address.
+    Bind,
+    /// It becomes the remote address.
+    Connect,
+    /// It is the destination of one datagram.
+    Send,
+}
+
+/// What an address asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Nothing that rules are about: the network stack answers.
+    Nothing,
+    /// A port, in host byte order.
+    Port(u16),
+    /// Something whose port cannot be known for sure, so that no rule can allow it.
+    Unknowable,
+}
+
+/// `sizeof(struct sockaddr_in)`.
+const SOCKADDR_IN_LEN: usize = 16;
+
+/// `SIN6_LEN_RFC2133`: the shortest `struct sockaddr_in6`, without a scope.
+const SIN6_LEN_RFC2133: usize = 24;
+
+/// The family of `address` (`sa_family`), or `None` if it is too short to have one.
+#[inline]
+pub(crate) fn family(address: &[u8]) -> Option<u16> {
+    Some(u16::from_ne_bytes(*address.first_chunk()?))
+}
+
+/// Whether `address` has a family, and it is `AF_UNSPEC`.
+#[inline]
+pub(crate) fn is_unspecified(address: &[u8]) -> bool {
+    family(address) == Some(AF_UNSPEC)
+}
+
+/// Says what `address`, as user space passed it, asks of a socket of `socket_family`.
+///
+/// Returns the error that the network stack would give for an address that is too short or of a
+/// wrong family, `EINVAL` or `EAFNOSUPPORT`, so that it comes before a refusal.
+#[inline]
+pub(crate) fn asked(address: &[u8], socket_family: u16, used: Use) -> Result<Asked> {
+    let Some(family) = family(address) else {
+        return Err(EINVAL);
+    };
+
+    let port = match family {
+        AF_INET => inet_port(address)?,
+        AF_INET6 if cfg!(CONFIG_IPV6) => inet6_port(address)?,
+        AF_UNSPEC => return unspecified(address, socket_family, used),
+        _ => return Ok(Asked::Nothing),
+    };
+
+    // The stack would refuse this too, but only after a refusal by the rules.
+    if family != socket_family {
+        return Err(EINVAL);
+    }
+    Ok(Asked::Port(port))
+}
+
+/// The port of `address`, in host byte order, if it is at least `min_len` bytes long.
+#[inline]
+fn port(address: &[u8], min_len: usize) -> Result<u16> {
+    if address.len() < min_len {
+        return Err(EINVAL);
+    }
+    match address {
+        [_, _, high, low, ..] => Ok(u16::from_be_bytes([*high, *low])),
+        _ => Err(EINVAL),
+    }
+}
+
+#[inline]
+fn inet_port(address: &[u8]) -> Result<u16> {
+    port(address, SOCKADDR_IN_LEN)
+}
+
+#[inline]
+fn inet6_port(address: &[u8]) -> Result<u16> {
+    port(address, SIN6_LEN_RFC2133)
+}
+
+/// [`asked`], for an address whose family is `AF_UNSPEC`.
+#[cold]
+fn unspecified(address: &[u8], socket_family: u16, used: Use) -> Result<Asked> {
+    match used {
+        // This only drops a remote address, which is always allowed, like dropping a privilege.
+        Use::Connect => Ok(Asked::Nothing),
+
+        // An IPv6 socket takes this for "no address", but another thread may turn it into an IPv4
+        // socket meanwhile (IPV6_ADDRFORM), which takes it for an IPv4 address.
+        Use::Send if socket_family == AF_INET6 => Ok(Asked::Unknowable),
+
+        // An IPv4 socket takes this for an IPv4 address.
+        Use::Send => Ok(Asked::Port(inet_port(address)?)),
+
+        // An IPv4 socket takes this for an IPv4 address if it is INADDR_ANY.
+        Use::Bind if socket_family == AF_INET => {
+            let port = inet_port(address)?;
+
+            match address {
+                [_, _, _, _, 0, 0, 0, 0, ..] => Ok(Asked::Port(port)),
+                _ => Err(EAFNOSUPPORT),
+            }
+        }
+
+        // An IPv6 socket refuses this.
+        Use::Bind => {
+            inet6_port(address)?;
+            Err(EAFNOSUPPORT)
+        }
+    }
+}
+
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+#[macros::kunit_tests(portlock_address)]
+mod tests {
+    use super::*;
+
+    /// An address of `family` whose port is 443 and whose other bytes are `rest`.
+    fn address(family: u16, rest: u8) -> [u8; 28] {
+        let mut bytes = [rest; 28];
+
+        bytes[..2].copy_from_slice(&family.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&443u16.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn too_short_for_a_family_is_einval() {
+        for len in 0..2 {
+            for used in [Use::Bind, Use::Connect, Use::Send] {
+                assert_eq!(asked(&[0; 2][..len], AF_INET, used), Err(EINVAL));
+            }
+        }
+    }
+
+    #[test]
+    fn short_addresses_are_einval_before_anything_else() {
+        for used in [Use::Bind, Use::Connect, Use::Send] {
+            for (family, min) in [(AF_INET, 16), (AF_INET6, 24)] {
+                let bytes = address(family, 0);
+
+                assert_eq!(asked(&bytes[..min - 1], family, used), Err(EINVAL));
+                assert_eq!(asked(&bytes[..min], family, used), Ok(Asked::Port(443)));
+            }
+        }
+    }
+
+    #[test]
+    fn another_family_than_the_socket_is_einval() {
+        for used in [Use::Bind, Use::Connect, Use::Send] {
+            assert_eq!(asked(&address(AF_INET, 0), AF_INET6, used), Err(EINVAL));
+            assert_eq!(asked(&address(AF_INET6, 0), AF_INET, used), Err(EINVAL));
+        }
+    }
+
+    #[test]
+    fn unknown_families_are_left_to_the_stack() {
+        let netlink = address(16, 0);
+
+        assert_eq!(asked(&netlink, AF_INET, Use::Bind), Ok(Asked::Nothing));
+    }
+
+    #[test]
+    fn unspecified_connect_is_allowed() {
+        let bytes = address(AF_UNSPEC, 0xff);
+
+        for family in [AF_INET, AF_INET6] {
+            assert_eq!(asked(&bytes[..2], family, Use::Connect), Ok(Asked::Nothing));
+        }
+    }
+
+    #[test]
+    fn unspecified_send_is_an_ipv4_address_or_unknowable() {
+        let bytes = address(AF_UNSPEC, 0xff);
+
+        assert_eq!(
+            asked(&bytes[..2], AF_INET6, Use::Send),
+            Ok(Asked::Unknowable)
+        );
+        assert_eq!(asked(&bytes[..15], AF_INET, Use::Send), Err(EINVAL));
+        assert_eq!(
+            asked(&bytes[..16], AF_INET, Use::Send),
+            Ok(Asked::Port(443))
+        );
+    }
+
+    #[test]
+    fn unspecified_bind_is_for_ipv4_and_any_address() {
+        let any = address(AF_UNSPEC, 0);
+        let other = address(AF_UNSPEC, 1);
+
+        assert_eq!(asked(&any[..15], AF_INET, Use::Bind), Err(EINVAL));
+        assert_eq!(asked(&any[..16], AF_INET, Use::Bind), Ok(Asked::Port(443)));
+        assert_eq!(asked(&other, AF_INET, Use::Bind), Err(EAFNOSUPPORT));
+        assert_eq!(asked(&any[..23], AF_INET6, Use::Bind), Err(EINVAL));
+        assert_eq!(asked(&any[..24], AF_INET6, Use::Bind), Err(EAFNOSUPPORT));
+    }
+}

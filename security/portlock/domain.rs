@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The network domain of a task: frozen, shared, and read without a lock.
+
+use crate::{
+    access::{Access, AccessSet},
+    index::Index,
+    landlock::{LayerRights, MAX_LAYERS},
+    rules::{Rule, Rules},
+};
+use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    impl_has_work, new_work,
+    prelude::*,
+    sync::Arc,
+    workqueue::{self, Work, WorkItem},
+};
+
+/// One enforced ruleset.
+#[derive(Clone)]
+struct Layer {
+    /// The position of the layer in C Landlock's domain of the same credentials, from 1.
+    level: u8,
+    /// The rights that need a rule.
+    handled: AccessSet,
+    /// The rules, shared with the ruleset and with the domains made of this one.
+    rules: Arc<Rules>,
+}
+
+/// The layers that hold a task, the oldest first.
+///
+/// A ruleset that handles no network right makes no layer here, though it makes one in C Landlock:
+/// a task whose sandbox is not about the network has no domain, and pays nothing.
+///
+/// The memory is charged to who enforces the ruleset.
+///
+/// # Invariants
+///
+/// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
+/// - `handled` is what the layers together handle.
+/// - `index` allows an access on a port if and only if every layer does.
+#[pin_data]
+pub(crate) struct Domain {
+    handled: AccessSet,
+    index: Arc<Index>,
+    layers: KVec<Layer>,
+    #[pin]
+    free: Work<Domain>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Domain { self.free }
+}
+
+impl WorkItem for Domain {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        drop(this);
+    }
+}
+
+impl Domain {
+    /// Stacks a layer on `parent`, which stays as it is.
+    ///
+    /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`.
+    /// Returns `ENOMEM` if there is no memory, `E2BIG` if there are [`MAX_LAYERS`] layers already.
+    pub(crate) fn new(
+        parent: Option<&Self>,
+        level: u8,
+        handled: AccessSet,
+        rules: Arc<Rules>,
+    ) -> Result<Arc<Self>> {
+        let outer = parent.map_or(&[][..], |parent| &parent.layers);
+        let all_handled = parent.map_or(handled, |parent| parent.handled | handled);
+
+        if outer.len() >= MAX_LAYERS {
+            return Err(E2BIG);
+        }
+
+        let mut layers = KVec::with_capacity(outer.len() + 1, GFP_KERNEL_ACCOUNT)?;
+        layers.extend_from_slice(outer, GFP_KERNEL_ACCOUNT)?;
+
+        let layer_index = Index::new(handled, &rules)?;
+        let index = match parent {
+            None => Arc::new(layer_index, GFP_KERNEL_ACCOUNT)?,
+            Some(parent) => {
+                let both = parent.index.intersect(&layer_index, all_handled)?;
+
+                if both == *parent.index {
+                    parent.index.clone()
+                } else {
+                    Arc::new(both, GFP_KERNEL_ACCOUNT)?
+                }
+            }
+        };
+
+        layers.push(
+            Layer {
+                level,
+                handled,
+                rules,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+
+        // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
+        // and the index is the intersection of theirs.
+        Arc::pin_init(
+            pin_init!(Self {
+                handled: all_handled,
+                index,
+                layers,
+                free <- new_work!("Domain::free"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Drops a reference in a context that must not sleep.
+    ///
+    /// The last one leaves the work to a kernel thread: a domain may hold many rules.
+    pub(crate) fn put(this: Arc<Self>) {
+        if let Some(last) = Arc::into_unique_or_drop(this) {
+            // The work item is not queued, as that takes a reference of its own.
+            let _ = workqueue::system().enqueue(Arc::<Self>::from(last));
+        }
+    }
+
+    /// Whether a layer handles `access`.
+    #[inline]
+    pub(crate) fn handles(&self, access: Access) -> bool {
+        self.handled.contains(access)
+    }
+
+    /// Whether every layer that handles `access` has a rule that grants it on `port`.
+    #[inline]
+    pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
+        self.index.allows(port, access)
+    }
+
+    /// What each layer that handles `access` misses of it: on `port`, or on any if `None`.
+    pub(crate) fn missing(&self, port: Option<u16>, access: Access) -> LayerRights {
+        self.collect(|layer| {
+            let rule = port.and_then(|port| layer.rules.get(port));
+            let granted = rule.unwrap_or_default();
+
+            (layer.handled.contains(access)).then(|| Rule {
+                access: AccessSet::from(access) & !granted.access,
+                quiet: granted.quiet,
+            })
+        })
+    }
+
+    /// What each layer with a rule for `port` grants: the rights of the rule, and those that the
+    /// layer does not handle.
+    pub(crate) fn granted(&self, port: u16) -> LayerRights {
+        self.collect(|layer| {
+            layer.rules.get(port).map(|rule| Rule {
+                access: rule.access | !layer.handled,
+                quiet: rule.quiet,
+            })
+        })
+    }
+
+    fn collect(&self, rights_of: impl Fn(&Layer) -> Option<Rule>) -> LayerRights {
+        let mut all = LayerRights::new();
+
+        for layer in &self.layers {
+            if let Some(rights) = rights_of(layer) {
+                all.push(layer.level, rights);
+            }
+        }
+        all
+    }
+}
+
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+#[macros::kunit_tests(portlock_domain)]
+mod tests {
+    use super::*;
+    use kernel::alloc::flags::GFP_KERNEL;
+
+    fn rules(ports: &[(u16, AccessSet)]) -> Result<Arc<Rules>> {
+        let mut rules = Rules::new();
+
+        for (port, access) in ports {
+            let rule = Rule {
+                access: *access,
+                quiet: false,
+            };
+            rules.add(*port, rule)?;
+        }
+        Ok(Arc::new(rules, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn a_layer_only_takes_away() -> Result {
+        let tcp = Access::BindTcp | Access::ConnectTcp;
+        let outer = Domain::new(
+            None,
+            1,
+            tcp,
+            rules(&[(80, tcp), (443, Access::ConnectTcp.into())])?,
+        )?;
+        let inner = Domain::new(
+            Some(&outer),
+            2,
+            Access::ConnectTcp.into(),
+            rules(&[(443, Access::ConnectTcp.into()), (1, tcp)])?,
+        )?;
+
+        assert!(outer.allows(80, Access::ConnectTcp));
+        assert!(inner.allows(80, Access::BindTcp));
+        assert!(!inner.allows(80, Access::ConnectTcp));
+        assert!(inner.allows(443, Access::ConnectTcp));
+        assert!(!inner.allows(1, Access::ConnectTcp));
+        assert!(!inner.handles(Access::BindUdp));
+        assert!(inner.allows(1, Access::BindUdp));
+        Ok(())
+    }
+
+    #[test]
+    fn a_layer_that_adds_nothing_shares_the_index() -> Result {
+        let tcp = Access::BindTcp | Access::ConnectTcp;
+        let outer = Domain::new(None, 1, tcp, rules(&[(80, tcp)])?)?;
+        let inner = Domain::new(Some(&outer), 2, tcp, rules(&[(80, tcp), (81, tcp)])?)?;
+
+        assert!(Arc::ptr_eq(&outer.index, &inner.index));
+        Ok(())
+    }
+
+    #[test]
+    fn there_are_at_most_sixteen_layers() -> Result {
+        let tcp = AccessSet::from(Access::BindTcp);
+        let none = rules(&[])?;
+        let mut domain = Domain::new(None, 1, tcp, none.clone())?;
+
+        for level in 2..=16 {
+            domain = Domain::new(Some(&domain), level, tcp, none.clone())?;
+        }
+        assert_eq!(
+            Domain::new(Some(&domain), 17, tcp, none).err(),
+            Some(E2BIG)
+        );
+        Ok(())
+    }
+}

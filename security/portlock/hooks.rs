@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket and credential hooks: translate, ask the domain, refuse.
+
+use crate::{
+    access::Access,
+    address::{self, Asked, Use},
+    denial,
+    domain::Domain,
+    landlock::{self, Denial},
+    Portlock,
+};
+use kernel::{
+    bindings,
+    lsm::{CredBlob, Hooks, Lsm},
+    net::socket::{Msg, Sock, Socket},
+    prelude::*,
+    sync::Arc,
+};
+
+/// What Portlock keeps in each credential.
+#[derive(Zeroable)]
+pub(crate) struct Subject {
+    /// The domain that holds the task, if there is one.
+    domain: Option<Arc<Domain>>,
+}
+
+impl Subject {
+    /// The domain that holds the task, if there is one.
+    #[inline]
+    pub(crate) fn domain(&self) -> Option<&Domain> {
+        self.domain.as_deref()
+    }
+
+    /// Puts the task under `domain`.
+    pub(crate) fn enter(&mut self, domain: Arc<Domain>) {
+        if let Some(old) = self.domain.replace(domain) {
+            Domain::put(old);
+        }
+    }
+}
+
+impl CredBlob for Subject {
+    fn inherit(&self) -> Self {
+        Self {
+            domain: self.domain.clone(),
+        }
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        // Credentials are freed in an RCU callback.
+        if let Some(domain) = self.domain.take() {
+            Domain::put(domain);
+        }
+    }
+}
+
+#[vtable]
+impl Lsm for Portlock {
+    type Cred = Subject;
+
+    fn init(hooks: Hooks<Self>) -> Result {
+        if crate::is_on() {
+            hooks.register();
+            pr_info!("Up and running.\n");
+        } else {
+            pr_warn!("Off, because the list of LSMs does not name landlock: use lsm=landlock,portlock.\n");
+        }
+        Ok(())
+    }
+
+    fn socket_bind(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
+        let Some(domain) = subject.domain() else {
+            return Ok(());
+        };
+        let sk = sock.sk();
+
+        if sk.is_tcp() {
+            check(domain, sk, address, Use::Bind, Access::BindTcp)
+        } else if sk.is_udp() {
+            check(domain, sk, address, Use::Bind, Access::BindUdp)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn socket_connect(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
+        let Some(domain) = subject.domain() else {
+            return Ok(());
+        };
+        let sk = sock.sk();
+
+        if sk.is_tcp() {
+            check(domain, sk, address, Use::Connect, Access::ConnectTcp)
+        } else if sk.is_udp() {
+            check(domain, sk, address, Use::Connect, Access::ConnectSendUdp)?;
+            // Dropping the remote address binds nothing.
+            if address::is_unspecified(address) {
+                return Ok(());
+            }
+            check_udp_autobind(domain, sk)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn socket_sendmsg(subject: &Subject, sock: &Socket, msg: &Msg, _size: usize) -> Result {
+        let Some(domain) = subject.domain() else {
+            return Ok(());
+        };
+        let sk = sock.sk();
+
+        if sk.is_udp() {
+            if let Some(address) = msg.name() {
+                check(domain, sk, address, Use::Send, Access::ConnectSendUdp)?;
+            }
+            check_udp_autobind(domain, sk)
+        } else if msg.flags() & bindings::MSG_FASTOPEN != 0 && sk.is_tcp() {
+            match msg.name() {
+                Some(address) => check(domain, sk, address, Use::Connect, Access::ConnectTcp),
+                None => Ok(()),
+            }
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether `domain` lets `sk` use `address` for what `access` is about.
+///
+/// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
+/// `EACCES` for one that a layer refuses.
+#[inline(always)]
+fn check(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
+    // With no layer that handles the right, even a wrong address is left to the stack.
+    if !domain.handles(access) {
+        return Ok(());
+    }
+
+    // The socket is not locked: IPV6_ADDRFORM may change the family, which is read once.
+    let socket_family = sk.family();
+    let asked = address::asked(address, socket_family, used)?;
+
+    match asked {
+        Asked::Nothing => return Ok(()),
+        Asked::Port(port) => {
+            if landlock::checks_are_traced() {
+                denial::trace_check(domain, port, access);
+            }
+            if domain.allows(port, access) {
+                return Ok(());
+            }
+        }
+        Asked::Unknowable => {}
+    }
+
+    Err(denial::refuse(
+        domain,
+        &Denial {
+            sk,
+            socket_family,
+            address,
+            asked,
+            used,
+            access,
+        },
+    ))
+}
+
+/// Whether `domain` lets a UDP socket get a local port, if it has none: connect and send bind it
+/// then, which is checked as a bind to port 0.
+fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
+    if !domain.handles(Access::BindUdp) || sk.local_port() != 0 {
+        return Ok(());
+    }
+
+    // The address that a program would pass: as long as any, zero but for the family.
+    let mut address = [0; size_of::<bindings::sockaddr_storage>()];
+    let [family_0, family_1] = sk.family().to_ne_bytes();
+
+    [address[0], address[1]] = [family_0, family_1];
+    check(domain, sk, &address, Use::Bind, Access::BindUdp)
+}

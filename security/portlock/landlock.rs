@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The only door to C Landlock: the `unsafe` of this folder lives here.
+//!
+//! C header: [`security/landlock/front.h`](srctree/security/landlock/front.h).
+
+use crate::{
+    access::{Access, AccessSet},
+    address::{Asked, Use},
+    rules::Rule,
+    Portlock,
+};
+use core::ptr::{self, NonNull};
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::{c_int, c_long},
+    lsm::{self, PreparedCred},
+    net::socket::Sock,
+    prelude::*,
+    uaccess::UserPtr,
+};
+
+/// `LANDLOCK_MAX_NUM_LAYERS`.
+pub(crate) const MAX_LAYERS: usize = 16;
+
+/// `AF_UNSPEC`, as it stands in a socket address.
+pub(crate) const AF_UNSPEC: u16 = bindings::AF_UNSPEC as u16;
+
+/// `AF_INET`, as it stands in a socket address.
+pub(crate) const AF_INET: u16 = bindings::AF_INET as u16;
+
+/// `AF_INET6`, as it stands in a socket address.
+pub(crate) const AF_INET6: u16 = bindings::AF_INET6 as u16;
+
+// What `address.rs` assumes of the layout of addresses.
+kernel::static_assert!(size_of::<bindings::sockaddr_in>() == 16);
+kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in, sin_port) == 2);
+kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in, sin_addr) == 4);
+kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in6, sin6_port) == 2);
+kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in6, sin6_addr) == 8);
+
+// The rights of `access.rs` are Landlock's.
+kernel::static_assert!(Access::BindTcp as u32 == bindings::LANDLOCK_ACCESS_NET_BIND_TCP);
+kernel::static_assert!(Access::ConnectTcp as u32 == bindings::LANDLOCK_ACCESS_NET_CONNECT_TCP);
+kernel::static_assert!(Access::BindUdp as u32 == bindings::LANDLOCK_ACCESS_NET_BIND_UDP);
+kernel::static_assert!(
+    Access::ConnectSendUdp as u32 == bindings::LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
+);
+
+/// What user space passes to `landlock_create_ruleset(2)`.
+pub(crate) type RulesetAttr = bindings::landlock_ruleset_attr;
+
+/// What user space passes to `landlock_add_rule(2)` with [`RULE_NET_PORT`].
+pub(crate) type NetPortAttr = bindings::landlock_net_port_attr;
+
+kernel::static_assert!(size_of::<RulesetAttr>() == 48);
+kernel::static_assert!(size_of::<NetPortAttr>() == 16);
+
+/// `LANDLOCK_RULE_PATH_BENEATH`.
+pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_PATH_BENEATH;
+
+/// `LANDLOCK_RULE_NET_PORT`.
+pub(crate) const RULE_NET_PORT: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_NET_PORT;
+
+/// `LANDLOCK_ADD_RULE_QUIET`.
+pub(crate) const ADD_RULE_QUIET: u32 = bindings::LANDLOCK_ADD_RULE_QUIET;
+
+/// `LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF`.
+pub(crate) const LOG_SUBDOMAINS_OFF: u32 = bindings::LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF;
+
+/// `LANDLOCK_RESTRICT_SELF_TSYNC`.
+pub(crate) const TSYNC: u32 = bindings::LANDLOCK_RESTRICT_SELF_TSYNC;
+
+/// Whether the boot's list of LSMs names Landlock, known before any LSM is initialized.
+pub(crate) fn is_enabled() -> bool {
+    // SAFETY: The LSM framework writes this before it initializes any LSM, and never again.
+    unsafe { bindings::landlock_enabled != 0 }
+}
+
+/// C Landlock's own `landlock_create_ruleset(2)`.
+pub(crate) fn create_ruleset(attr: UserPtr, size: usize, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space.
+    unsafe { bindings::do_landlock_create_ruleset(attr.as_const_ptr().cast(), size, flags) }
+}
+
+/// C Landlock's own `landlock_add_rule(2)`.
+pub(crate) fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space.
+    unsafe { bindings::do_landlock_add_rule(ruleset_fd, rule_type, attr.as_const_ptr(), flags) }
+}
+
+/// C Landlock's own `landlock_restrict_self(2)`.
+pub(crate) fn restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space.
+    unsafe { bindings::do_landlock_restrict_self(ruleset_fd, flags) }
+}
+
+/// Checks the flags of `landlock_restrict_self(2)`, and that the calling thread may use it.
+///
+/// Returns `EINVAL` for unknown flags, and `EPERM` for a thread that neither has `no_new_privs`,
+/// nor is about to get it, nor has `CAP_SYS_ADMIN` in its user namespace.
+pub(crate) fn may_restrict_self(flags: u32) -> Result {
+    // SAFETY: The C function only looks at the current task.
+    to_result(unsafe { bindings::landlock_may_restrict_self(flags) })
+}
+
+/// An owned `struct landlock_ruleset`.
+///
+/// # Invariants
+///
+/// The pointer is valid, and `self` owns a reference.
+pub(crate) struct Ruleset(NonNull<bindings::landlock_ruleset>);
+
+// SAFETY: The C structure is reference-counted, and its lock protects what changes.
+unsafe impl Send for Ruleset {}
+
+// SAFETY: The C structure is reference-counted, and its lock protects what changes.
+unsafe impl Sync for Ruleset {}
+
+impl Ruleset {
+    /// Checks `attr` and creates a ruleset of it, with an event but without a file descriptor.
+    ///
+    /// Returns `EINVAL` for unknown rights or quiet ones that are not handled, `ENOMSG` if nothing
+    /// is handled, `ENOMEM`.
+    pub(crate) fn new(attr: &RulesetAttr) -> Result<Self> {
+        let mut ruleset = ptr::null_mut();
+
+        // SAFETY: Both pointers are valid for the call.
+        to_result(unsafe { bindings::landlock_new_ruleset(attr, &mut ruleset) })?;
+        // INVARIANT: On success, the C function returns a reference.
+        Ok(Self(NonNull::new(ruleset).ok_or(ENOMEM)?))
+    }
+
+    /// Adds a filesystem rule, as `landlock_add_rule(2)` with `LANDLOCK_RULE_PATH_BENEATH`.
+    pub(crate) fn add_path_beneath(&self, attr: UserPtr, flags: u32) -> Result {
+        // SAFETY: The ruleset is valid, and the C function checks what comes from user space.
+        to_result(unsafe {
+            bindings::landlock_add_rule_path_beneath(self.0.as_ptr(), attr.as_const_ptr(), flags)
+        })
+    }
+
+    /// Counts a network rule that was added to the front, and emits its event.
+    ///
+    /// `access` is the rights of the rule and all that the ruleset does not handle. Takes the lock
+    /// of the ruleset.
+    pub(crate) fn note_net_rule(&self, port: u16, access: AccessSet, flags: u32) {
+        // SAFETY: The ruleset is valid.
+        unsafe {
+            bindings::landlock_trace_add_net_rule(
+                self.0.as_ptr(),
+                port,
+                access.bits() as u32,
+                flags,
+            )
+        };
+    }
+
+    /// Takes the lock of the ruleset, which protects C Landlock's rules. May sleep.
+    pub(crate) fn lock(&self) -> LockedRuleset<'_> {
+        // SAFETY: The ruleset is valid, and the guard gives the lock back.
+        unsafe { bindings::landlock_lock_ruleset(self.0.as_ptr()) };
+        LockedRuleset(self)
+    }
+}
+
+impl Drop for Ruleset {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant, there is a reference to give back.
+        unsafe { bindings::landlock_put_ruleset(self.0.as_ptr()) };
+    }
+}
+
+/// A [`Ruleset`] whose lock is held.
+pub(crate) struct LockedRuleset<'a>(&'a Ruleset);
+
+impl LockedRuleset<'_> {
+    /// Stacks the ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
+    ///
+    /// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
+    /// dropped.
+    pub(crate) fn merge(&self, cred: &mut PreparedCred, flags: u32) -> Result<u8> {
+        merge(cred, self.0 .0.as_ptr(), flags)
+    }
+}
+
+impl Drop for LockedRuleset<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The lock was taken when the guard was made.
+        unsafe { bindings::landlock_unlock_ruleset(self.0 .0.as_ptr()) };
+    }
+}
+
+/// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
+pub(crate) fn merge_log_flags(cred: &mut PreparedCred, flags: u32) -> Result {
+    merge(cred, ptr::null_mut(), flags).map(|_| ())
+}
+
+fn merge(
+    cred: &mut PreparedCred,
+    ruleset: *mut bindings::landlock_ruleset,
+    flags: u32,
+) -> Result<u8> {
+    // SAFETY: The credentials are under construction and belong to this thread; the ruleset is null
+    // or valid and locked by the callers.
+    let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
+
+    to_result(layers)?;
+    // There are at most `MAX_LAYERS`.
+    u8::try_from(layers).map_err(|_| E2BIG)
+}
+
+/// Installs `cred`, in all threads of the process with [`TSYNC`]: in all or in none.
+///
+/// `new_domain` tells whether a ruleset was merged. No lock of a ruleset may be held. May sleep.
+pub(crate) fn commit(cred: PreparedCred, new_domain: bool, flags: u32) -> Result {
+    // SAFETY: The C function consumes the credentials, which belong to this thread.
+    to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
+}
+
+/// What some layers say of a port, by ascending level.
+pub(crate) struct LayerRights {
+    layers: [bindings::landlock_net_layer; MAX_LAYERS],
+    len: usize,
+}
+
+impl LayerRights {
+    /// Creates an empty list.
+    pub(crate) fn new() -> Self {
+        Self {
+            layers: pin_init::zeroed(),
+            len: 0,
+        }
+    }
+
+    /// Adds what the layer at `level` says; a 17th layer, of which there is none, is left out.
+    pub(crate) fn push(&mut self, level: u8, rights: Rule) {
+        if let Some(layer) = self.layers.get_mut(self.len) {
+            *layer = bindings::landlock_net_layer {
+                access: rights.access.bits() as u32,
+                level,
+                quiet: rights.quiet,
+            };
+            self.len += 1;
+        }
+    }
+
+    /// Whether no layer says anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Whether someone listens to `landlock_check_rule_net_port`: a static branch.
+#[inline(always)]
+pub(crate) fn checks_are_traced() -> bool {
+    #[cfg(CONFIG_TRACEPOINTS)]
+    // SAFETY: The key is the one of a tracepoint that C defines.
+    return unsafe {
+        kernel::jump_label::static_branch_unlikely!(
+            bindings::__tracepoint_landlock_check_rule_net_port,
+            bindings::tracepoint,
+            key
+        )
+    };
+    #[cfg(not(CONFIG_TRACEPOINTS))]
+    false
+}
+
+/// Emits the event of a check of `access` on `port`, for the rules that `granted` comes from.
+///
+/// The current credentials must have a domain.
+pub(crate) fn trace_check(port: u16, access: Access, granted: &LayerRights) {
+    // SAFETY: The layers are valid for the call, and their number is right.
+    unsafe {
+        bindings::landlock_trace_check_net(
+            port,
+            access as u32,
+            granted.layers.as_ptr(),
+            granted.len as u32,
+        )
+    };
+}
+
+/// A refused access to the network, for audit and trace.
+pub(crate) struct Denial<'a> {
+    /// The socket.
+    pub(crate) sk: &'a Sock,
+    /// The family of the socket when it was checked.
+    pub(crate) socket_family: u16,
+    /// The address that was passed, at least as long as what was read of it.
+    pub(crate) address: &'a [u8],
+    /// What it asked for.
+    pub(crate) asked: Asked,
+    /// What it was for.
+    pub(crate) used: Use,
+    /// The refused right.
+    pub(crate) access: Access,
+}
+
+impl Denial<'_> {
+    /// Counts the denial and gives it to audit and trace, as far as the log flags and quiet rules of
+    /// the youngest layer in `missing` say.
+    ///
+    /// The current credentials must have a domain.
+    pub(crate) fn log(&self, missing: &LayerRights) {
+        let mut audit = self.audit();
+
+        // SAFETY: All pointers are valid for the call, and the lengths are right.
+        unsafe {
+            bindings::landlock_log_net_denial(
+                &mut audit,
+                self.address.as_ptr().cast(),
+                self.address.len() as c_int,
+                self.socket_family,
+                self.access as u32,
+                missing.layers.as_ptr(),
+                missing.len as u32,
+            )
+        };
+    }
+
+    /// What audit prints: the address as the remote or as the local one, if it is known.
+    fn audit(&self) -> bindings::lsm_network_audit {
+        let mut audit: bindings::lsm_network_audit = pin_init::zeroed();
+
+        audit.sk = self.sk.as_ptr();
+        if let [family_0, family_1, port_0, port_1, rest @ ..] = self.address {
+            audit.family = u16::from_ne_bytes([*family_0, *family_1]);
+
+            if self.asked != Asked::Unknowable {
+                // Ports and addresses stay in network byte order.
+                let port = u16::from_ne_bytes([*port_0, *port_1]);
+
+                if self.used == Use::Bind {
+                    audit.sport = port;
+                } else {
+                    audit.dport = port;
+                }
+                self.audit_address(&mut audit, rest);
+            }
+        }
+        audit
+    }
+
+    /// Fills in the address; `rest` is what follows the port.
+    fn audit_address(&self, audit: &mut bindings::lsm_network_audit, rest: &[u8]) {
+        if audit.family == AF_INET6 {
+            // After the flow information.
+            if let Some(bytes) = rest.get(4..).and_then(|bytes| bytes.first_chunk()) {
+                let address = bindings::in6_addr {
+                    in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: *bytes },
+                };
+
+                if self.used == Use::Bind {
+                    audit.fam.v6.saddr = address;
+                } else {
+                    audit.fam.v6.daddr = address;
+                }
+            }
+        } else if let Some(bytes) = rest.first_chunk() {
+            let address = u32::from_ne_bytes(*bytes);
+
+            if self.used == Use::Bind {
+                audit.fam.v4.saddr = address;
+            } else {
+                audit.fam.v4.daddr = address;
+            }
+        }
+    }
+}
+
+/// Gives `dst` the network domain of `src`, as `landlock_cred_copy()` does for C Landlock's.
+///
+/// # Safety
+///
+/// Both must be valid, and `dst` under construction.
+#[export]
+pub unsafe extern "C" fn portlock_cred_copy(
+    dst: *mut bindings::cred,
+    src: *const bindings::cred,
+) {
+    if crate::is_on() {
+        // SAFETY: By the requirements of this function.
+        unsafe { lsm::copy_cred_blob::<Portlock>(dst, src) };
+    }
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The three system calls and the ruleset file descriptor.
+//!
+//! The order of the checks is that of C Landlock's `security/landlock/syscalls.c`, where the system
+//! calls are documented: which error a program gets for two mistakes is part of the interface.
+
+use crate::{
+    access::AccessSet,
+    domain::Domain,
+    landlock::{self, NetPortAttr, RulesetAttr},
+    rules::Rule,
+    ruleset::Ruleset,
+    Portlock,
+};
+use kernel::{
+    error::from_result,
+    ffi::{c_int, c_long, c_void},
+    fs::{
+        anon_inode::{self, Handles},
+        LocalFile,
+    },
+    lsm::PreparedCred,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Arc,
+    uaccess::{self, UserPtr, UserSlice},
+};
+
+/// The files that ruleset file descriptors refer to.
+static RULESETS: Handles<Ruleset> = Handles::new();
+
+/// Creates a ruleset and returns its file descriptor.
+///
+/// `attr` and `size`, in bytes, are those of user space. May sleep.
+fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
+    if attr.as_const_ptr().is_null() {
+        return Err(EFAULT);
+    }
+    // The first field came first, and user space never knows less.
+    if size < size_of::<u64>() {
+        return Err(EINVAL);
+    }
+    if size > PAGE_SIZE {
+        return Err(E2BIG);
+    }
+
+    let attr: RulesetAttr = uaccess::copy_struct_from_user(attr, size)?;
+    let front = landlock::Ruleset::new(&attr)?;
+
+    // C Landlock has refused unknown bits.
+    let handled = AccessSet::from_bits(attr.handled_access_net).ok_or(EINVAL)?;
+    let quiet = AccessSet::from_bits(attr.quiet_access_net).ok_or(EINVAL)?;
+    let ruleset = Ruleset::new(handled, quiet, front)?;
+
+    RULESETS.open(
+        c"[landlock-ruleset]",
+        ruleset,
+        kernel::fs::file::flags::O_RDWR | kernel::fs::file::flags::O_CLOEXEC,
+    )
+}
+
+/// Returns the ruleset of `fd`, if the file `may` do what it is for.
+///
+/// Returns `EBADF` for what is not open, `EBADFD` for another kind of file, and `EPERM`.
+fn ruleset_from_fd(fd: c_int, may: impl Fn(&LocalFile) -> bool) -> Result<Arc<Ruleset>> {
+    let file = LocalFile::fget(fd as u32)?;
+    let ruleset = RULESETS.get(&file).ok_or(EBADFD)?;
+
+    if !may(&file) {
+        return Err(EPERM);
+    }
+    Ok(ruleset.into())
+}
+
+/// Adds a rule to the ruleset of `ruleset_fd`.
+fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Result {
+    if flags & !landlock::ADD_RULE_QUIET != 0 {
+        return Err(EINVAL);
+    }
+
+    let ruleset = ruleset_from_fd(ruleset_fd, anon_inode::can_write)?;
+
+    match rule_type {
+        landlock::RULE_PATH_BENEATH => ruleset.landlock.add_path_beneath(attr, flags),
+        landlock::RULE_NET_PORT => add_net_port_rule(&ruleset, attr, flags),
+        _ => Err(EINVAL),
+    }
+}
+
+fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
+    let attr: NetPortAttr = UserSlice::new(attr, size_of::<NetPortAttr>())
+        .reader()
+        .read()?;
+    let quiet = flags & landlock::ADD_RULE_QUIET != 0;
+
+    // A rule that grants nothing is useless, unless it is there to be quiet.
+    if flags == 0 && attr.allowed_access == 0 {
+        return Err(ENOMSG);
+    }
+
+    let access = AccessSet::from_bits(attr.allowed_access).ok_or(EINVAL)?;
+    if !ruleset.handled.contains_all(access) {
+        return Err(EINVAL);
+    }
+
+    if quiet && ruleset.quiet.is_empty() {
+        return Err(EINVAL);
+    }
+
+    let port = u16::try_from(attr.port).map_err(|_| EINVAL)?;
+
+    let mut rules = ruleset.rules.lock();
+    rules.add(port, Rule { access, quiet })?;
+    ruleset
+        .landlock
+        .note_net_rule(port, access | !ruleset.handled, flags);
+    Ok(())
+}
+
+/// Enforces the ruleset of `ruleset_fd` on the calling thread, or on all threads of its process:
+/// both parts of it, or none.
+fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
+    landlock::may_restrict_self(flags)?;
+
+    // Only this may be asked without a ruleset.
+    let only_log = ruleset_fd == -1 && flags & !landlock::TSYNC == landlock::LOG_SUBDOMAINS_OFF;
+    let ruleset = if only_log {
+        None
+    } else {
+        Some(ruleset_from_fd(ruleset_fd, anon_inode::can_read)?)
+    };
+
+    let mut cred = PreparedCred::new()?;
+
+    match &ruleset {
+        Some(ruleset) => merge(&mut cred, ruleset, flags)?,
+        None => landlock::merge_log_flags(&mut cred, flags)?,
+    }
+
+    // No lock is held here: the threads to synchronize may be waiting for it.
+    landlock::commit(cred, ruleset.is_some(), flags)
+}
+
+/// Stacks both parts of `ruleset` on the domains of `cred`, with both locked.
+fn merge(cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
+    let mut rules = ruleset.rules.lock();
+    let level = ruleset.landlock.lock().merge(cred, flags)?;
+
+    if ruleset.handled.is_empty() {
+        return Ok(());
+    }
+
+    let subject = cred.blob_mut::<Portlock>();
+    let domain = Domain::new(subject.domain(), level, ruleset.handled, rules.freeze()?)?;
+
+    subject.enter(domain);
+    Ok(())
+}
+
+/// `landlock_create_ruleset(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
+#[export]
+pub extern "C" fn portlock_create_ruleset(
+    attr: *const RulesetAttr,
+    size: usize,
+    flags: u32,
+) -> c_long {
+    let attr = UserPtr::from_ptr(attr.cast_mut().cast());
+
+    // What the flags ask for is about C Landlock.
+    if !crate::is_on() || flags != 0 {
+        return landlock::create_ruleset(attr, size, flags);
+    }
+    match create_ruleset(attr, size) {
+        Ok(fd) => fd as c_long,
+        Err(error) => error.to_errno() as c_long,
+    }
+}
+
+/// `landlock_add_rule(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
+#[export]
+pub extern "C" fn portlock_add_rule(
+    ruleset_fd: c_int,
+    rule_type: u32,
+    attr: *const c_void,
+    flags: u32,
+) -> c_long {
+    let attr = UserPtr::from_ptr(attr.cast_mut());
+
+    if !crate::is_on() {
+        return landlock::add_rule(ruleset_fd, rule_type, attr, flags);
+    }
+    from_result(|| add_rule(ruleset_fd, rule_type, attr, flags).map(|()| 0))
+}
+
+/// `landlock_restrict_self(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
+#[export]
+pub extern "C" fn portlock_restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
+    if !crate::is_on() {
+        return landlock::restrict_self(ruleset_fd, flags);
+    }
+    from_result(|| restrict_self(ruleset_fd, flags).map(|()| 0))
+}
