@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+# Portlock: Landlock's network sandbox as a Rust LSM. "make" alone prints what there is to make.
+
+# The kernel's own make finds the top-level Kbuild when it builds the test module; this file is for
+# people. Each step is a script under scripts/, which does nothing when its work is done.
+export LINUX FRAGMENTS FORCE PORTLOCK_CACHE
+MAKEFLAGS += --no-print-directory
+
+# The harness runs makes of its own, which must not inherit this one's variables.
+PYTHON ?= python3
+HARNESS = @env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(PYTHON) tests/run.py
+NAME ?=
+COMPARE ?=
+
+.PHONY: help run test shell kernel kunit setup fetch apply export check-series lint clean
+.NOTPARALLEL:
+
+help:
+	@echo 'Portlock: Landlock'"'"'s network sandbox as a Rust LSM, on Linux $(file < KERNEL_VERSION)'
+	@echo
+	@echo 'The two to start with:'
+	@echo '  make run             build, boot in QEMU, and show a process holding itself to its ports'
+	@echo '  make test            build, and run every test in QEMU;  NAME=pattern runs a part'
+	@echo
+	@echo 'To look around:'
+	@echo '  make run COMPARE=1   the same scene, then once more under stock Landlock'
+	@echo '  make shell           a shell in a guest, with Portlock on'
+	@echo
+	@echo 'To work on it:'
+	@echo '  make kunit           the unit tests under User-Mode Linux, the quick loop'
+	@echo '  make kernel          build/kernel/arch/x86/boot/bzImage'
+	@echo '  make apply           build/linux: the stock tree, the overlay, the patches;  FORCE=1 drops hand edits'
+	@echo '  make lint            rustfmt, clippy, checkpatch, kernel-doc, shellcheck'
+	@echo '  make check-series    build the kernel after each patch of the series (long)'
+	@echo '  make export          build/export: everything as a series of mails for git am'
+	@echo
+	@echo 'Run by the others when needed:'
+	@echo '  make setup           find the tools, install what is missing (Debian 12 and 13)'
+	@echo '  make fetch           get the stock tree;  LINUX=path names a tree or tarball'
+	@echo '  make clean           remove build/; downloads and the compiler cache stay'
+
+setup:
+	@scripts/setup.sh
+
+fetch: setup
+	@scripts/fetch.sh
+
+apply: fetch
+	@scripts/apply.sh
+
+kernel: apply
+	@scripts/build.sh
+
+kunit: apply
+	@scripts/kunit.sh
+
+test: kernel
+	$(HARNESS) test $(if $(NAME),--name '$(NAME)')
+
+run: kernel
+	$(HARNESS) scene $(if $(filter-out 0 n no,$(COMPARE)),--compare)
+
+shell: kernel
+	$(HARNESS) shell
+
+export: apply
+	@scripts/export.sh
+
+check-series: apply
+	@scripts/check-series.sh
+
+lint: apply
+	@scripts/lint.sh
+
+clean:
+	@rm -rf build/* build/.lock && if [ -L build ]; then :; elif [ -d build ]; then rmdir build; fi

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds the kernel of build/linux in build/kernel: bzImage, and the modules, which leave behind what
+# an out-of-tree module needs. The configuration is nothing but the fragments: each option they name
+# must end up as they say.
+#
+#   build.sh [--tree DIR --out DIR] [--allow-unknown] [TARGET...]
+#
+# FRAGMENTS="a b" in the environment names other fragments than product.config and test.config.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+take_lock
+load_toolchain
+
+OUT=$BUILD/kernel
+name=kernel
+unknown=refuse
+while (($#)); do
+	case $1 in
+	--tree) TREE=$2; shift 2 ;;
+	--out) OUT=$2; name=$(basename "$2"); shift 2 ;;
+	--allow-unknown) unknown='allow'; shift ;;
+	*) break ;;
+	esac
+done
+targets=("$@")
+
+cd "$ROOT"
+read -ra fragments <<<"${FRAGMENTS:-tests/config/product.config tests/config/test.config}"
+for f in "${fragments[@]}"; do
+	[[ -f $f ]] || die "The configuration fragment $f does not exist."
+done
+[[ -d $TREE ]] || die "There is no kernel tree in build/linux: run make apply."
+mkdir -p "$OUT"
+
+# wanted: the fragments' last word on each option, as .config has it.
+wanted() {
+	cat "${fragments[@]}" | awk '
+		match($0, /^CONFIG_[A-Za-z0-9_]+=/) { name = substr($0, 1, RLENGTH - 1) }
+		match($0, /^# CONFIG_[A-Za-z0-9_]+ is not set/) { name = $2 }
+		/^(CONFIG_|# CONFIG_.* is not set)/ {
+			if (!(name in line)) order[++n] = name
+			line[name] = $0
+		}
+		END { for (i = 1; i <= n; i++) print line[order[i]] }'
+}
+
+kconfig_state() {
+	cat "$TOOLCHAIN" "${fragments[@]}" "$BUILD/base"
+	cat "$BUILD/apply/kconfig" 2>/dev/null || true
+	find "$TREE/security/portlock" "$TREE/security/Kconfig" -name 'Kconfig*' -exec sha256sum {} + 2>/dev/null
+}
+
+configure() {
+	local key want missing=()
+	key=$(kconfig_state | sha256sum)
+	if [[ -f $OUT/.config && -f $OUT/portlock.key && $(<"$OUT/portlock.key") == "$key" ]]; then
+		return
+	fi
+	rm -f "$OUT/portlock.key"
+	wanted >"$OUT/portlock.fragment"
+	step "config" "$(wc -l <"$OUT/portlock.fragment") options from ${fragments[*]##*/}" \
+		kmake "$TREE" "$OUT" KCONFIG_ALLCONFIG="$OUT/portlock.fragment" allnoconfig ||
+		die "The kernel could not be configured."
+	while IFS= read -r want; do
+		# An option that is not to be set may also be absent.
+		if [[ $want == '# '* ]]; then
+			want=${want#\# }
+			want=${want%% *}
+			if grep -q "^$want=" "$OUT/.config"; then
+				missing+=("${want} (wanted unset)")
+			fi
+		elif [[ $want == *=n ]]; then
+			if grep -q "^${want%=n}=" "$OUT/.config"; then
+				missing+=("${want}")
+			fi
+		elif ! grep -qxF -- "$want" "$OUT/.config"; then
+			if [[ $unknown == allow ]] && ! option_exists "${want%%=*}"; then
+				continue
+			fi
+			missing+=("$want")
+		fi
+	done <"$OUT/portlock.fragment"
+	if ((${#missing[@]})); then
+		die "The configuration did not take: ${missing[*]}." \
+			"Each needs an option of that name whose dependencies the fragments meet."
+	fi
+	printf '%s\n' "$key" >"$OUT/portlock.key"
+}
+
+# option_exists CONFIG_X: does any Kconfig of the tree define it?
+option_exists() {
+	grep -rqE --include='Kconfig*' "^[[:space:]]*(menu)?config ${1#CONFIG_}\$" "$TREE"
+}
+
+configure
+
+if ((${#targets[@]} == 0)); then
+	targets=(bzImage)
+	if grep -q '^CONFIG_MODULES=y' "$OUT/.config"; then
+		targets+=(modules)
+	fi
+	# Kbuild takes many seconds to find that there is nothing to do; looking at the times takes one.
+	stamp=$OUT/portlock.stamp
+	if [[ -f $stamp && -f $OUT/arch/x86/boot/bzImage && ! $OUT/portlock.key -nt $stamp ]] &&
+		[[ ! $TOOLCHAIN -nt $stamp && ! $BUILD/apply/inputs -nt $stamp && -z $(find "$TREE" -type f -newer "$stamp" -print -quit) ]]; then
+		say "$name" "nothing to do: ${OUT#"$ROOT"/}/arch/x86/boot/bzImage is up to date"
+		exit 0
+	fi
+	touch "$stamp.new"
+	if [[ ! -f $OUT/vmlinux ]]; then
+		need_space 4000 "The kernel's build"
+	fi
+	step "$name" "building ${targets[*]}" kmake "$TREE" "$OUT" "${targets[@]}" ||
+		die "The kernel did not build; the whole log is build/log/$name.log."
+	mv "$stamp.new" "$stamp"
+	say "$name" "${OUT#"$ROOT"/}/arch/x86/boot/bzImage, $(($(stat -c %s "$OUT/arch/x86/boot/bzImage") / 1024)) KiB"
+else
+	step "$name" "building ${targets[*]}" kmake "$TREE" "$OUT" "${targets[@]}" ||
+		die "The kernel did not build; the whole log is build/log/$name.log."
+fi

@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# Puts an untouched tree of the base kernel at build/linux, from the first of: the tree or tarball
+# that LINUX names, the cache, Debian's source package, kernel.org. Says which it was. Does nothing
+# when build/linux is there already and LINUX does not name another one.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+take_lock
+
+PACKAGE=linux-source-$SERIES
+SUITE=trixie-backports
+CHECKSUMS=$ROOT/scripts/checksums
+MARK=$BUILD/base	# what build/linux was made from
+notes=()		# why each source was not used
+
+# listed FILE: is its checksum in scripts/checksums, or in the note that fetch_package left beside it?
+listed() {
+	local sum
+	sum=$(sha256sum "$1" | cut -d ' ' -f 1)
+	grep -qE "^$sum( |\$)" "$CHECKSUMS" && return 0
+	[[ -f $1.sha256 ]] && grep -qE "^$sum( |\$)" "$1.sha256"
+}
+
+# check_version DIR WHERE: any release of the base's series will do, another series will not.
+check_version() {
+	local version
+	version=$(tree_version "$1")
+	[[ -n $version ]] || die "$2 is no kernel source tree: it has no Makefile that names a version."
+	if [[ $version != "$SERIES".* ]]; then
+		rm -rf "$BUILD/linux.new"
+		die "$2 is Linux $version, and Portlock's patches are for $SERIES.y:" \
+			"name a $SERIES.y tree with LINUX=path, or none to fetch one."
+	fi
+	[[ $version == "$BASE" ]] ||
+		say fetch "this is Linux $version; the patches were made on $BASE and may need care"
+}
+
+# install_tree KEY TEXT: build/linux.new becomes build/linux.
+install_tree() {
+	rm -rf "$TREE" "$BUILD/apply"
+	mv "$BUILD/linux.new" "$TREE"
+	printf '%s\n%s\n' "$1" "$2" >"$MARK"
+	say fetch "Linux $(tree_version "$TREE") from $2"
+}
+
+extract() {
+	local tarball=$1 start=$SECONDS
+	need_space 8000 "The kernel's source and build"
+	rm -rf "$BUILD/linux.new"
+	mkdir -p "$BUILD/linux.new"
+	say fetch "unpacking $tarball"
+	tar -xf "$tarball" -C "$BUILD/linux.new" --strip-components=1 ||
+		die "$tarball could not be unpacked: it is cut short or no tarball; delete it and run this again."
+	say fetch "unpacked in $(elapsed $((SECONDS - start)))"
+}
+
+from_user() {
+	local path
+	path=$(realpath -e -- "$LINUX" 2>/dev/null) || die "LINUX=$LINUX: there is no such file or folder."
+	if [[ -d $path ]]; then
+		local key
+		key="tree $path $(stat -c %Y "$path/Makefile" 2>/dev/null || true)"
+		[[ -f $MARK && -d $TREE && $(head -n 1 "$MARK") == "$key" ]] && return
+		check_version "$path" "$path"
+		if [[ -e $path/.config || -d $path/include/config ]]; then
+			die "$path has been built in place, which the kernel's make does not allow beside O=:" \
+				"run make mrproper there, or name a clean tree."
+		fi
+		need_space 8000 "The kernel's source and build"
+		rm -rf "$BUILD/linux.new"
+		mkdir -p "$BUILD/linux.new"
+		say fetch "copying $path"
+		tar -C "$path" --exclude=./.git --exclude=./build -cf - . | tar -C "$BUILD/linux.new" -xf -
+		install_tree "$key" "$path (LINUX)"
+	else
+		local key
+		key="tarball $path $(stat -c '%s %Y' "$path")"
+		[[ -f $MARK && -d $TREE && $(head -n 1 "$MARK") == "$key" ]] && return
+		extract "$path"
+		check_version "$BUILD/linux.new" "$path"
+		install_tree "$key" "$path (LINUX)"
+	fi
+}
+
+from_cache() {
+	local f
+	for f in "$CACHE/$PACKAGE.tar.xz" "$CACHE/linux-$BASE.tar.xz"; do
+		[[ -f $f ]] || continue
+		if ! listed "$f"; then
+			say fetch "$f has a checksum that nobody vouches for; passed over"
+			notes+=("The cached $f does not have the right checksum: delete it.")
+			continue
+		fi
+		extract "$f"
+		check_version "$BUILD/linux.new" "$f"
+		install_tree "cache" "${1:-the cache, $f}"
+		return 0
+	done
+	notes+=("The cache ($CACHE) has no tarball.")
+	return 1
+}
+
+# The mirror and the keyring that this machine's own Debian sources use.
+debian_source() {
+	local files=() f
+	for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
+		/etc/apt/sources.list.d/*.list; do
+		if [[ -f $f ]]; then
+			files+=("$f")
+		fi
+	done
+	((${#files[@]})) || return 1
+	# Of each stanza or line: a suite named after a Debian release, main, binary packages.
+	awk '
+	function flush() {
+		if (types ~ /(^| )deb( |$)/ && enabled != "no" && comps ~ /(^| )main( |$)/ &&
+		    suites ~ /(^| )(bookworm|trixie|stable|forky|sid)( |$)/ && uris != "") {
+			split(uris, u, " ")
+			print u[1] "\t" signed
+			found = 1
+			exit
+		}
+		types = uris = suites = comps = signed = enabled = ""
+	}
+	FNR == 1 { flush() }
+	/^[[:space:]]*#/ { next }
+	FILENAME ~ /\.sources$/ {
+		if ($0 ~ /^[[:space:]]*$/) { flush(); next }
+		key = tolower($1); value = $0; sub(/^[^:]*:[[:space:]]*/, "", value)
+		if (key == "types:") types = value
+		else if (key == "uris:") uris = value
+		else if (key == "suites:") suites = value
+		else if (key == "components:") comps = value
+		else if (key == "enabled:") enabled = tolower(value)
+		else if (key == "signed-by:" && value ~ /^\//) signed = value
+		next
+	}
+	$1 == "deb" {
+		line = $0; options = ""
+		if (match(line, /\[[^]]*\]/)) {
+			options = substr(line, RSTART + 1, RLENGTH - 2)
+			line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
+		}
+		n = split(line, w, " ")
+		types = "deb"; uris = w[2]; suites = w[3]; comps = ""
+		for (i = 4; i <= n; i++) comps = comps " " w[i]
+		if (match(options, /signed-by=[^ ]*/)) signed = substr(options, RSTART + 10, RLENGTH - 10)
+		flush()
+	}
+	END { if (!found) flush() }' "${files[@]}"
+}
+
+# Debian's package, through apt with lists and sources of its own in the cache: the machine's apt is
+# left as it is, so nothing else can ever be installed from the added suite, and root is not needed.
+from_package() {
+	local mirror signed apt=$CACHE/apt log=$LOGS/fetch.log deb version
+	if ! have apt-get || ! have dpkg-deb; then
+		notes+=("This is no Debian, so there is no package $PACKAGE.")
+		return 1
+	fi
+	IFS=$'\t' read -r mirror signed < <(debian_source) || true
+	if [[ -z ${mirror:-} ]]; then
+		notes+=("No Debian mirror is named under /etc/apt, so the package $PACKAGE cannot be asked for.")
+		return 1
+	fi
+	signed=${signed:-/usr/share/keyrings/debian-archive-keyring.gpg}
+	if ! mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LOGS"; then
+		notes+=("The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE.")
+		return 1
+	fi
+	cat >"$apt/debian.sources" <<-END
+		Types: deb
+		URIs: $mirror
+		Suites: $SUITE
+		Components: main
+		Signed-By: $signed
+	END
+	local options=(-o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$apt/sources.d"
+		-o "Dir::Etc::Preferences=/dev/null" -o "Dir::Etc::PreferencesParts=$apt/none"
+		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "Dir::Cache::pkgcache="
+		-o "Dir::Cache::srcpkgcache=" -o "Acquire::Languages=none" -o "Acquire::Retries=2"
+		-o "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"
+		-o "APT::Update::Post-Invoke-Success::=" -o "Debug::NoLocking=1"
+		-o "APT::Sandbox::User=$(id -un)")
+	mkdir -p "$apt/sources.d" "$apt/none"
+	mv "$apt/debian.sources" "$apt/sources.d/debian.sources"
+	say fetch "asking $SUITE for the package $PACKAGE"
+	if ! apt-get "${options[@]}" update >"$log" 2>&1 || grep -qE '^(E|W): Failed to fetch' "$log"; then
+		notes+=("Debian's mirror could not be reached for the suite $SUITE (see build/log/fetch.log): check the network.")
+		return 1
+	fi
+	version=$(apt-cache "${options[@]}" policy "$PACKAGE" 2>>"$log" | awk '$1 == "Candidate:" { print $2 }')
+	if [[ -z $version || $version == "(none)" ]]; then
+		notes+=("The suite $SUITE has no package $PACKAGE any more.")
+		return 1
+	fi
+	say fetch "downloading $PACKAGE $version (about 160 MB)"
+	# The signed index vouches for the package: apt checks it, and refuses what does not match.
+	if ! (cd "$apt/archives" && rm -f "$PACKAGE"_*.deb && apt-get "${options[@]}" download "$PACKAGE") >>"$log" 2>&1; then
+		notes+=("The package $PACKAGE could not be downloaded (see build/log/fetch.log): check the network and the disk space of $CACHE.")
+		return 1
+	fi
+	deb=$(find "$apt/archives" -maxdepth 1 -name "${PACKAGE}_*.deb" -print -quit)
+	if ! dpkg-deb --fsys-tarfile "$deb" | tar -xOf - "./usr/src/$PACKAGE.tar.xz" >"$CACHE/$PACKAGE.tar.xz.part"; then
+		rm -f "$CACHE/$PACKAGE.tar.xz.part"
+		notes+=("The package $PACKAGE could not be unpacked into $CACHE: check its disk space.")
+		return 1
+	fi
+	mv "$CACHE/$PACKAGE.tar.xz.part" "$CACHE/$PACKAGE.tar.xz"
+	sha256sum "$CACHE/$PACKAGE.tar.xz" | sed "s|  .*|  $PACKAGE $version|" >"$CACHE/$PACKAGE.tar.xz.sha256"
+	rm -f "$deb"
+	from_cache "Debian's package $PACKAGE $version"
+}
+
+from_kernel_org() {
+	local name=linux-$BASE.tar.xz url
+	url=https://cdn.kernel.org/pub/linux/kernel/v${BASE%%.*}.x/$name
+	if ! grep -qE "^[0-9a-f]{64}  $name\$" "$CHECKSUMS"; then
+		notes+=("kernel.org's $name is taken only by its SHA-256, which scripts/checksums does not have: add the line from kernel.org's signed sha256sums.asc.")
+		return 1
+	fi
+	have curl || {
+		notes+=("curl is missing, so kernel.org cannot be asked.")
+		return 1
+	}
+	say fetch "downloading $name from kernel.org"
+	mkdir -p "$CACHE"
+	if ! curl -fsSL --retry 2 --connect-timeout 20 -o "$CACHE/$name.part" "$url"; then
+		rm -f "$CACHE/$name.part"
+		notes+=("kernel.org could not be reached for $name: check the network.")
+		return 1
+	fi
+	if ! listed "$CACHE/$name.part"; then
+		rm -f "$CACHE/$name.part"
+		notes+=("What kernel.org sent as $name does not have the listed checksum.")
+		return 1
+	fi
+	mv "$CACHE/$name.part" "$CACHE/$name"
+	from_cache "kernel.org's $name"
+}
+
+mkdir -p "$BUILD"
+if [[ -n ${LINUX:-} ]]; then
+	from_user
+	exit 0
+fi
+if [[ -f $MARK && -d $TREE ]]; then
+	exit 0
+fi
+from_cache || from_package || from_kernel_org || {
+	printf 'portlock: %s\n' "${notes[@]}" >&2
+	die "No source of Linux $SERIES can be had. Get a $SERIES.y tree or tarball by other means and name it: make LINUX=path ..."
+}

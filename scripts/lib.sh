@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034
+# What the scripts share: places, messages, running a long step with a log, and calling the
+# kernel's make with the tools that setup.sh chose. Sourced, never run.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+BUILD=$(realpath -m "$ROOT/build")
+LOGS=$BUILD/log
+TREE=$BUILD/linux
+CACHE=${PORTLOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portlock}
+TOOLCHAIN=$BUILD/toolchain.mk
+BASE=$(cat "$ROOT/KERNEL_VERSION")
+SERIES=${BASE%.*}	# 7.3.4 -> 7.3: any release of that series will do
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+umask 022
+
+# say STEP TEXT: one line of progress.
+say() {
+	printf '%-8s %s\n' "$1" "$2"
+}
+
+# die SENTENCE: says what is wrong and what to do about it, and stops.
+die() {
+	printf 'portlock: %s\n' "$*" >&2
+	exit 1
+}
+
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+# at_least VERSION MINIMUM: compares dotted versions.
+at_least() {
+	[[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]
+}
+
+elapsed() {
+	local s=$1
+	if ((s < 60)); then
+		printf '%ds' "$s"
+	else
+		printf '%dm%02ds' $((s / 60)) $((s % 60))
+	fi
+}
+
+# write_if_changed FILE: standard input becomes FILE's content; an equal file keeps its time.
+write_if_changed() {
+	local new=$1.new
+	cat >"$new"
+	if cmp -s "$new" "$1"; then
+		rm -f "$new"
+	else
+		mv -f "$new" "$1"
+	fi
+}
+
+# One make at a time in a clone: two would write the same tree.
+take_lock() {
+	[[ -n ${PORTLOCK_LOCKED:-} ]] && return
+	mkdir -p "$BUILD"
+	exec 9>"$BUILD/.lock"
+	if ! flock -n 9; then
+		say "wait" "another make is at work in this clone"
+		flock 9
+	fi
+	export PORTLOCK_LOCKED=1
+}
+
+need_space() {
+	local need_mb=$1 what=$2 free_mb
+	mkdir -p "$BUILD"
+	free_mb=$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')
+	if ((free_mb < need_mb)); then
+		die "$what needs about $((need_mb / 1000)) GB in $BUILD, and $((free_mb / 1000)) GB are free there:" \
+			"free some space, or make build/ a symbolic link to a folder on a larger disk."
+	fi
+}
+
+# Lines of a kernel build's log that stand for something built.
+objects_in() {
+	grep -cE '^  [A-Z]+ ' "$1" 2>/dev/null || true
+}
+
+live_line() {
+	local title=$1 log=$2 parent=$3 start=$SECONDS
+	while kill -0 "$parent" 2>/dev/null; do
+		printf '\r\033[K%s %s objects, %s' "$title" "$(objects_in "$log")" "$(elapsed $((SECONDS - start)))"
+		sleep 1
+	done
+}
+
+show_failure() {
+	local log=$1
+	if grep -qE 'No space left on device' "$log"; then
+		printf 'portlock: the disk is full: free some space (df -h %s) and run this again.\n' "$BUILD" >&2
+	fi
+	if grep -qE '(^|[: ])(fatal )?error(\[E[0-9]+\])?:|\*\*\* ' "$log"; then
+		echo "First errors:" >&2
+		grep -nE -A3 '(^|[: ])(fatal )?error(\[E[0-9]+\])?:|\*\*\* ' "$log" | head -n 24 >&2
+	fi
+	echo "Last lines of ${log#"$ROOT"/}:" >&2
+	tail -n 20 "$log" >&2
+}
+
+# step NAME TITLE COMMAND...: runs COMMAND with its output in build/log/NAME.log, showing a live
+# line on a terminal and one line otherwise. Returns COMMAND's status, after showing why it failed.
+step() {
+	local name=$1 title log=$LOGS/$1.log start=$SECONDS rc=0 n built=''
+	title=$(printf '%-8s %s:' "$name" "$2")
+	shift 2
+	mkdir -p "$LOGS"
+	: >"$log"
+	STEP_MONITOR=
+	if [[ -t 1 ]]; then
+		live_line "$title" "$log" $$ &
+		STEP_MONITOR=$!
+		trap 'kill "$STEP_MONITOR" 2>/dev/null || true' EXIT
+	else
+		printf '%s ' "$title"
+	fi
+	"$@" >>"$log" 2>&1 </dev/null || rc=$?
+	if [[ -n $STEP_MONITOR ]]; then
+		kill "$STEP_MONITOR" 2>/dev/null || true
+		wait "$STEP_MONITOR" 2>/dev/null || true
+		trap - EXIT
+		printf '\r\033[K%s ' "$title"
+	fi
+	n=$(objects_in "$log")
+	if ((n > 0)); then
+		built="$n objects, "
+	fi
+	if ((rc == 0)); then
+		printf '%s%s\n' "$built" "$(elapsed $((SECONDS - start)))"
+	else
+		printf 'FAILED after %s%s\n' "$built" "$(elapsed $((SECONDS - start)))"
+		show_failure "$log"
+	fi
+	return "$rc"
+}
+
+# The tools that setup.sh found, and the settings that make one clone's objects good for another's.
+load_toolchain() {
+	[[ -r $TOOLCHAIN ]] || die "The tools are not set up: run make setup."
+	# shellcheck source=/dev/null
+	. "$TOOLCHAIN"
+	PATH=$BUILD/bin:$PATH
+	export PATH
+	export CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
+	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+	export KBUILD_BUILD_USER=portlock KBUILD_BUILD_HOST=portlock KBUILD_BUILD_VERSION=1
+	if [[ -n ${LIBCLANG_PATH:-} ]]; then
+		export LIBCLANG_PATH
+	fi
+	KMAKE=("LLVM=$LLVM" "RUSTC=$RUSTC" "HOSTRUSTC=$RUSTC" "RUSTDOC=$RUSTDOC" "BINDGEN=$BINDGEN"
+		"RUSTFMT=$RUSTFMT" "CLIPPY_DRIVER=$CLIPPY_DRIVER" "RUST_LIB_SRC=$RUST_LIB_SRC")
+}
+
+# kmake TREE OUT ARGUMENT...: the kernel's make. Needs load_toolchain.
+kmake() {
+	local tree=$1 out=$2
+	shift 2
+	mkdir -p "$out"
+	# The caller's make is no job server for this one, and its variables are none of ours.
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$tree" O="$out" -j"$(nproc)" "${KMAKE[@]}" "$@"
+}
+
+# tree_version DIR: the version that a kernel tree's Makefile gives, or nothing.
+tree_version() {
+	awk '$1 == "VERSION" { v = $3 } $1 == "PATCHLEVEL" { p = $3 } $1 == "SUBLEVEL" { s = $3 }
+		NR > 12 { exit } END { if (v != "") print v "." p "." (s == "" ? 0 : s) }' "$1/Makefile" 2>/dev/null
+}
+
+# overlay_files: the repository's files that are laid over the kernel tree, one a line.
+overlay_files() {
+	if git -C "$ROOT" rev-parse --git-dir >/dev/null 2>&1; then
+		git -C "$ROOT" -c core.quotePath=off ls-files -co --exclude-standard -- rust security Documentation tools
+	else
+		(cd "$ROOT" && find rust security Documentation tools -type f ! -name '*.pyc' 2>/dev/null)
+	fi | sort -u | while IFS= read -r f; do
+		if [[ -f $ROOT/$f ]]; then
+			printf '%s\n' "$f"
+		fi
+	done
+}
+
+# series_patches: the names in patches/series, in order.
+series_patches() {
+	[[ -f $ROOT/patches/series ]] || return 0
+	sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$ROOT/patches/series"
+}

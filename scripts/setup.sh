@@ -1,0 +1,373 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# Finds the tools that the build and the tests need, installs what is missing (Debian 12 and 13, as
+# root or through sudo; other systems: names what is missing and stops), and writes the choice to
+# build/toolchain.mk. When nothing is missing it only looks, which takes less than a second.
+#
+# RUSTC, BINDGEN and LLVM (as in LLVM=-19 or LLVM=1) in the environment are tried first.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+take_lock
+
+# The kernel's own minima are in its scripts/min-tool-version.sh.
+MIN_LLVM=17.0.1
+MIN_RUSTC=1.85.0
+MIN_BINDGEN=0.71.1
+LLVM_WANTED=19		# what the Debian releases have and what Portlock is built with
+BINDGEN_WANTED=0.72.1
+
+export RUSTUP_AUTO_INSTALL=0
+apt_fresh=
+
+debian_release() {
+	# shellcheck source=/dev/null
+	(. /etc/os-release 2>/dev/null && [[ ${ID:-} == debian ]] && printf '%s' "${VERSION_ID:-}") || true
+}
+RELEASE=$(debian_release)
+
+as_root() {
+	if [[ $(id -u) == 0 ]]; then
+		"$@"
+	elif have sudo; then
+		if [[ -t 0 ]]; then sudo "$@"; else sudo -n "$@"; fi
+	else
+		die "Installing $* needs root: run make setup as root once, or install sudo."
+	fi
+}
+
+# apt_install WHAT PACKAGE...: returns apt's status; says why on failure.
+apt_install() {
+	local what=$1 log=$LOGS/setup.log
+	shift
+	mkdir -p "$LOGS"
+	say setup "installing $what: $*"
+	if [[ -z $apt_fresh ]]; then
+		printf '== apt-get update\n' >>"$log"
+		if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >>"$log" 2>&1 ||
+			tail -n 20 "$log" | grep -qE '^(E|W): Failed to fetch'; then
+			say setup "apt-get update did not reach every mirror (build/log/setup.log)"
+		fi
+		apt_fresh=1
+	fi
+	printf '== apt-get install %s\n' "$*" >>"$log"
+	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 install "$@" >>"$log" 2>&1 </dev/null; then
+		tail -n 8 "$log" >&2
+		if tail -n 30 "$log" | grep -qE 'Failed to fetch|Temporary failure|Could not (resolve|connect)|Unable to fetch'; then
+			printf 'portlock: %s\n' "Debian's mirror cannot be reached: check the network and run this again." >&2
+		elif tail -n 30 "$log" | grep -qE 'enough free space|No space left'; then
+			printf 'portlock: %s\n' "The disk is full: free some space and run this again." >&2
+		elif tail -n 30 "$log" | grep -q 'Unable to locate package'; then
+			printf 'portlock: %s\n' "A package is unknown here: check that /etc/apt names a Debian mirror with main and the security suite." >&2
+		fi
+		return 1
+	fi
+}
+
+# --- Plain tools -----------------------------------------------------------------------------------
+# Each line: what to look for, and the Debian package that has it. A path is looked for as a file;
+# static:NAME is a program that must be linked statically; anything else is a command.
+plain_tools() {
+	cat <<-END
+		make make
+		git git
+		patch patch
+		python3 python3
+		perl perl
+		gcc gcc
+		/usr/include/stdio.h libc6-dev
+		flex flex
+		bison bison
+		bc bc
+		xz xz-utils
+		gzip gzip
+		cpio cpio
+		rsync rsync
+		curl curl
+		diff diffutils
+		file file
+		depmod kmod
+		ccache ccache
+		header:libelf.h libelf-dev
+		header:openssl/ssl.h libssl-dev
+		header:sys/capability.h libcap-dev
+		qemu-system-x86_64 qemu-system-x86
+		static:busybox busybox-static
+		shellcheck shellcheck
+	END
+}
+
+present() {
+	case $1 in
+	header:*) [[ -e /usr/include/${1#header:} || -n $(compgen -G "/usr/include/*/${1#header:}") ]] ;;
+	static:*) have "${1#static:}" && ! ldd "$(command -v "${1#static:}")" 2>/dev/null | grep -q '=>' ;;
+	/*) [[ -e $1 ]] ;;
+	*) have "$1" || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]] ;;
+	esac
+}
+
+missing_tools() {
+	local what package
+	while read -r what package; do
+		present "$what" || printf '%s %s\n' "$what" "$package"
+	done < <(plain_tools)
+}
+
+setup_plain() {
+	local missing
+	missing=$(missing_tools)
+	[[ -n $missing ]] || return 0
+	if [[ -z $RELEASE ]] || ((${RELEASE%%.*} < 12)); then
+		die "These are missing, and only on Debian 12 and 13 can this script install them:" \
+			"$(awk '{ printf "%s%s (in Debian: %s)", sep, $1, $2; sep = ", " }' <<<"$missing")."
+	fi
+	# shellcheck disable=SC2046
+	apt_install "tools" $(awk '{ print $2 }' <<<"$missing" | sort -u) || die "The tools could not be installed; the log is build/log/setup.log."
+	missing=$(missing_tools)
+	[[ -z $missing ]] || die "Still missing after the installation: $(awk '{ printf "%s%s", sep, $1; sep = ", " }' <<<"$missing")."
+}
+
+# --- LLVM ------------------------------------------------------------------------------------------
+llvm_version() {
+	"$1" --version 2>/dev/null | sed -nE '1s/.*version ([0-9]+(\.[0-9]+)+).*/\1/p'
+}
+
+# try_llvm SUFFIX: is the whole set there under this suffix ("-19", or nothing), and new enough?
+llvm_too_old=
+try_llvm() {
+	local s=$1 t v
+	for t in clang ld.lld llvm-ar llvm-nm llvm-objcopy llvm-objdump llvm-readelf llvm-strip; do
+		have "$t$s" || return 1
+	done
+	v=$(llvm_version "clang$s")
+	if ! at_least "$v" "$MIN_LLVM"; then
+		llvm_too_old="clang$s is $v"
+		return 1
+	fi
+	LLVM=${s:-1}
+	LLVM_MAJOR=${v%%.*}
+}
+
+find_llvm() {
+	local s
+	if [[ -n ${USER_LLVM:-} ]]; then
+		if [[ $USER_LLVM == 1 ]]; then s=''; else s=$USER_LLVM; fi
+		try_llvm "$s" && find_libclang && return
+		die "LLVM=$USER_LLVM: ${llvm_too_old:-that set of clang, lld and llvm tools is not complete}; Linux $SERIES needs $MIN_LLVM or newer, with libclang of the same version."
+	fi
+	for s in "-$LLVM_WANTED" '' -21 -20 -18 -17; do
+		try_llvm "$s" && find_libclang && return
+	done
+	return 1
+}
+
+# libclang must be of the same major version as clang: bindgen reads the C headers with it.
+find_libclang() {
+	local d
+	for d in "/usr/lib/llvm-$LLVM_MAJOR/lib" "/usr/lib/llvm/$LLVM_MAJOR/lib64" /usr/lib64 /usr/lib; do
+		if [[ -n $(compgen -G "$d/libclang*.so*") ]]; then
+			LIBCLANG_PATH=$d
+			return
+		fi
+	done
+	return 1
+}
+
+setup_llvm() {
+	find_llvm && return
+	[[ -n $RELEASE ]] || die "clang, lld, the llvm tools and libclang $MIN_LLVM or newer are needed (${llvm_too_old:-none found}): install them with your system's package manager."
+	apt_install "LLVM $LLVM_WANTED" clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev ||
+		die "LLVM could not be installed; the log is build/log/setup.log."
+	find_llvm || die "clang, lld, the llvm tools and libclang $MIN_LLVM or newer are needed (${llvm_too_old:-not all found}): apt-get install clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev."
+}
+
+# --- Rust ------------------------------------------------------------------------------------------
+rust_too_old=
+# try_rustc COMMAND: sets RUSTC and its companions if it is new enough and the source of its core
+# library is there. Behind a rustup proxy, the real compiler is taken.
+try_rustc() {
+	local v sysroot dir
+	v=$("$1" --version 2>/dev/null | sed -nE '1s/^rustc ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p') || return 1
+	[[ -n $v ]] || return 1
+	if ! at_least "$v" "$MIN_RUSTC"; then
+		rust_too_old="$1 is $v"
+		return 1
+	fi
+	sysroot=$("$1" --print sysroot) || return 1
+	RUSTC=$(command -v "$1")
+	[[ -x $sysroot/bin/rustc ]] && RUSTC=$sysroot/bin/rustc
+	RUST_VERSION=$v
+	for dir in "$sysroot/lib/rustlib/src/rust/library" "/usr/src/rustc-$v/library"; do
+		if [[ -f $dir/core/src/lib.rs ]]; then
+			RUST_LIB_SRC=$dir
+			return
+		fi
+	done
+	return 1
+}
+
+# The companion of RUSTC, from the same installation or else from PATH.
+companion() {
+	local beside
+	beside=$(dirname "$RUSTC")/$1
+	if [[ -x $beside ]]; then
+		printf '%s' "$beside"
+	else
+		command -v "$1" || printf '%s' "$1"
+	fi
+}
+
+find_rust() {
+	local c
+	if [[ -n ${USER_RUSTC:-} ]]; then
+		try_rustc "$USER_RUSTC" && return
+		die "RUSTC=$USER_RUSTC: ${rust_too_old:-it does not run, or the source of its core library (rust-src) is missing}; Linux $SERIES needs rustc $MIN_RUSTC or newer with rust-src."
+	fi
+	for c in rustc "$HOME/.cargo/bin/rustc" /usr/bin/rustc; do
+		try_rustc "$c" && return
+	done
+	return 1
+}
+
+rustup_command() {
+	command -v rustup || { [[ -x $HOME/.cargo/bin/rustup ]] && printf '%s' "$HOME/.cargo/bin/rustup"; }
+}
+
+setup_rust() {
+	local rustup packages
+	find_rust && return
+	# A compiler without its library's source: rustup can bring it, where it can reach its server.
+	if rustup=$(rustup_command) && [[ -z $rust_too_old ]]; then
+		say setup "installing rust-src: rustup component add rust-src"
+		mkdir -p "$LOGS"
+		if ! timeout 180 "$rustup" component add rust-src rustfmt clippy >>"$LOGS/setup.log" 2>&1; then
+			say setup "rustup cannot bring rust-src here; using Debian's Rust instead"
+		fi
+		find_rust && return
+	fi
+	case ${RELEASE%%.*} in
+	12) packages="rustc-web rust-web-src rustfmt-web rust-web-clippy" ;;
+	1[3-9]) packages="rustc rust-src rustfmt rust-clippy" ;;
+	*) die "rustc $MIN_RUSTC or newer with rust-src is needed (${rust_too_old:-none found with rust-src}): install it with rustup or your system's package manager." ;;
+	esac
+	# shellcheck disable=SC2086
+	apt_install "Rust" $packages || die "Rust could not be installed; the log is build/log/setup.log."
+	find_rust || die "rustc $MIN_RUSTC or newer with the source of its core library is needed (${rust_too_old:-none found with rust-src}): rustup toolchain install stable --component rust-src, or RUSTC=path."
+}
+
+setup_rust_companions() {
+	local missing=() t
+	RUSTDOC=$(companion rustdoc)
+	RUSTFMT=$(companion rustfmt)
+	CLIPPY_DRIVER=$(companion clippy-driver)
+	for t in "$RUSTFMT" "$CLIPPY_DRIVER"; do
+		"$t" --version >/dev/null 2>&1 || missing+=("${t##*/}")
+	done
+	((${#missing[@]})) || return 0
+	case $RUSTC:${RELEASE%%.*} in
+	/usr/bin/rustc:12) apt_install "the Rust lints" rustfmt-web rust-web-clippy || true ;;
+	/usr/bin/rustc:1[3-9]) apt_install "the Rust lints" rustfmt rust-clippy || true ;;
+	*) say setup "${missing[*]} missing: make lint will need them (rustup component add rustfmt clippy)" ;;
+	esac
+	RUSTFMT=$(companion rustfmt)
+	CLIPPY_DRIVER=$(companion clippy-driver)
+}
+
+# --- bindgen ---------------------------------------------------------------------------------------
+bindgen_too_old=
+try_bindgen() {
+	local v
+	v=$("$1" --version 2>/dev/null | sed -nE '1s/^bindgen ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p') || return 1
+	[[ -n $v ]] || return 1
+	if ! at_least "$v" "$MIN_BINDGEN"; then
+		bindgen_too_old="$1 is $v"
+		return 1
+	fi
+	BINDGEN=$(command -v "$1")
+}
+
+find_bindgen() {
+	local c
+	if [[ -n ${USER_BINDGEN:-} ]]; then
+		try_bindgen "$USER_BINDGEN" && return
+		die "BINDGEN=$USER_BINDGEN: ${bindgen_too_old:-it does not run}; Linux $SERIES needs bindgen $MIN_BINDGEN or newer."
+	fi
+	for c in bindgen "$CACHE/tools/bin/bindgen" "$HOME/.cargo/bin/bindgen"; do
+		try_bindgen "$c" && return
+	done
+	return 1
+}
+
+find_cargo() {
+	local c
+	for c in "$(dirname "$RUSTC")/cargo" cargo "$HOME/.cargo/bin/cargo"; do
+		if "$c" --version >/dev/null 2>&1; then
+			CARGO=$c
+			return
+		fi
+	done
+	return 1
+}
+
+setup_bindgen() {
+	find_bindgen && return
+	if ((${RELEASE%%.*} >= 13)); then
+		apt_install "bindgen" bindgen && find_bindgen && return
+	fi
+	if ! find_cargo; then
+		case ${RELEASE%%.*} in
+		12) apt_install "cargo" cargo-web || die "cargo could not be installed; the log is build/log/setup.log." ;;
+		1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed; the log is build/log/setup.log." ;;
+		esac
+		find_cargo || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}), and cargo to install it: cargo install --locked bindgen-cli."
+	fi
+	mkdir -p "$CACHE/tools" || die "The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE."
+	if ! PATH=$(dirname "$RUSTC"):$PATH RUSTC=$RUSTC step setup "installing bindgen-cli $BINDGEN_WANTED with cargo" \
+		"$CARGO" install --locked --root "$CACHE/tools" --version "$BINDGEN_WANTED" bindgen-cli; then
+		if grep -qE 'failed to (fetch|download|get|query)|network failure|Could not (resolve|connect)' "$LOGS/setup.log"; then
+			die "cargo cannot reach its registry: check the network, or install bindgen $MIN_BINDGEN or newer by other means and name it with BINDGEN=path."
+		fi
+		die "bindgen could not be installed; the log is build/log/setup.log."
+	fi
+	find_bindgen || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}): cargo install --locked bindgen-cli."
+}
+
+# --- All of it -------------------------------------------------------------------------------------
+[[ $(uname -sm) == "Linux x86_64" ]] || die "Portlock builds on x86-64 Linux, and this is $(uname -sm)."
+USER_LLVM=${LLVM:-} USER_RUSTC=${RUSTC:-} USER_BINDGEN=${BINDGEN:-}
+LLVM='' RUSTC='' BINDGEN='' LIBCLANG_PATH='' RUST_LIB_SRC=''
+mkdir -p "$BUILD"
+[[ -f $LOGS/setup.log ]] && rm -f "$LOGS/setup.log"
+if [[ ! -d $TREE ]]; then
+	need_space 8000 "The kernel's source and build"
+fi
+
+setup_plain
+setup_llvm
+setup_rust
+setup_rust_companions
+setup_bindgen
+
+# ccache under the compiler's own name: the kernel's make then needs to know nothing of it.
+mkdir -p "$BUILD/bin"
+if [[ $LLVM == 1 ]]; then clang=clang; else clang=clang$LLVM; fi
+if [[ $(readlink "$BUILD/bin/$clang" 2>/dev/null) != "$(command -v ccache)" ]]; then
+	rm -rf "${BUILD:?}/bin"
+	mkdir -p "$BUILD/bin"
+	ln -s "$(command -v ccache)" "$BUILD/bin/$clang"
+fi
+
+write_if_changed "$TOOLCHAIN" <<END
+# Written by scripts/setup.sh: the tools that the build uses. A shell and make can both read it.
+LLVM=$LLVM
+CLANG=$clang
+LIBCLANG_PATH=$LIBCLANG_PATH
+RUSTC=$RUSTC
+RUSTDOC=$RUSTDOC
+RUSTFMT=$RUSTFMT
+CLIPPY_DRIVER=$CLIPPY_DRIVER
+RUST_LIB_SRC=$RUST_LIB_SRC
+BINDGEN=$BINDGEN
+END
+say setup "clang $(llvm_version "$clang"), rustc $RUST_VERSION, $("$BINDGEN" --version)"
