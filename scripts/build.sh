@@ -48,8 +48,7 @@ wanted() {
 
 kconfig_state() {
 	cat "$TOOLCHAIN" "${fragments[@]}" "$BUILD/base"
-	cat "$BUILD/apply/kconfig" 2>/dev/null || true
-	find "$TREE/security/portlock" "$TREE/security/Kconfig" -name 'Kconfig*' -exec sha256sum {} + 2>/dev/null
+	cat "$(dirname "$TREE")/apply/kconfig" 2>/dev/null || true
 }
 
 configure() {
@@ -76,7 +75,7 @@ configure() {
 				missing+=("${want}")
 			fi
 		elif ! grep -qxF -- "$want" "$OUT/.config"; then
-			if [[ $unknown == allow ]] && ! option_exists "${want%%=*}"; then
+			if [[ $unknown == allow ]] && ! stock_option "${want%%=*}"; then
 				continue
 			fi
 			missing+=("$want")
@@ -89,9 +88,10 @@ configure() {
 	printf '%s\n' "$key" >"$OUT/portlock.key"
 }
 
-# option_exists CONFIG_X: does any Kconfig of the tree define it?
-option_exists() {
-	grep -rqE --include='Kconfig*' "^[[:space:]]*(menu)?config ${1#CONFIG_}\$" "$TREE"
+# stock_option CONFIG_X: is it an option of the kernel's own? What the overlay defines is unknown to
+# Kconfig until a patch names the overlay's file.
+stock_option() {
+	grep -rqE --include='Kconfig*' --exclude-dir=portlock "^[[:space:]]*(menu)?config ${1#CONFIG_}\$" "$TREE"
 }
 
 configure
