@@ -1,0 +1,1003 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: whom a domain follows, and whom it does not
+ *
+ * A domain belongs to the credentials of a thread.  It follows them across
+ * fork, exec, changes of user and namespaces, and nothing takes it away; it
+ * does not stick to sockets that are handed over.  With TSYNC it reaches every
+ * thread of the process, or none.
+ */
+
+#include <linux/keyctl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+/* The port that domains allow here, and one that they do not. */
+#define OPEN_PORT 1024
+#define SHUT_PORT 1025
+
+/*
+ * A program of its own for the tests that exec: the test runs itself again
+ * with this variable set, and then only says whether ports are refused.
+ */
+#define PROBE_ENV "PORTLOCK_INHERIT_PROBE"
+
+/* Bits of what a task finds when it looks at its own domain. */
+#define SEES_BIND_REFUSED 1
+#define SEES_CONNECT_REFUSED 2
+#define SEES_SEND_REFUSED 4
+#define SEES_OPEN_PORT_REFUSED 8
+#define SEES_TROUBLE 16
+
+#define SEES_DOMAIN \
+	(SEES_BIND_REFUSED | SEES_CONNECT_REFUSED | SEES_SEND_REFUSED)
+#define SEES_FREEDOM 0
+
+static int look(void)
+{
+	int ret, seen = 0;
+
+	ret = try_bind(AF_INET, SOCK_STREAM, SHUT_PORT);
+	if (ret == -EACCES)
+		seen |= SEES_BIND_REFUSED;
+	else if (ret)
+		seen |= SEES_TROUBLE;
+	ret = try_connect(AF_INET, SOCK_STREAM, SHUT_PORT);
+	if (ret == -EACCES)
+		seen |= SEES_CONNECT_REFUSED;
+	else if (ret != -ECONNREFUSED)
+		seen |= SEES_TROUBLE;
+	ret = try_sendto(AF_INET, SHUT_PORT);
+	if (ret == -EACCES)
+		seen |= SEES_SEND_REFUSED;
+	else if (ret)
+		seen |= SEES_TROUBLE;
+	ret = try_bind(AF_INET, SOCK_STREAM, OPEN_PORT);
+	if (ret == -EACCES)
+		seen |= SEES_OPEN_PORT_REFUSED;
+	else if (ret)
+		seen |= SEES_TROUBLE;
+	return seen;
+}
+
+static void __attribute__((constructor)) probe(void)
+{
+	if (getenv(PROBE_ENV))
+		_exit(look());
+}
+
+static int handled_rights(void)
+{
+	return BIND_TCP | CONNECT_TCP | SEND_UDP;
+}
+
+/* A ruleset that opens one port. */
+static int one_port(void)
+{
+	const int fd = net_ruleset(handled_rights());
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = add_port(fd, OPEN_PORT, handled_rights());
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+/* A ruleset that opens none. */
+static int no_port(void)
+{
+	return net_ruleset(handled_rights());
+}
+
+FIXTURE(inherit)
+{
+};
+
+FIXTURE_SETUP(inherit)
+{
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(SEES_FREEDOM, look());
+}
+
+FIXTURE_TEARDOWN(inherit)
+{
+}
+
+TEST_F(inherit, children_are_in_the_domain)
+{
+	pid_t child;
+
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(SEES_DOMAIN, look());
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		child = fork();
+		if (child == 0)
+			_exit(look());
+		EXPECT_LE(0, child);
+		EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+		EXPECT_EQ(SEES_DOMAIN, look());
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, wait_child(child));
+}
+
+TEST_F(inherit, parents_are_not)
+{
+	pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		EXPECT_EQ(0, enforce(one_port()));
+		_exit(look());
+	}
+	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+	EXPECT_EQ(SEES_FREEDOM, look());
+}
+
+/* A child of a shared-memory clone has credentials of its own. */
+TEST_F(inherit, vfork_children_restrict_themselves_alone)
+{
+	const int fd = one_port();
+	pid_t child;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, no_new_privs());
+	child = vfork();
+	if (child == 0)
+		_exit(restrict_self(fd, 0) ? SEES_TROUBLE : look());
+	ASSERT_LE(0, child);
+	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+	EXPECT_EQ(SEES_FREEDOM, look());
+	EXPECT_EQ(0, close(fd));
+}
+
+/* What a child adds, neither its parent nor its brother gets. */
+TEST_F(inherit, layers_of_relatives_are_apart)
+{
+	pid_t child;
+
+	ASSERT_EQ(0, enforce(one_port()));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		EXPECT_EQ(0, enforce(no_port()));
+		_exit(look());
+	}
+	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, wait_child(child));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0)
+		_exit(look());
+	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+	EXPECT_EQ(SEES_DOMAIN, look());
+}
+
+/* Runs this program again and returns what it sees. */
+static int look_after_exec(void)
+{
+	char *const argv[] = { "inherit_test", NULL };
+	char *const envp[] = { PROBE_ENV "=1", NULL };
+	const pid_t child = fork();
+
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		execve("/proc/self/exe", argv, envp);
+		_exit(SEES_TROUBLE);
+	}
+	return wait_child(child);
+}
+
+TEST_F(inherit, exec_stays_in_the_domain)
+{
+	ASSERT_EQ(SEES_FREEDOM, look_after_exec());
+	ASSERT_EQ(0, enforce(one_port()));
+	EXPECT_EQ(SEES_DOMAIN, look_after_exec());
+	ASSERT_EQ(0, enforce(no_port()));
+	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look_after_exec());
+}
+
+/* Enforced by privilege alone, so that nothing else holds the program back. */
+TEST_F(inherit, exec_without_no_new_privs_stays_in_the_domain)
+{
+	const int fd = one_port();
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, restrict_self(fd, 0));
+	ASSERT_EQ(0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	EXPECT_EQ(SEES_DOMAIN, look_after_exec());
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_F(inherit, changes_of_user_stay_in_the_domain)
+{
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, setresgid(1000, 1000, 1000));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	ASSERT_EQ(0, setresuid(1000, 1000, 0));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	/* And back to root. */
+	ASSERT_EQ(0, setresuid(0, 0, 0));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	ASSERT_EQ(0, setresuid(1000, 1000, 1000));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	EXPECT_EQ(SEES_DOMAIN, look_after_exec());
+}
+
+TEST_F(inherit, changes_of_capabilities_stay_in_the_domain)
+{
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, drop_all_caps());
+	EXPECT_EQ(SEES_DOMAIN, look());
+}
+
+TEST_F(inherit, a_new_user_namespace_stays_in_the_domain)
+{
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	/* Root of a network of its own, and held all the same. */
+	ASSERT_EQ(0, own_network());
+	EXPECT_EQ(SEES_DOMAIN, look());
+	ASSERT_EQ(0, enforce(no_port()));
+	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look());
+}
+
+/* The privilege that counts is the one over the own user namespace. */
+TEST_F(inherit, a_new_user_namespace_gives_the_privilege_to_enforce)
+{
+	const int fd = one_port();
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, setresuid(1000, 1000, 1000));
+	ASSERT_EQ(-EPERM, restrict_self(fd, 0));
+	ASSERT_EQ(SEES_FREEDOM, look());
+	ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+	EXPECT_EQ(0, restrict_self(fd, 0));
+	EXPECT_EQ(0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Other namespaces are no way out either. */
+TEST_F(inherit, other_namespaces_stay_in_the_domain)
+{
+	pid_t child;
+
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, unshare(CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0)
+		_exit(look());
+	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+	ASSERT_EQ(0, own_network());
+	EXPECT_EQ(SEES_DOMAIN, look());
+}
+
+/*
+ * Installing a session keyring on the parent replaces the parent's credentials
+ * by a way of its own (cred_transfer), which must carry the domain along.
+ */
+TEST_F(inherit, credentials_set_by_a_child_stay_in_the_domain)
+{
+	pid_t child;
+
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_NE(-1, syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL,
+			      0, 0, 0));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		EXPECT_NE(-1, syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
+				      NULL, 0, 0, 0));
+		EXPECT_EQ(0, syscall(__NR_keyctl, KEYCTL_SESSION_TO_PARENT, 0,
+				     0, 0, 0));
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(SEES_DOMAIN, look());
+}
+
+/* And the domain of the child is not what travels. */
+TEST_F(inherit, credentials_set_by_a_child_bring_no_domain)
+{
+	pid_t child;
+
+	ASSERT_NE(-1, syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL,
+			      0, 0, 0));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		EXPECT_EQ(0, enforce(one_port()));
+		EXPECT_NE(-1, syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
+				      NULL, 0, 0, 0));
+		EXPECT_EQ(0, syscall(__NR_keyctl, KEYCTL_SESSION_TO_PARENT, 0,
+				     0, 0, 0));
+		EXPECT_EQ(SEES_DOMAIN, look());
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(SEES_FREEDOM, look());
+}
+
+/* A long line of generations, each adding a layer. */
+static int descend(int depth)
+{
+	pid_t child;
+
+	if (enforce(depth == 7 ? no_port() : one_port()))
+		return SEES_TROUBLE;
+	if (look() != (depth >= 7 ? SEES_DOMAIN | SEES_OPEN_PORT_REFUSED :
+				    SEES_DOMAIN))
+		return SEES_TROUBLE;
+	if (depth == MAX_LAYERS - 1) {
+		const int fd = one_port();
+
+		if (fd < 0)
+			return SEES_TROUBLE;
+		return restrict_self(fd, 0) == -E2BIG ? 0 : SEES_TROUBLE;
+	}
+	child = fork();
+	if (child < 0)
+		return SEES_TROUBLE;
+	if (child == 0)
+		_exit(descend(depth + 1));
+	return wait_child(child);
+}
+
+TEST_F(inherit, generations_add_layers)
+{
+	pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (child == 0)
+		_exit(descend(0));
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(SEES_FREEDOM, look());
+}
+
+/* Sockets that are handed over */
+
+/* A socket made outside is as good or as bad as one made inside. */
+TEST_F(inherit, a_socket_from_outside_obeys_the_user)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, enforce(one_port()));
+	EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
+	EXPECT_EQ(-EACCES, connect_fd(fd, AF_INET, SHUT_PORT));
+	EXPECT_EQ(0, bind_fd(fd, AF_INET, OPEN_PORT));
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_F(inherit, a_received_socket_obeys_the_receiver)
+{
+	int usocks[2], fd;
+	pid_t child;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+				usocks));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		/* In the domain: gets one from outside, sends one back. */
+		ASSERT_EQ(0, enforce(one_port()));
+		fd = receive_descriptor(usocks[1]);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
+		EXPECT_EQ(0, close(fd));
+
+		/* One that listens already may be used to the full. */
+		fd = receive_descriptor(usocks[1]);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, listen(fd, 4));
+		EXPECT_EQ(0, close(fd));
+
+		fd = make_socket(AF_INET, SOCK_STREAM, 0);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
+		EXPECT_EQ(0, send_descriptor(usocks[1], fd));
+		_exit(_metadata->exit_code);
+	}
+	fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, send_descriptor(usocks[0], fd));
+	EXPECT_EQ(0, close(fd));
+	fd = listen_on(AF_INET, 0, SHUT_PORT);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, send_descriptor(usocks[0], fd));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, wait_child(child));
+
+	/* Refused to the child, the same socket serves its parent. */
+	fd = receive_descriptor(usocks[0]);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, bind_fd(fd, AF_INET, SHUT_PORT));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(usocks[0]));
+	EXPECT_EQ(0, close(usocks[1]));
+}
+
+static int pidfd_open(pid_t pid)
+{
+	const int fd = syscall(__NR_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int pidfd_getfd(int pidfd, int target)
+{
+	const int fd = syscall(__NR_pidfd_getfd, pidfd, target, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+TEST_F(inherit, a_fetched_socket_obeys_who_fetched_it)
+{
+	int to_child[2], to_parent[2], sock_fd, pidfd, fd;
+	char byte = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe2(to_child, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(to_parent, O_CLOEXEC));
+	sock_fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_LE(0, sock_fd);
+
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ASSERT_EQ(0, enforce(one_port()));
+		EXPECT_EQ(-EACCES, bind_fd(sock_fd, AF_INET, SHUT_PORT));
+		ASSERT_EQ(1, write(to_parent[1], &byte, 1));
+		ASSERT_EQ(1, read(to_child[0], &byte, 1));
+
+		/* Taking one from outside the domain is refused as a trace. */
+		pidfd = pidfd_open(getppid());
+		ASSERT_LE(0, pidfd);
+		EXPECT_EQ(-EPERM, pidfd_getfd(pidfd, sock_fd));
+		EXPECT_EQ(0, close(pidfd));
+		_exit(_metadata->exit_code);
+	}
+	ASSERT_EQ(1, read(to_parent[0], &byte, 1));
+	pidfd = pidfd_open(child);
+	ASSERT_LE(0, pidfd);
+	fd = pidfd_getfd(pidfd, sock_fd);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, bind_fd(fd, AF_INET, SHUT_PORT));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(pidfd));
+	ASSERT_EQ(1, write(to_child[1], &byte, 1));
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(0, close(sock_fd));
+}
+
+/* Fetching from a child of the own domain works, and changes nothing. */
+TEST_F(inherit, a_socket_fetched_inside_the_domain_obeys_it)
+{
+	int to_child[2], sock_fd, pidfd, fd;
+	char byte = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe2(to_child, O_CLOEXEC));
+	sock_fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_LE(0, sock_fd);
+	ASSERT_EQ(0, enforce(one_port()));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0)
+		_exit(read(to_child[0], &byte, 1) != 1);
+	pidfd = pidfd_open(child);
+	ASSERT_LE(0, pidfd);
+	fd = pidfd_getfd(pidfd, sock_fd);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
+	EXPECT_EQ(0, bind_fd(fd, AF_INET, OPEN_PORT));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(pidfd));
+	ASSERT_EQ(1, write(to_child[1], &byte, 1));
+	EXPECT_EQ(0, wait_child(child));
+}
+
+/* Threads */
+
+#define NUM_THREADS 8
+
+/* What a thread does to its own credentials before it waits. */
+enum preparation {
+	NOTHING,
+	OTHER_USER,
+	OTHER_CAPS,
+	OTHER_DOMAIN,
+	CLOSED_DOMAIN,
+	NUM_PREPARATIONS,
+};
+
+struct worker {
+	pthread_t thread;
+	enum preparation preparation;
+	int error;
+	int before;
+	int after;
+	int nnp;
+	int uid;
+};
+
+static pthread_barrier_t barrier;
+
+static int prepare(enum preparation preparation)
+{
+	int fd, ret;
+
+	switch (preparation) {
+	case OTHER_USER:
+		/* The raw call changes this thread and no other. */
+		return syscall(__NR_setresuid, -1, 1000, -1) ? -errno : 0;
+	case OTHER_CAPS:
+		return drop_all_caps();
+	case OTHER_DOMAIN:
+	case CLOSED_DOMAIN:
+		fd = preparation == OTHER_DOMAIN ? one_port() : no_port();
+		if (fd < 0)
+			return fd;
+		ret = restrict_self(fd, 0);
+		close(fd);
+		return ret;
+	default:
+		return 0;
+	}
+}
+
+static void *work(void *data)
+{
+	struct worker *const worker = data;
+
+	worker->error = prepare(worker->preparation);
+	worker->before = look();
+	pthread_barrier_wait(&barrier);
+	/* Here the main thread does what the test is about. */
+	pthread_barrier_wait(&barrier);
+	worker->after = look();
+	worker->nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	worker->uid = geteuid();
+	return NULL;
+}
+
+static int start_workers(struct worker *workers, bool varied)
+{
+	int i, ret;
+
+	ret = pthread_barrier_init(&barrier, NULL, NUM_THREADS + 1);
+	if (ret)
+		return -ret;
+	for (i = 0; i < NUM_THREADS; i++) {
+		memset(&workers[i], 0, sizeof(workers[i]));
+		if (varied)
+			workers[i].preparation = i % NUM_PREPARATIONS;
+		ret = pthread_create(&workers[i].thread, NULL, work,
+				     &workers[i]);
+		if (ret)
+			return -ret;
+	}
+	pthread_barrier_wait(&barrier);
+	return 0;
+}
+
+static int finish_workers(struct worker *workers)
+{
+	int i, ret;
+
+	pthread_barrier_wait(&barrier);
+	for (i = 0; i < NUM_THREADS; i++) {
+		ret = pthread_join(workers[i].thread, NULL);
+		if (ret)
+			return -ret;
+	}
+	return -pthread_barrier_destroy(&barrier);
+}
+
+TEST_F(inherit, threads_are_in_the_domain_of_who_made_them)
+{
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, start_workers(workers, false));
+	ASSERT_EQ(0, finish_workers(workers));
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(0, workers[i].error);
+		EXPECT_EQ(SEES_DOMAIN, workers[i].before);
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after);
+	}
+}
+
+TEST_F(inherit, without_tsync_other_threads_stay_free)
+{
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	ASSERT_EQ(0, start_workers(workers, false));
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(0, workers[i].error);
+		EXPECT_EQ(SEES_FREEDOM, workers[i].after);
+		EXPECT_EQ(0, workers[i].nnp);
+	}
+}
+
+TEST_F(inherit, tsync_reaches_every_thread)
+{
+	struct worker workers[NUM_THREADS];
+	int fd, i;
+
+	ASSERT_EQ(0, start_workers(workers, false));
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(0, workers[i].error);
+		EXPECT_EQ(SEES_FREEDOM, workers[i].before);
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after)
+			TH_LOG("thread %d", i);
+		EXPECT_EQ(1, workers[i].nnp);
+	}
+	EXPECT_EQ(0, close(fd));
+}
+
+/* A thread whose credentials differ keeps them, but for the domain. */
+TEST_F(inherit, tsync_reaches_threads_of_other_credentials)
+{
+	struct worker workers[NUM_THREADS];
+	int fd, i;
+
+	/* Before the threads, so that each may enforce a ruleset. */
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, start_workers(workers, true));
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	for (i = 0; i < NUM_THREADS; i++) {
+		int before = SEES_FREEDOM;
+
+		if (workers[i].preparation == OTHER_DOMAIN)
+			before = SEES_DOMAIN;
+		if (workers[i].preparation == CLOSED_DOMAIN)
+			before = SEES_DOMAIN | SEES_OPEN_PORT_REFUSED;
+		EXPECT_EQ(0, workers[i].error);
+		EXPECT_EQ(before, workers[i].before)
+			TH_LOG("thread %d", i);
+		/*
+		 * The domain of the caller takes the place of any that the
+		 * thread had, be it a stricter one.
+		 */
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after)
+			TH_LOG("thread %d, preparation %d", i,
+			       workers[i].preparation);
+		EXPECT_EQ(workers[i].preparation == OTHER_USER ? 1000 : 0,
+			  workers[i].uid);
+	}
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_F(inherit, tsync_without_a_ruleset_makes_no_domain)
+{
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, start_workers(workers, false));
+	ASSERT_EQ(0, restrict_self(-1,
+				   LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF |
+				   LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_FREEDOM, look());
+	for (i = 0; i < NUM_THREADS; i++)
+		EXPECT_EQ(SEES_FREEDOM, workers[i].after);
+}
+
+/* But it spreads the domain that the caller is in. */
+TEST_F(inherit, tsync_without_a_ruleset_spreads_the_domain)
+{
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, start_workers(workers, true));
+	ASSERT_EQ(0, enforce(one_port()));
+	ASSERT_EQ(0, restrict_self(-1,
+				   LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF |
+				   LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after)
+			TH_LOG("thread %d", i);
+	}
+}
+
+TEST_F(inherit, tsync_sets_no_new_privs_everywhere)
+{
+	struct worker workers[NUM_THREADS];
+	int fd, i;
+
+	ASSERT_EQ(0, start_workers(workers, false));
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC |
+				       LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(1, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after);
+		EXPECT_EQ(1, workers[i].nnp);
+	}
+	EXPECT_EQ(0, close(fd));
+}
+
+/* All or nothing: when the call fails, no thread has changed. */
+TEST_F(inherit, tsync_that_fails_changes_no_thread)
+{
+	const __u32 flags = LANDLOCK_RESTRICT_SELF_TSYNC |
+			    LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS;
+	struct worker workers[NUM_THREADS];
+	int fd, none, i;
+
+	ASSERT_EQ(0, start_workers(workers, false));
+	fd = one_port();
+	none = no_port();
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, none);
+	for (i = 0; i < MAX_LAYERS; i++)
+		ASSERT_EQ(0, restrict_self(fd, 0));
+	EXPECT_EQ(-E2BIG, restrict_self(none, flags));
+	EXPECT_EQ(-EBADF, restrict_self(-1, flags));
+	EXPECT_EQ(-EBADFD, restrict_self(0, flags));
+	EXPECT_EQ(-EINVAL, restrict_self(none, flags | 1U << 5));
+	ASSERT_EQ(0, finish_workers(workers));
+	EXPECT_EQ(SEES_DOMAIN, look());
+	EXPECT_EQ(0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	for (i = 0; i < NUM_THREADS; i++) {
+		EXPECT_EQ(SEES_FREEDOM, workers[i].after);
+		EXPECT_EQ(0, workers[i].nnp);
+	}
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(none));
+}
+
+/* The limit is that of the caller; a thread with more layers gets fewer. */
+TEST_F(inherit, tsync_counts_the_layers_of_the_caller)
+{
+	struct worker workers[NUM_THREADS];
+	int fd, i;
+
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, start_workers(workers, true));
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	for (i = 0; i < MAX_LAYERS; i++) {
+		ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC))
+			TH_LOG("layer %d", i);
+	}
+	EXPECT_EQ(-E2BIG, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(0, finish_workers(workers));
+	for (i = 0; i < NUM_THREADS; i++)
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after);
+	EXPECT_EQ(0, close(fd));
+}
+
+/*
+ * The call is interrupted by signals and begins anew, maybe many times.  In
+ * the end every thread is in one domain of as many layers as calls were made.
+ */
+
+static atomic_int signals_seen;
+
+static void on_alarm(int sig)
+{
+	atomic_fetch_add(&signals_seen, 1);
+}
+
+TEST_F(inherit, tsync_survives_signals)
+{
+	const struct sigaction action = {
+		.sa_handler = on_alarm,
+	};
+	const struct itimerval timer = {
+		.it_interval.tv_usec = 500,
+		.it_value.tv_usec = 500,
+	};
+	const struct itimerval stop = {};
+	struct worker workers[NUM_THREADS];
+	int fd, i;
+
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, start_workers(workers, false));
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &timer, NULL));
+	for (i = 0; i < MAX_LAYERS; i++) {
+		int before = atomic_load(&signals_seen);
+
+		ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+		while (atomic_load(&signals_seen) == before)
+			sched_yield();
+	}
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &stop, NULL));
+	/* No try left a layer behind, and none was lost. */
+	EXPECT_EQ(-E2BIG, restrict_self(fd, 0));
+	ASSERT_EQ(0, finish_workers(workers));
+	for (i = 0; i < NUM_THREADS; i++)
+		EXPECT_EQ(SEES_DOMAIN, workers[i].after);
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Threads that are made while the call runs must not slip through. */
+
+#define NUM_SPAWNERS 4
+
+static atomic_int stop_spawning;
+
+struct spawner {
+	pthread_t thread;
+	int error;
+	int spawned;
+};
+
+static void *do_nothing(void *data)
+{
+	return NULL;
+}
+
+static void *look_now(void *data)
+{
+	*(int *)data = look();
+	return NULL;
+}
+
+static void *spawn(void *data)
+{
+	struct spawner *const spawner = data;
+	int seen = -1;
+	pthread_t thread;
+
+	while (!atomic_load(&stop_spawning) && !spawner->error) {
+		spawner->error = pthread_create(&thread, NULL, do_nothing,
+						NULL);
+		if (!spawner->error)
+			spawner->error = pthread_join(thread, NULL);
+		spawner->spawned++;
+	}
+	if (spawner->error)
+		return NULL;
+	/* The line of threads that was there throughout. */
+	spawner->error = pthread_create(&thread, NULL, look_now, &seen);
+	if (!spawner->error)
+		spawner->error = pthread_join(thread, NULL);
+	if (!spawner->error && (seen != SEES_DOMAIN || look() != SEES_DOMAIN))
+		spawner->error = EPERM;
+	return NULL;
+}
+
+TEST_F(inherit, tsync_reaches_threads_that_are_being_made)
+{
+	struct spawner spawners[NUM_SPAWNERS] = {};
+	int fd, i;
+
+	ASSERT_EQ(0, no_new_privs());
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	for (i = 0; i < NUM_SPAWNERS; i++)
+		ASSERT_EQ(0, pthread_create(&spawners[i].thread, NULL, spawn,
+					    &spawners[i]));
+	for (i = 0; i < MAX_LAYERS; i++) {
+		ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+		sched_yield();
+	}
+	atomic_store(&stop_spawning, 1);
+	for (i = 0; i < NUM_SPAWNERS; i++) {
+		ASSERT_EQ(0, pthread_join(spawners[i].thread, NULL));
+		EXPECT_EQ(0, spawners[i].error)
+			TH_LOG("%s", strerror(spawners[i].error));
+	}
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Threads that all call it at once end up in one domain, one by one. */
+
+struct rival {
+	pthread_t thread;
+	int fd;
+	int error;
+	int seen;
+};
+
+static pthread_barrier_t start_line, finish_line;
+
+static void *compete(void *data)
+{
+	struct rival *const rival = data;
+
+	pthread_barrier_wait(&start_line);
+	rival->error = restrict_self(rival->fd, LANDLOCK_RESTRICT_SELF_TSYNC);
+	pthread_barrier_wait(&finish_line);
+	rival->seen = look();
+	return NULL;
+}
+
+TEST_F(inherit, tsync_by_several_threads_at_once)
+{
+	struct rival rivals[4] = {};
+	const int num = ARRAY_SIZE(rivals);
+	int i;
+
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, pthread_barrier_init(&start_line, NULL, num));
+	ASSERT_EQ(0, pthread_barrier_init(&finish_line, NULL, num));
+	for (i = 0; i < num; i++) {
+		/* One of them closes what the others leave open. */
+		rivals[i].fd = i ? one_port() : no_port();
+		ASSERT_LE(0, rivals[i].fd);
+		ASSERT_EQ(0, pthread_create(&rivals[i].thread, NULL, compete,
+					    &rivals[i]));
+	}
+	for (i = 0; i < num; i++) {
+		ASSERT_EQ(0, pthread_join(rivals[i].thread, NULL));
+		EXPECT_EQ(0, rivals[i].error);
+		EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED,
+			  rivals[i].seen)
+			TH_LOG("thread %d", i);
+		EXPECT_EQ(0, close(rivals[i].fd));
+	}
+	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look());
+	EXPECT_EQ(0, pthread_barrier_destroy(&start_line));
+	EXPECT_EQ(0, pthread_barrier_destroy(&finish_line));
+}
+
+/* Other processes are no siblings, even when they share all but that. */
+TEST_F(inherit, tsync_stays_in_the_process)
+{
+	int to_child[2];
+	char byte = 0;
+	pid_t child;
+	int fd;
+
+	ASSERT_EQ(0, pipe2(to_child, O_CLOEXEC));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		if (read(to_child[0], &byte, 1) != 1)
+			_exit(SEES_TROUBLE);
+		_exit(look());
+	}
+	fd = one_port();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, no_new_privs());
+	ASSERT_EQ(0, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+	ASSERT_EQ(SEES_DOMAIN, look());
+	ASSERT_EQ(1, write(to_child[1], &byte, 1));
+	EXPECT_EQ(SEES_FREEDOM, wait_child(child));
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_HARNESS_MAIN
