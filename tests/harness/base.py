@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What every part of the harness shares: where things are, and how it gives up."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+REPOSITORY = TESTS.parent
+
+
+class HarnessError(Exception):
+    """The set-up is not as it must be. The text is a sentence with the fix."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The places a run reads from and writes to, all absolute."""
+
+    kernel: Path
+    linux: Path
+    build: Path
+
+    @property
+    def log(self) -> Path:
+        """Full logs, one file a boot and a kind."""
+        return self.build / "log"
+
+    @property
+    def guest(self) -> Path:
+        """Programs and images for the guest."""
+        return self.build / "guest"
+
+    @property
+    def kernel_is_ours(self) -> bool:
+        """Whether the kernel is the one that `make kernel` builds, which modules can be built for."""
+        return self.kernel.is_relative_to(self.build / "kernel")
+
+    def check(self) -> None:
+        """Refuse to start without what `make kernel` leaves."""
+        if not (self.linux / "Makefile").is_file():
+            raise HarnessError(f"No kernel tree at {self.linux}: run `make apply` first, or name one with --linux.")
+        if not self.kernel.is_file():
+            raise HarnessError(f"No kernel image at {self.kernel}: run `make kernel` first, or name one with --kernel.")
+        self.log.mkdir(parents=True, exist_ok=True)
+        self.guest.mkdir(parents=True, exist_ok=True)
+
+
+def find_tool(*names: str, package: str) -> str:
+    """The first of `names` that is installed, else a sentence that says what to install."""
+    for name in names:
+        if shutil.which(name):
+            return name
+    raise HarnessError(f"{names[0]} is missing: install {package}, or run `make setup`.")
+
+
+def run_logged(command: list[str], log: Path, failure: str, hints: dict[str, str] | None = None) -> str:
+    """Run a build step with its output at the end of `log`. On failure raise with the log's last lines."""
+    environment = os.environ.copy()
+    # An outer make's job server and flags are not meant for this one.
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CFLAGS", "LDFLAGS"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", env=environment, check=False,
+    )
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"$ {' '.join(command)}\n{done.stdout}\n")
+    if done.returncode:
+        hint = next((text for sign, text in (hints or {}).items() if sign in done.stdout), "")
+        last = "\n".join("  " + line for line in done.stdout.splitlines()[-15:])
+        raise HarnessError(f"{failure}{' ' + hint if hint else ''}\n{last}\n  (all of it: {log})")
+    return done.stdout

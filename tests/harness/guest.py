@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds what the guest is made of: static programs, test modules, and the initramfs that holds them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .base import REPOSITORY, TESTS, HarnessError, Paths, find_tool, run_logged
+from .cpio import Archive
+
+#: The folders under tools/testing/selftests whose programs are built and run, in this order.
+SUITES = ("landlock", "portlock")
+
+# What upstream's tests open, or expect to be there as on any system.
+_FOLDERS = (
+    "bin", "boot", "dev", "etc", "home", "lib", "mnt", "modules", "opt", "plan", "proc", "root", "run", "sbin", "srv", "sys",
+    "usr/bin", "usr/lib", "usr/sbin", "var/log", "var/tmp", "guest", "selftests",
+)
+
+_HINTS = {
+    "cannot find -lcap": "libcap's static library is missing: install libcap-dev.",
+    "unable to find library -lcap": "libcap's static library is missing: install libcap-dev.",
+    "sys/capability.h": "libcap's headers are missing: install libcap-dev.",
+    "rsync": "headers_install needs rsync: install it.",
+    "No space left on device": "The disk is full.",
+}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What was built."""
+
+    #: The initramfs without a plan.
+    archive: bytes
+    #: Suite to the test programs in it, in the order their Makefile has them.
+    programs: dict[str, list[str]]
+    #: Suite to the folder on the host that holds them.
+    installed: dict[str, Path]
+    modules: list[str]
+
+
+def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> Guest:
+    """Bring everything up to date and make the initramfs. Nothing is written outside of the build folder."""
+    log = paths.log / "guest-build.log"
+    log.write_text("")
+    compiler = find_tool("gcc", "clang", "clang-19", package="gcc")
+    headers = _headers(paths, log, say)
+
+    suites = [name for name in SUITES if with_tests and _suite_folder(paths, name).is_dir()]
+    if with_tests and SUITES[0] not in suites:
+        raise HarnessError(f"{paths.linux} has no tools/testing/selftests/{SUITES[0]}: it is not a kernel tree of the right version.")
+    programs, installed = {}, {}
+    for suite in suites:
+        say(f"selftests {suite}")
+        installed[suite] = _build_suite(paths, suite, headers, compiler, log)
+        programs[suite] = _programs(paths, suite, log)
+
+    say("sandboxer")
+    sandboxer = _compile(paths, paths.linux / "samples/landlock/sandboxer.c", "sandboxer", headers, compiler, log)
+    probe = _compile(paths, TESTS / "guest/probe.c", "probe", headers, compiler, log)
+    modules = _build_modules(paths, log, say) if with_tests else []
+
+    archive = Archive()
+    for folder in _FOLDERS:
+        archive.folder(folder)
+    archive.folder("tmp", 0o1777)
+    archive.character_device("dev/console", 5, 1)
+    archive.character_device("dev/null", 1, 3, 0o666)
+    archive.file("bin/busybox", _busybox())
+    archive.data("init", (TESTS / "guest/init").read_bytes(), 0o755)
+    archive.data("guest/scene.sh", (TESTS / "guest/scene.sh").read_bytes())
+    archive.data("etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    archive.data("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+    archive.file("bin/sandboxer", sandboxer)
+    archive.file("bin/probe", probe)
+    for suite, folder in installed.items():
+        for file in sorted(folder.iterdir()):
+            if file.is_file():
+                archive.file(f"selftests/{suite}/{file.name}", file)
+    for module in modules:
+        archive.file(f"modules/{module.name}", module)
+    return Guest(archive.finish(), programs, installed, [module.name for module in modules])
+
+
+def plan(mode: str, environment: dict[str, str], programs: Iterable[str] = (), greeting: str = "") -> bytes:
+    """The archive, to be put behind the guest's, that tells the guest what to do."""
+    archive = Archive()
+    archive.folder("plan")
+    archive.data("plan/mode", f"{mode}\n".encode())
+    archive.data("plan/env", "".join(f"{name}={value}\n" for name, value in environment.items()).encode())
+    archive.data("plan/programs", "".join(f"{line}\n" for line in programs).encode())
+    archive.data("plan/greeting", greeting.encode())
+    return archive.finish()
+
+
+def _busybox() -> Path:
+    found = shutil.which("busybox")
+    if not found:
+        raise HarnessError("busybox is missing: install busybox-static, or run `make setup`.")
+    # A program that the dynamic loader starts names that loader in its first page.
+    with open(found, "rb") as file:
+        if b"/ld-linux" in file.read(4096):
+            raise HarnessError(f"{found} is not static and cannot run in the guest: install busybox-static in its place.")
+    return Path(found)
+
+
+def _suite_folder(paths: Paths, suite: str) -> Path:
+    return paths.linux / "tools/testing/selftests" / suite
+
+
+def _fingerprint(folders: Iterable[Path]) -> str:
+    """Changes whenever a file below one of the folders does."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for root, subfolders, files in os.walk(folder):
+            subfolders.sort()
+            for name in sorted(files):
+                file = os.path.join(root, name)
+                status = os.stat(file, follow_symlinks=False)
+                digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _headers(paths: Paths, log: Path, say: Callable[[str], None]) -> Path:
+    """The kernel's headers for user space, as programs include them."""
+    installed = paths.guest / "headers"
+    stamp = paths.guest / "headers.stamp"
+    fingerprint = _fingerprint(paths.linux / name for name in ("include/uapi", "arch/x86/include/uapi"))
+    if stamp.is_file() and stamp.read_text() == fingerprint:
+        return installed / "include"
+    say("kernel headers")
+    find_tool("rsync", package="rsync")
+    shutil.rmtree(installed, ignore_errors=True)
+    # Programs know their other sources, but not these: build all of them again.
+    for suite in SUITES:
+        shutil.rmtree(paths.guest / "selftests" / suite, ignore_errors=True)
+    run_logged(
+        ["make", "-s", f"-j{os.cpu_count()}", "-C", str(paths.linux), f"O={paths.guest / 'headers-build'}",
+         f"INSTALL_HDR_PATH={installed}", "ARCH=x86_64", *_llvm(), "headers_install"],
+        log, "The kernel's headers cannot be installed.", _HINTS,
+    )
+    stamp.write_text(fingerprint)
+    return installed / "include"
+
+
+def _llvm() -> list[str]:
+    """How the kernel's Makefile is told which compiler: as the top Makefile was, else what is installed."""
+    chosen = os.environ.get("LLVM") or ("1" if shutil.which("clang") else "-19" if shutil.which("clang-19") else "")
+    return [f"LLVM={chosen}"] if chosen else []
+
+
+def _suite_make(paths: Paths, suite: str) -> list[str]:
+    output = paths.guest / "selftests" / suite / "build"
+    output.mkdir(parents=True, exist_ok=True)
+    return ["make", "-s", "-C", str(_suite_folder(paths, suite)), f"OUTPUT={output}"]
+
+
+def _build_suite(paths: Paths, suite: str, headers: Path, compiler: str, log: Path) -> Path:
+    installed = paths.guest / "selftests" / suite / "install"
+    shutil.rmtree(installed, ignore_errors=True)
+    run_logged(
+        [*_suite_make(paths, suite), f"-j{os.cpu_count()}", f"CC={compiler}", f"KHDR_INCLUDES=-isystem {headers}",
+         "USERLDFLAGS=-static", f"INSTALL_PATH={installed}", "install"],
+        log, f"The selftests of {suite} do not build.", _HINTS,
+    )
+    return installed
+
+
+def _programs(paths: Paths, suite: str, log: Path) -> list[str]:
+    listed = run_logged([*_suite_make(paths, suite), f"COLLECTION={suite}", "emit_tests"], log,
+                        f"The selftests of {suite} cannot be listed.")
+    prefix = f"{suite}:"
+    return [line.removeprefix(prefix) for line in listed.splitlines() if line.startswith(prefix)]
+
+
+def _compile(paths: Paths, source: Path, name: str, headers: Path, compiler: str, log: Path) -> Path:
+    program = paths.guest / name
+    newest = max(source.stat().st_mtime, (paths.guest / "headers.stamp").stat().st_mtime)
+    if not program.is_file() or program.stat().st_mtime <= newest:
+        run_logged(
+            [compiler, "-static", "-O2", "-Wall", "-isystem", str(headers), "-o", str(program), str(source)],
+            log, f"{source.name} does not build.", _HINTS,
+        )
+    return program
+
+
+def _build_modules(paths: Paths, log: Path, say: Callable[[str], None]) -> list[Path]:
+    """The out-of-tree test modules. They only fit the kernel that they are built against."""
+    if not paths.kernel_is_ours or not (REPOSITORY / "Kbuild").is_file():
+        return []
+    say("test module")
+    output = paths.build / "module"
+    output.mkdir(parents=True, exist_ok=True)
+    run_logged(
+        ["make", "-s", "-C", str(paths.linux), f"O={paths.build / 'kernel'}", "ARCH=x86_64", *_llvm(), f"M={REPOSITORY}",
+         f"MO={output}", "modules"],
+        log, "The test module does not build.",
+    )
+    return sorted(output.rglob("*.ko"))

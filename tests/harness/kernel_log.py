@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds in a kernel's log what must never be there."""
+
+import re
+
+# Each is something the kernel prints only when it has found itself in the wrong. What user space does
+# to itself (a test that dies on purpose) is not among them.
+_SIGNS = re.compile(
+    r"Kernel panic|\bOops\b|\bBUG\b:?|kernel BUG at|WARNING:|\[ cut here \]|Call Trace:"
+    r"|general protection fault|unable to handle (?:kernel|page)|stack-protector:|double fault"
+    r"|possible recursive locking|possible circular locking|inconsistent lock state|suspicious RCU usage"
+    r"|INFO: possible|held lock freed|bad unlock balance|DEBUG_LOCKS_WARN|Invalid wait context"
+    r"|rcu: INFO:|rcu_(?:sched|preempt|tasks)\w* (?:detected|self-detected)|blocked for more than \d+ seconds"
+    r"|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called"
+    r"|KASAN|KCSAN|UBSAN|KMSAN|refcount_t:|list_(?:add|del) corruption|Bad page|memory leak"
+    r"|rust_kernel: panicked|\bpanicked at\b|usercopy: Kernel memory|Too many LSMs|LSM: .*(?:error|failed|too many)",
+)
+
+# Lines that match and mean nothing. Each entry is a pattern and the reason why it may stay.
+ALLOWED: tuple[tuple[str, str], ...] = ()
+
+# How much of the log is shown from the first sign on.
+SHOWN_LINES = 40
+
+# Two signs closer than this belong to one report.
+_ONE_REPORT = 60
+
+_STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[[^]]*\])? ")
+
+
+def reports(log: str) -> list[list[str]]:
+    """The reports in `log`, each as the lines to show, from the line that gave it away."""
+    lines = [line.rstrip("\r") for line in log.splitlines()]
+    allowed = [re.compile(pattern) for pattern, _ in ALLOWED]
+    found: list[list[str]] = []
+    last = None
+    for index, line in enumerate(lines):
+        if not _SIGNS.search(line) or any(pattern.search(line) for pattern in allowed):
+            continue
+        # The kernel's own lines are stamped. An audit record can quote anything a program is called.
+        if " audit: " in line or line.startswith("audit: ") or "Kernel command line:" in line:
+            continue
+        if last is None or index - last > _ONE_REPORT:
+            found.append(lines[index:index + SHOWN_LINES])
+        last = index
+    return found
+
+
+def joined(console: str, dmesg: str) -> str:
+    """The kernel's log as far as it is known: dmesg has all of it if the guest lived to print it, the console
+    has the warnings whatever happened."""
+    lines = dmesg.splitlines()
+    known = set(lines)
+    return "\n".join(lines + [line for line in (line.rstrip("\r") for line in console.splitlines()) if line not in known])
+
+
+def without_stamp(line: str) -> str:
+    """A line of the log without its time, for a heading."""
+    return _STAMP.sub("", line)

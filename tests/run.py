@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Boots Portlock's kernel in QEMU, without KVM, and looks at what it does.
+
+  test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
+  scene   shows a process held to its ports, in ten seconds of reading
+  shell   gives a guest to type in, with Portlock on
+
+Nothing is written outside of the build folder, and the guest sees nothing of this machine.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness import catalogue, scene, shell, suite  # noqa: E402
+from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
+
+
+def _arguments() -> argparse.Namespace:
+    places = argparse.ArgumentParser(add_help=False)
+    group = places.add_argument_group("places")
+    group.add_argument("--build", type=Path, default=REPOSITORY / "build", metavar="FOLDER",
+                       help="everything that is generated goes here (default: build)")
+    group.add_argument("--kernel", type=Path, metavar="IMAGE",
+                       help="the kernel to boot (default: BUILD/kernel/arch/x86/boot/bzImage)")
+    group.add_argument("--linux", type=Path, metavar="TREE",
+                       help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | shell")
+
+    test = commands.add_parser(
+        "test", parents=[places], help="run the selftests",
+        description="Runs the selftests. The last line is `N passed, N failed, N skipped`; the exit status is zero only if "
+        "something ran, nothing failed, every program passed as many tests as tests/expected says, and the kernel's log is clean.")
+    test.add_argument("--name", metavar="PATTERN",
+                      help="run a part: net_test, portlock:net_test, fs_test.layout1.*, landlock/*; a shell pattern, or if none is "
+                      "named like it a regular expression")
+    test.add_argument("--boots", metavar="NAME,...", type=lambda text: text.split(","),
+                      help="only these boots: " + "; ".join(f"{boot.name} (lsm={boot.lsm})" for boot in catalogue.BOOTS))
+    test.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
+                      help="boots at a time (default: %(default)s)")
+    test.add_argument("--patience", type=float, default=1, metavar="FACTOR",
+                      help="lengthen every time limit by this factor, for a slow machine or a kernel with checkers")
+    test.add_argument("--list", action="store_true", help="name the tests instead of running them")
+
+    show = commands.add_parser(
+        "scene", parents=[places], help="show a process held to its ports",
+        description="Boots once and shows, beside what should be seen, what is seen. The exit status is zero only if they agree.")
+    show.add_argument("--compare", action="store_true", help="show C Landlock (lsm=landlock) on the same kernel beside it")
+    show.add_argument("--boots", metavar="NAME,...", type=lambda text: text.split(","), help=argparse.SUPPRESS)
+
+    console = commands.add_parser("shell", parents=[places], help="a guest to type in")
+    console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
+    return parser.parse_args()
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+def main() -> int:
+    """The exit status is 0 if all is well, 1 if the kernel is not as it should be, 2 if the set-up is not."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, _interrupted)
+    build = arguments.build.resolve()
+    paths = Paths((arguments.kernel or build / "kernel/arch/x86/boot/bzImage").resolve(),
+                  (arguments.linux or build / "linux").resolve(), build)
+    try:
+        boots = getattr(arguments, "boots", None)
+        unknown = set(boots or ()) - {boot.name for boot in catalogue.BOOTS}
+        if unknown:
+            raise HarnessError(f"There is no boot named {', '.join(sorted(unknown))}: see --help.")
+        if arguments.command == "test":
+            return suite.run(paths, arguments.name or None, boots, max(1, arguments.jobs), arguments.patience, arguments.list)
+        if arguments.command == "scene":
+            return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
+        return shell.run(paths, arguments.lsm)
+    except HarnessError as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nrun.py: interrupted; the guests are ended", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
