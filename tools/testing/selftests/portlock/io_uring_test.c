@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: sockets used through io_uring
+ *
+ * A request is decided by the credentials it runs with: those of who submitted
+ * it, unless it names a personality that was registered before, or a kernel
+ * thread polls the ring, which then acts as who set the ring up.
+ */
+
+#include <linux/io_uring.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+#define OPEN_PORT 1024
+#define SHUT_PORT 1025
+
+#define NUM_ENTRIES 8
+
+struct ring {
+	int fd;
+	unsigned int flags;
+	void *sq_map;
+	size_t sq_size;
+	void *cq_map;
+	size_t cq_size;
+	struct io_uring_sqe *sqes;
+	size_t sqes_size;
+	unsigned int *sq_tail;
+	unsigned int *sq_mask;
+	unsigned int *sq_array;
+	unsigned int *cq_head;
+	unsigned int *cq_tail;
+	unsigned int *cq_mask;
+	struct io_uring_cqe *cqes;
+};
+
+static void *map_ring(int fd, size_t size, off_t offset)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_POPULATE, fd, offset);
+}
+
+static int open_ring(struct ring *ring, unsigned int flags)
+{
+	struct io_uring_params params = {
+		.flags = flags,
+		.sq_thread_idle = 100,
+	};
+	char *sq, *cq;
+
+	memset(ring, 0, sizeof(*ring));
+	ring->fd = syscall(__NR_io_uring_setup, NUM_ENTRIES, &params);
+	if (ring->fd < 0)
+		return -errno;
+	ring->flags = flags;
+
+	ring->sq_size = params.sq_off.array +
+			params.sq_entries * sizeof(unsigned int);
+	ring->cq_size = params.cq_off.cqes +
+			params.cq_entries * sizeof(struct io_uring_cqe);
+	ring->sqes_size = params.sq_entries * sizeof(struct io_uring_sqe);
+	ring->sq_map = map_ring(ring->fd, ring->sq_size, IORING_OFF_SQ_RING);
+	ring->cq_map = map_ring(ring->fd, ring->cq_size, IORING_OFF_CQ_RING);
+	ring->sqes = map_ring(ring->fd, ring->sqes_size, IORING_OFF_SQES);
+	if (ring->sq_map == MAP_FAILED || ring->cq_map == MAP_FAILED ||
+	    ring->sqes == MAP_FAILED)
+		return -errno;
+
+	sq = ring->sq_map;
+	ring->sq_tail = (unsigned int *)(sq + params.sq_off.tail);
+	ring->sq_mask = (unsigned int *)(sq + params.sq_off.ring_mask);
+	ring->sq_array = (unsigned int *)(sq + params.sq_off.array);
+	cq = ring->cq_map;
+	ring->cq_head = (unsigned int *)(cq + params.cq_off.head);
+	ring->cq_tail = (unsigned int *)(cq + params.cq_off.tail);
+	ring->cq_mask = (unsigned int *)(cq + params.cq_off.ring_mask);
+	ring->cqes = (struct io_uring_cqe *)(cq + params.cq_off.cqes);
+	return 0;
+}
+
+static int close_ring(struct ring *ring)
+{
+	if (munmap(ring->sq_map, ring->sq_size) ||
+	    munmap(ring->cq_map, ring->cq_size) ||
+	    munmap(ring->sqes, ring->sqes_size) || close(ring->fd))
+		return -errno;
+	return 0;
+}
+
+/* Takes one completion off the ring, waiting for it if need be. */
+static int take_completion(struct ring *ring, struct io_uring_cqe *cqe)
+{
+	const unsigned int head = *ring->cq_head;
+
+	while (head == __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE)) {
+		if (syscall(__NR_io_uring_enter, ring->fd, 0, 1,
+			    IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+			return -errno;
+	}
+	*cqe = ring->cqes[head & *ring->cq_mask];
+	__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Submits one request, waits for it and returns its result. */
+static int run_request(struct ring *ring, const struct io_uring_sqe *sqe)
+{
+	const unsigned int tail = *ring->sq_tail;
+	const unsigned int at = tail & *ring->sq_mask;
+	struct io_uring_cqe cqe;
+	unsigned int enter = 0;
+	int ret;
+
+	ring->sqes[at] = *sqe;
+	ring->sq_array[at] = at;
+	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_SEQ_CST);
+	/* A thread that polls takes it by itself, unless it fell asleep. */
+	if (ring->flags & IORING_SETUP_SQPOLL)
+		enter |= IORING_ENTER_SQ_WAKEUP;
+	if (syscall(__NR_io_uring_enter, ring->fd, 1, 0, enter, NULL, 0) < 0)
+		return -errno;
+
+	ret = take_completion(ring, &cqe);
+	if (ret)
+		return ret;
+	ret = cqe.res;
+	/* Zero copy says once more when the buffer is free. */
+	while (cqe.flags & IORING_CQE_F_MORE) {
+		const int err = take_completion(ring, &cqe);
+
+		if (err)
+			return err;
+		if (!(cqe.flags & IORING_CQE_F_NOTIF))
+			return -EPROTO;
+	}
+	return ret;
+}
+
+/* How a request is to be run. */
+struct way {
+	__u16 personality;
+	/* Have a worker thread do it from the start. */
+	bool async;
+};
+
+static void fill(struct io_uring_sqe *sqe, struct way way, int op, int fd)
+{
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = op;
+	sqe->fd = fd;
+	sqe->personality = way.personality;
+	if (way.async)
+		sqe->flags |= IOSQE_ASYNC;
+}
+
+static int ring_bind(struct ring *ring, struct way way, int type, __u16 port)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+	const int fd = make_socket(AF_INET, type, 0);
+	struct io_uring_sqe sqe;
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	fill(&sqe, way, IORING_OP_BIND, fd);
+	sqe.addr = (uintptr_t)&addr;
+	sqe.addr2 = len;
+	ret = run_request(ring, &sqe);
+	close(fd);
+	return ret;
+}
+
+static int ring_connect(struct ring *ring, struct way way, int type,
+			__u16 port)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+	const int fd = make_socket(AF_INET, type, 0);
+	struct io_uring_sqe sqe;
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	fill(&sqe, way, IORING_OP_CONNECT, fd);
+	sqe.addr = (uintptr_t)&addr;
+	sqe.off = len;
+	ret = run_request(ring, &sqe);
+	close(fd);
+	return ret;
+}
+
+static int ring_send(struct ring *ring, struct way way, int op, __u16 port)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+	const int fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+	struct iovec iov = {
+		.iov_base = "x",
+		.iov_len = 1,
+	};
+	struct msghdr msg = {
+		.msg_name = &addr,
+		.msg_namelen = len,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+	struct io_uring_sqe sqe;
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	fill(&sqe, way, op, fd);
+	if (op == IORING_OP_SENDMSG) {
+		sqe.addr = (uintptr_t)&msg;
+		sqe.len = 1;
+	} else {
+		sqe.addr = (uintptr_t)iov.iov_base;
+		sqe.len = 1;
+		sqe.addr2 = (uintptr_t)&addr;
+		sqe.addr_len = len;
+	}
+	ret = run_request(ring, &sqe);
+	close(fd);
+	return ret;
+}
+
+static int ring_fast_open(struct ring *ring, struct way way, __u16 port)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	struct io_uring_sqe sqe;
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	fill(&sqe, way, IORING_OP_SEND, fd);
+	sqe.addr = (uintptr_t)"x";
+	sqe.len = 1;
+	sqe.addr2 = (uintptr_t)&addr;
+	sqe.addr_len = len;
+	sqe.msg_flags = MSG_FASTOPEN | MSG_NOSIGNAL;
+	ret = run_request(ring, &sqe);
+	close(fd);
+	return ret;
+}
+
+/* Goes through all kinds of requests on a port that is open or shut. */
+static void check_port(struct __test_metadata *_metadata, struct ring *ring,
+		       struct way way, __u16 port, bool shut)
+{
+	EXPECT_EQ(shut ? -EACCES : 0,
+		  ring_bind(ring, way, SOCK_STREAM, port));
+	EXPECT_EQ(shut ? -EACCES : 0,
+		  ring_bind(ring, way, SOCK_DGRAM, port));
+	EXPECT_EQ(shut ? -EACCES : -ECONNREFUSED,
+		  ring_connect(ring, way, SOCK_STREAM, port));
+	EXPECT_EQ(shut ? -EACCES : 0,
+		  ring_connect(ring, way, SOCK_DGRAM, port));
+	EXPECT_EQ(shut ? -EACCES : 1,
+		  ring_send(ring, way, IORING_OP_SEND, port));
+	EXPECT_EQ(shut ? -EACCES : 1,
+		  ring_send(ring, way, IORING_OP_SENDMSG, port));
+	EXPECT_EQ(shut ? -EACCES : 1,
+		  ring_send(ring, way, IORING_OP_SEND_ZC, port));
+	/* Whether it is waited for decides what else it answers. */
+	EXPECT_EQ(shut, ring_fast_open(ring, way, port) == -EACCES);
+}
+
+/* Opens one port for all, and port 0 so that UDP may pick its own. */
+static int enter_domain(void)
+{
+	const int fd = net_ruleset(ALL_NET);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = add_port(fd, OPEN_PORT, ALL_NET);
+	if (!ret)
+		ret = add_port(fd, 0, BIND_UDP);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return enforce(fd);
+}
+
+FIXTURE(io_uring)
+{
+	struct ring ring;
+};
+
+FIXTURE_VARIANT(io_uring)
+{
+	bool async;
+};
+
+FIXTURE_VARIANT_ADD(io_uring, at_once)
+{
+	.async = false,
+};
+
+FIXTURE_VARIANT_ADD(io_uring, by_a_worker)
+{
+	.async = true,
+};
+
+FIXTURE_SETUP(io_uring)
+{
+	int ret;
+
+	ASSERT_EQ(0, own_network());
+	ret = open_ring(&self->ring, 0);
+	if (ret == -ENOSYS)
+		SKIP(return, "io_uring is not built in");
+	if (ret == -EPERM)
+		SKIP(return, "io_uring is turned off by sysctl");
+	ASSERT_EQ(0, ret);
+}
+
+FIXTURE_TEARDOWN(io_uring)
+{
+	EXPECT_EQ(0, close_ring(&self->ring));
+}
+
+TEST_F(io_uring, requests_are_free_without_a_domain)
+{
+	const struct way way = {
+		.async = variant->async,
+	};
+
+	check_port(_metadata, &self->ring, way, OPEN_PORT, false);
+	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
+}
+
+/* A ring that was made before is no way around the domain. */
+TEST_F(io_uring, requests_obey_the_domain_of_the_submitter)
+{
+	const struct way way = {
+		.async = variant->async,
+	};
+
+	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
+	ASSERT_EQ(0, enter_domain());
+	check_port(_metadata, &self->ring, way, OPEN_PORT, false);
+	check_port(_metadata, &self->ring, way, SHUT_PORT, true);
+}
+
+TEST_F(io_uring, requests_on_a_new_ring_obey_the_domain)
+{
+	const struct way way = {
+		.async = variant->async,
+	};
+	struct ring ring;
+
+	ASSERT_EQ(0, enter_domain());
+	ASSERT_EQ(0, open_ring(&ring, 0));
+	check_port(_metadata, &ring, way, OPEN_PORT, false);
+	check_port(_metadata, &ring, way, SHUT_PORT, true);
+	EXPECT_EQ(0, close_ring(&ring));
+}
+
+/* Each submitter by its own domain, on one and the same ring. */
+TEST_F(io_uring, requests_of_a_child_obey_its_own_domain)
+{
+	const struct way way = {
+		.async = variant->async,
+	};
+	pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ASSERT_EQ(0, enter_domain());
+		EXPECT_EQ(-EACCES, ring_bind(&self->ring, way, SOCK_STREAM,
+					     SHUT_PORT));
+		EXPECT_EQ(0, ring_bind(&self->ring, way, SOCK_STREAM,
+				       OPEN_PORT));
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(0, ring_bind(&self->ring, way, SOCK_STREAM, SHUT_PORT));
+}
+
+/* Registering credentials before the domain keeps them, on purpose. */
+TEST_F(io_uring, a_personality_from_outside_is_outside)
+{
+	struct way way = {
+		.async = variant->async,
+	};
+	const int id = syscall(__NR_io_uring_register, self->ring.fd,
+			       IORING_REGISTER_PERSONALITY, NULL, 0);
+
+	ASSERT_LT(0, id);
+	ASSERT_EQ(0, enter_domain());
+	check_port(_metadata, &self->ring, way, SHUT_PORT, true);
+	way.personality = id;
+	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
+	way.personality = 0;
+	check_port(_metadata, &self->ring, way, SHUT_PORT, true);
+	/* The thread itself was never let out. */
+	EXPECT_TRUE(bind_refused(SHUT_PORT));
+}
+
+/* And the other way round: a task outside may act from within. */
+TEST_F(io_uring, a_personality_from_inside_is_inside)
+{
+	struct way way = {
+		.async = variant->async,
+	};
+	int to_parent[2], id = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe2(to_parent, O_CLOEXEC));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ASSERT_EQ(0, enter_domain());
+		id = syscall(__NR_io_uring_register, self->ring.fd,
+			     IORING_REGISTER_PERSONALITY, NULL, 0);
+		ASSERT_LT(0, id);
+		ASSERT_EQ(sizeof(id), write(to_parent[1], &id, sizeof(id)));
+		_exit(_metadata->exit_code);
+	}
+	ASSERT_EQ(0, wait_child(child));
+	ASSERT_EQ(sizeof(id), read(to_parent[0], &id, sizeof(id)));
+
+	/* The child is gone, and its domain lives on in the ring. */
+	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
+	way.personality = id;
+	check_port(_metadata, &self->ring, way, OPEN_PORT, false);
+	check_port(_metadata, &self->ring, way, SHUT_PORT, true);
+	EXPECT_EQ(0, syscall(__NR_io_uring_register, self->ring.fd,
+			     IORING_UNREGISTER_PERSONALITY, NULL, id));
+	way.personality = 0;
+	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
+	EXPECT_EQ(0, close(to_parent[0]));
+	EXPECT_EQ(0, close(to_parent[1]));
+}
+
+/* Personalities of different domains side by side, in turn. */
+TEST_F(io_uring, personalities_do_not_mix)
+{
+	struct way way = {
+		.async = variant->async,
+	};
+	int ids[4], i, round;
+
+	for (i = 0; i < 4; i++) {
+		ids[i] = syscall(__NR_io_uring_register, self->ring.fd,
+				 IORING_REGISTER_PERSONALITY, NULL, 0);
+		ASSERT_LT(0, ids[i]);
+		/* The i-th layer shuts the port 2000 + i. */
+		if (i < 3) {
+			const int fd = net_ruleset(BIND_TCP);
+			int port;
+
+			ASSERT_LE(0, fd);
+			for (port = 2000; port < 2003; port++) {
+				if (port == 2000 + i)
+					continue;
+				ASSERT_EQ(0, add_port(fd, port, BIND_TCP));
+			}
+			ASSERT_EQ(0, enforce(fd));
+		}
+	}
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 4; i++) {
+			int port;
+
+			way.personality = ids[i];
+			for (port = 0; port < 3; port++) {
+				EXPECT_EQ(port < i ? -EACCES : 0,
+					  ring_bind(&self->ring, way,
+						    SOCK_STREAM, 2000 + port))
+					TH_LOG("personality %d, port %d", i,
+					       2000 + port);
+			}
+		}
+	}
+}
+
+/* The polling thread acts as who set the ring up, then and later. */
+TEST(a_polled_ring_acts_as_its_maker)
+{
+	const struct way way = {};
+	struct ring outside, inside;
+	int ret;
+
+	ASSERT_EQ(0, own_network());
+	ret = open_ring(&outside, IORING_SETUP_SQPOLL);
+	if (ret == -ENOSYS || ret == -EPERM)
+		SKIP(return, "io_uring cannot be used: %s", strerror(-ret));
+	ASSERT_EQ(0, ret);
+	check_port(_metadata, &outside, way, SHUT_PORT, false);
+	ASSERT_EQ(0, enter_domain());
+	check_port(_metadata, &outside, way, SHUT_PORT, false);
+	EXPECT_TRUE(bind_refused(SHUT_PORT));
+
+	ASSERT_EQ(0, open_ring(&inside, IORING_SETUP_SQPOLL));
+	check_port(_metadata, &inside, way, OPEN_PORT, false);
+	check_port(_metadata, &inside, way, SHUT_PORT, true);
+	EXPECT_EQ(0, close_ring(&inside));
+	EXPECT_EQ(0, close_ring(&outside));
+}
+
+TEST_HARNESS_MAIN
