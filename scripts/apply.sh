@@ -163,12 +163,15 @@ rm -rf "$STATE/last"
 mv "$SCRATCH" "$STATE/last"
 
 # The price: changed lines of existing files (added and removed), and new files beside them.
-changed=0 existing=0 added=0 new=0
+changed=0 minus=0 existing=0 added=0 new=0
 for f in "${!target[@]}"; do
 	[[ ${target[$f]} == patch ]] || continue
 	if [[ -e $STATE/stock/$f ]]; then
-		n=$(diff -U0 "$STATE/stock/$f" "$STATE/last/$f" | sed 1,2d | grep -cE '^[-+]' || true)
-		changed=$((changed + n))
+		while read -r plus less; do
+			changed=$((changed + plus + less))
+			minus=$((minus + less))
+		done < <(diff -U0 "$STATE/stock/$f" "$STATE/last/$f" | sed 1,2d |
+			awk '/^[+]/ { p++ } /^-/ { m++ } END { print p + 0, m + 0 }')
 		existing=$((existing + 1))
 	else
 		added=$((added + $(wc -l <"$STATE/last/$f")))
@@ -185,8 +188,9 @@ for f in "${!ours[@]}"; do
 done
 # What the configuration depends on, for build.sh.
 (cd "$STATE/last" && find . -name 'Kconfig*' -type f -exec sha256sum {} +) | sort | sha256sum >"$STATE/kconfig"
-printf '%s overlay files, %s patches: %s changed lines in %s existing files (limit %s), %s lines in %s new files\n' \
-	"${#overlay[@]}" "${#patches[@]}" "$changed" "$existing" "$LIMIT" "$added" "$new" >"$STATE/summary"
+printf '%s overlay files, %s patches: %s changed lines in existing files (+%s -%s in %s, limit %s), %s lines of new files (%s)\n' \
+	"${#overlay[@]}" "${#patches[@]}" "$changed" $((changed - minus)) "$minus" "$existing" "$LIMIT" \
+	"$added" "$new" >"$STATE/summary"
 if ((${#patches[@]} == 0)) && [[ $count == all ]]; then
 	say apply "patches/series is missing or empty: only the overlay is laid over the tree"
 fi

@@ -25,7 +25,7 @@ listed() {
 # check_version DIR WHERE: any release of the base's series will do, another series will not.
 check_version() {
 	local version
-	version=$(tree_version "$1")
+	version=$(tree_version "$1" || true)
 	[[ -n $version ]] || die "$2 is no kernel source tree: it has no Makefile that names a version."
 	if [[ $version != "$SERIES".* ]]; then
 		rm -rf "$BUILD/linux.new"
