@@ -29,9 +29,6 @@ impl_flags!(
 kernel::static_assert!(AccessSet::all_bits() == 0b1111);
 
 impl AccessSet {
-    /// Every right there is.
-    pub(crate) const ALL: Self = Self(Self::all_bits());
-
     /// The number of rights.
     pub(crate) const COUNT: u32 = Self::all_bits().count_ones();
 
@@ -42,11 +39,6 @@ impl AccessSet {
         } else {
             None
         }
-    }
-
-    /// Takes the lowest [`Self::COUNT`] bits of `bits` and leaves out the others.
-    pub(crate) const fn truncated(bits: u64) -> Self {
-        Self(bits & Self::all_bits())
     }
 
     /// The bits as user space sees them.

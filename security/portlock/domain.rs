@@ -239,10 +239,7 @@ mod tests {
         for level in 2..=16 {
             domain = Domain::new(Some(&domain), level, tcp, none.clone())?;
         }
-        assert_eq!(
-            Domain::new(Some(&domain), 17, tcp, none).err(),
-            Some(E2BIG)
-        );
+        assert_eq!(Domain::new(Some(&domain), 17, tcp, none).err(), Some(E2BIG));
         Ok(())
     }
 }

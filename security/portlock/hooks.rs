@@ -11,7 +11,6 @@ use crate::{
     Portlock,
 };
 use kernel::{
-    bindings,
     lsm::{CredBlob, Hooks, Lsm},
     net::socket::{Msg, Sock, Socket},
     prelude::*,
@@ -66,7 +65,7 @@ impl Lsm for Portlock {
             hooks.register();
             pr_info!("Up and running.\n");
         } else {
-            pr_warn!("Off, because the list of LSMs does not name landlock: use lsm=landlock,portlock.\n");
+            pr_warn!("Off: the list of LSMs does not name landlock, which it needs.\n");
         }
         Ok(())
     }
@@ -117,7 +116,7 @@ impl Lsm for Portlock {
                 check(domain, sk, address, Use::Send, Access::ConnectSendUdp)?;
             }
             check_udp_autobind(domain, sk)
-        } else if msg.flags() & bindings::MSG_FASTOPEN != 0 && sk.is_tcp() {
+        } else if msg.flags() & landlock::MSG_FASTOPEN != 0 && sk.is_tcp() {
             match msg.name() {
                 Some(address) => check(domain, sk, address, Use::Connect, Access::ConnectTcp),
                 None => Ok(()),
@@ -177,7 +176,7 @@ fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
     }
 
     // The address that a program would pass: as long as any, zero but for the family.
-    let mut address = [0; size_of::<bindings::sockaddr_storage>()];
+    let mut address = [0; landlock::SOCKADDR_STORAGE_LEN];
     let [family_0, family_1] = sk.family().to_ne_bytes();
 
     [address[0], address[1]] = [family_0, family_1];

@@ -18,6 +18,7 @@ use kernel::{
     lsm::{self, PreparedCred},
     net::socket::Sock,
     prelude::*,
+    transmute::FromBytes,
     uaccess::UserPtr,
 };
 
@@ -49,13 +50,27 @@ kernel::static_assert!(
 );
 
 /// What user space passes to `landlock_create_ruleset(2)`.
-pub(crate) type RulesetAttr = bindings::landlock_ruleset_attr;
+#[repr(transparent)]
+pub(crate) struct RulesetAttr(pub(crate) bindings::landlock_ruleset_attr);
+
+// SAFETY: The structure is made of integers, without padding (see the assertion below).
+unsafe impl FromBytes for RulesetAttr {}
 
 /// What user space passes to `landlock_add_rule(2)` with [`RULE_NET_PORT`].
-pub(crate) type NetPortAttr = bindings::landlock_net_port_attr;
+#[repr(transparent)]
+pub(crate) struct NetPortAttr(pub(crate) bindings::landlock_net_port_attr);
 
-kernel::static_assert!(size_of::<RulesetAttr>() == 48);
-kernel::static_assert!(size_of::<NetPortAttr>() == 16);
+// SAFETY: The structure is made of integers, without padding (see the assertion below).
+unsafe impl FromBytes for NetPortAttr {}
+
+kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
+kernel::static_assert!(size_of::<NetPortAttr>() == 2 * size_of::<u64>());
+
+/// The size of the longest socket address, `struct sockaddr_storage`, in bytes.
+pub(crate) const SOCKADDR_STORAGE_LEN: usize = size_of::<bindings::__kernel_sockaddr_storage>();
+
+/// `MSG_FASTOPEN`.
+pub(crate) const MSG_FASTOPEN: u32 = bindings::MSG_FASTOPEN;
 
 /// `LANDLOCK_RULE_PATH_BENEATH`.
 pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_PATH_BENEATH;
@@ -127,7 +142,7 @@ impl Ruleset {
         let mut ruleset = ptr::null_mut();
 
         // SAFETY: Both pointers are valid for the call.
-        to_result(unsafe { bindings::landlock_new_ruleset(attr, &mut ruleset) })?;
+        to_result(unsafe { bindings::landlock_new_ruleset(&attr.0, &mut ruleset) })?;
         // INVARIANT: On success, the C function returns a reference.
         Ok(Self(NonNull::new(ruleset).ok_or(ENOMEM)?))
     }
@@ -147,12 +162,7 @@ impl Ruleset {
     pub(crate) fn note_net_rule(&self, port: u16, access: AccessSet, flags: u32) {
         // SAFETY: The ruleset is valid.
         unsafe {
-            bindings::landlock_trace_add_net_rule(
-                self.0.as_ptr(),
-                port,
-                access.bits() as u32,
-                flags,
-            )
+            bindings::portlock_trace_add_rule(self.0.as_ptr(), port, access.bits() as u32, flags)
         };
     }
 
@@ -220,7 +230,7 @@ pub(crate) fn commit(cred: PreparedCred, new_domain: bool, flags: u32) -> Result
 
 /// What some layers say of a port, by ascending level.
 pub(crate) struct LayerRights {
-    layers: [bindings::landlock_net_layer; MAX_LAYERS],
+    layers: [bindings::portlock_layer; MAX_LAYERS],
     len: usize,
 }
 
@@ -236,7 +246,7 @@ impl LayerRights {
     /// Adds what the layer at `level` says; a 17th layer, of which there is none, is left out.
     pub(crate) fn push(&mut self, level: u8, rights: Rule) {
         if let Some(layer) = self.layers.get_mut(self.len) {
-            *layer = bindings::landlock_net_layer {
+            *layer = bindings::portlock_layer {
                 access: rights.access.bits() as u32,
                 level,
                 quiet: rights.quiet,
@@ -273,7 +283,7 @@ pub(crate) fn checks_are_traced() -> bool {
 pub(crate) fn trace_check(port: u16, access: Access, granted: &LayerRights) {
     // SAFETY: The layers are valid for the call, and their number is right.
     unsafe {
-        bindings::landlock_trace_check_net(
+        bindings::portlock_trace_check(
             port,
             access as u32,
             granted.layers.as_ptr(),
@@ -308,7 +318,7 @@ impl Denial<'_> {
 
         // SAFETY: All pointers are valid for the call, and the lengths are right.
         unsafe {
-            bindings::landlock_log_net_denial(
+            bindings::portlock_log_denial(
                 &mut audit,
                 self.address.as_ptr().cast(),
                 self.address.len() as c_int,
@@ -376,10 +386,7 @@ impl Denial<'_> {
 ///
 /// Both must be valid, and `dst` under construction.
 #[export]
-pub unsafe extern "C" fn portlock_cred_copy(
-    dst: *mut bindings::cred,
-    src: *const bindings::cred,
-) {
+unsafe extern "C" fn portlock_cred_copy(dst: *mut bindings::cred, src: *const bindings::cred) {
     if crate::is_on() {
         // SAFETY: By the requirements of this function.
         unsafe { lsm::copy_cred_blob::<Portlock>(dst, src) };

@@ -22,10 +22,7 @@
 //! The way of an allowed bind is hooks, address, domain, index, and back. That of a refused one is
 //! the same, then denial and landlock.
 
-use kernel::{
-    bindings,
-    lsm::{self, lsm},
-};
+use kernel::{bindings, lsm, prelude::*};
 
 mod access;
 mod address;

@@ -116,9 +116,7 @@ mod tests {
         let copy = rules.try_clone()?;
         rules.add(1, rule(Access::ConnectTcp.into(), false))?;
         rules.add(2, rule(Access::ConnectTcp.into(), false))?;
-        assert!(copy
-            .iter()
-            .eq([(1, rule(Access::BindTcp.into(), false))]));
+        assert!(copy.iter().eq([(1, rule(Access::BindTcp.into(), false))]));
         Ok(())
     }
 }

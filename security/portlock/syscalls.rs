@@ -14,6 +14,7 @@ use crate::{
     Portlock,
 };
 use kernel::{
+    bindings,
     error::from_result,
     ffi::{c_int, c_long, c_void},
     fs::{
@@ -45,12 +46,12 @@ fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
         return Err(E2BIG);
     }
 
-    let attr: RulesetAttr = uaccess::copy_struct_from_user(attr, size)?;
+    let attr = uaccess::copy_struct_from_user::<RulesetAttr>(attr, size)?;
     let front = landlock::Ruleset::new(&attr)?;
 
     // C Landlock has refused unknown bits.
-    let handled = AccessSet::from_bits(attr.handled_access_net).ok_or(EINVAL)?;
-    let quiet = AccessSet::from_bits(attr.quiet_access_net).ok_or(EINVAL)?;
+    let handled = AccessSet::from_bits(attr.0.handled_access_net).ok_or(EINVAL)?;
+    let quiet = AccessSet::from_bits(attr.0.quiet_access_net).ok_or(EINVAL)?;
     let ruleset = Ruleset::new(handled, quiet, front)?;
 
     RULESETS.open(
@@ -89,7 +90,7 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
 }
 
 fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
-    let attr: NetPortAttr = UserSlice::new(attr, size_of::<NetPortAttr>())
+    let NetPortAttr(attr) = UserSlice::new(attr, size_of::<NetPortAttr>())
         .reader()
         .read()?;
     let quiet = flags & landlock::ADD_RULE_QUIET != 0;
@@ -151,7 +152,7 @@ fn merge(cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
         return Ok(());
     }
 
-    let subject = cred.blob_mut::<Portlock>();
+    let subject = cred.blob_mut::<Portlock>().ok_or(EOPNOTSUPP)?;
     let domain = Domain::new(subject.domain(), level, ruleset.handled, rules.freeze()?)?;
 
     subject.enter(domain);
@@ -160,8 +161,8 @@ fn merge(cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
 
 /// `landlock_create_ruleset(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
 #[export]
-pub extern "C" fn portlock_create_ruleset(
-    attr: *const RulesetAttr,
+extern "C" fn portlock_create_ruleset(
+    attr: *const bindings::landlock_ruleset_attr,
     size: usize,
     flags: u32,
 ) -> c_long {
@@ -179,7 +180,7 @@ pub extern "C" fn portlock_create_ruleset(
 
 /// `landlock_add_rule(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
 #[export]
-pub extern "C" fn portlock_add_rule(
+extern "C" fn portlock_add_rule(
     ruleset_fd: c_int,
     rule_type: u32,
     attr: *const c_void,
@@ -195,7 +196,7 @@ pub extern "C" fn portlock_add_rule(
 
 /// `landlock_restrict_self(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
 #[export]
-pub extern "C" fn portlock_restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
+extern "C" fn portlock_restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
     if !crate::is_on() {
         return landlock::restrict_self(ruleset_fd, flags);
     }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an LSM keeps of each credential.
+//!
+//! Every `struct cred` has one allocation, the composite blob, in which every LSM that asked for
+//! room has a part of its own. The LSM core allocates it full of zeroes, before it calls any
+//! `cred_prepare` hook, and frees it after the last `cred_free` hook. Each part begins at a
+//! multiple of the pointer size, no more.
+//!
+//! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h).
+
+use super::{
+    is_enabled,
+    Registered, //
+};
+use crate::{
+    bindings,
+    cred::Credential,
+    prelude::*,
+    task::Task,
+    types::NotThreadSafe, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+
+/// What an LSM keeps of each credential: the value in its part of the credential's security blob.
+///
+/// The life of a value:
+///
+/// - It begins as all-zero bytes. No constructor runs, which is why the type is [`Zeroable`]; the
+///   all-zero value should be the one that means nothing, such as [`None`].
+/// - When a credential is copied to be changed, for fork, execve or setuid say, the copy gets
+///   [`inherit`](Self::inherit) of the original (hooks `cred_prepare` and `cred_transfer`).
+/// - While a credential is being prepared its maker may write the value, see
+///   [`PreparedCred::blob_mut`].
+/// - Once it is committed the credential is shared by any number of threads and never changes,
+///   and so it is with the value, which is only seen through shared references from then on.
+/// - When the last reference to the credential is gone, the value is dropped (hook `cred_free`).
+///   **Dropping must not sleep**: it mostly happens in an RCU callback, in softirq context. A value
+///   that is dear to free hands the work on, to a work queue for instance.
+///
+/// The alignment of the type may not be more than a pointer's; this is checked when it is built.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{lsm::CredBlob, prelude::*, sync::Arc};
+///
+/// struct Policy;
+///
+/// /// The policy that a task is held to, if it is held to any.
+/// #[derive(Zeroable)]
+/// struct Subject(Option<Arc<Policy>>);
+///
+/// impl CredBlob for Subject {
+///     fn inherit(&self) -> Self {
+///         Subject(self.0.clone())
+///     }
+/// }
+///
+/// let parent = Subject(Some(Arc::new(Policy, GFP_KERNEL)?));
+/// assert!(parent.inherit().0.is_some());
+///
+/// assert!(Subject::zeroed().0.is_none());
+/// # Ok::<(), Error>(())
+/// ```
+pub trait CredBlob: Zeroable + Send + Sync {
+    /// Returns the value for a copy of the credential.
+    ///
+    /// This cannot fail because `cred_transfer` cannot, and may not sleep because a credential may
+    /// be prepared where sleeping is not allowed. Taking a reference is what it is meant for.
+    fn inherit(&self) -> Self;
+}
+
+/// For an LSM that keeps nothing of a credential.
+impl CredBlob for () {
+    #[inline]
+    fn inherit(&self) -> Self {}
+}
+
+/// Tells whether `L` keeps anything of a credential, and so whether it has credential hooks.
+pub(super) const fn is_kept<L: Registered>() -> bool {
+    size_of::<L::Cred>() != 0
+}
+
+/// Returns where in a credential the value of `L` is.
+///
+/// # Safety
+///
+/// `L` must be enabled, and `cred` must point to a valid `struct cred` whose composite blob has
+/// been allocated since the LSM core has settled the offsets.
+#[inline]
+pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull<L::Cred> {
+    if !is_kept::<L>() {
+        // There may be no composite blob at all; nothing is as good as anything else.
+        return NonNull::dangling();
+    }
+
+    // SAFETY: The caller guarantees that `cred` is valid. The field is written when the credential
+    // is made and when it is freed, and not between.
+    let security = unsafe { (*cred).security };
+
+    // SAFETY: The caller guarantees that the composite blob is allocated and that `L` is enabled,
+    // so the LSM core has set aside `size_of::<L::Cred>()` bytes in it, at this offset.
+    let blob = unsafe { security.byte_add(L::registration().cred_offset()) };
+
+    // SAFETY: It is a pointer into an allocation, so it is not null.
+    unsafe { NonNull::new_unchecked(blob.cast()) }
+}
+
+/// Returns what `L` keeps of the current task's subjective credentials.
+///
+/// # Safety
+///
+/// `L` must be enabled. The reference must not be used once the current task's credentials have
+/// been changed, and not by another task.
+#[inline]
+pub(super) unsafe fn current_blob<'a, L: Registered>() -> &'a L::Cred {
+    if !is_kept::<L>() {
+        // SAFETY: A reference to nothing is valid anywhere.
+        return unsafe { NonNull::dangling().as_ref() };
+    }
+
+    // SAFETY: The current task is valid, and nobody but itself writes this field.
+    let cred = unsafe { (*Task::current_raw()).cred };
+
+    // SAFETY: The caller guarantees that `L` is enabled. The credentials of a running task are
+    // valid and their composite blob is allocated, that of the first task by `security_init()`.
+    let blob = unsafe { blob::<L>(cred) };
+
+    // SAFETY: The value of a committed credential is valid, does not change, and is not freed
+    // while the current task holds the credential, which it does for as long as the caller promised.
+    unsafe { blob.as_ref() }
+}
+
+/// Returns what `L` keeps of a credential.
+///
+/// `None` if `L` is not enabled on this boot, in which case the credential has no room for it.
+///
+/// Takes no lock and no reference: the value cannot change while it is shared, and it lives as
+/// long as the credential.
+#[inline]
+pub fn cred_blob<L: Registered>(cred: &Credential) -> Option<&L::Cred> {
+    if !is_enabled::<L>() {
+        return None;
+    }
+
+    // SAFETY: `L` is enabled, as just seen. `cred` is a reference, so the credential is valid and
+    // its composite blob is allocated.
+    let blob = unsafe { blob::<L>(cred.as_ptr()) };
+
+    // SAFETY: The value is valid: it began as zeroes, which `Zeroable` allows, and only
+    // `L::Cred`s are written over it. It is freed with the credential, which is borrowed.
+    Some(unsafe { blob.as_ref() })
+}
+
+/// Makes what `L` keeps of the credential `dst` the same as what it keeps of `src`.
+///
+/// `dst`'s old value is dropped and replaced by what `src`'s [inherits](CredBlob::inherit). Does
+/// nothing if `L` is not enabled.
+///
+/// This is for C code that copies one LSM's part of a prepared credential by hand. Whoever uses
+/// `prepare_creds()` has it done by the hooks.
+///
+/// # Safety
+///
+/// `dst` and `src` must point to valid credentials that have their composite blobs, and must not
+/// be the same. `dst` must be under construction: nobody else may have access to it.
+pub unsafe fn copy_cred_blob<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
+    if !is_enabled::<L>() {
+        return;
+    }
+
+    // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest.
+    unsafe { inherit::<L>(dst, src) };
+}
+
+/// Gives `dst` what it inherits of `src`, and drops what it had.
+///
+/// # Safety
+///
+/// As for [`copy_cred_blob`]; `L` must be enabled.
+#[inline]
+pub(super) unsafe fn inherit<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
+    // SAFETY: The caller guarantees what `blob` asks for.
+    let (mut dst, src) = unsafe { (blob::<L>(dst), blob::<L>(src)) };
+
+    // SAFETY: The value of `src` is valid, and the caller guarantees that it does not change.
+    let value = unsafe { src.as_ref() }.inherit();
+
+    // SAFETY: The value of `dst` is valid, if only as zeroes, and the caller guarantees that nobody
+    // else has access to it.
+    *unsafe { dst.as_mut() } = value;
+}
+
+/// Drops what `L` keeps of a credential.
+///
+/// # Safety
+///
+/// `L` must be enabled, `cred` must point to a valid credential that has its composite blob, and
+/// nobody may use the value at the same time or later.
+#[inline]
+pub(super) unsafe fn free<L: Registered>(cred: *mut bindings::cred) {
+    // SAFETY: The caller guarantees what `blob` asks for.
+    let blob = unsafe { blob::<L>(cred) };
+
+    // SAFETY: The value is valid, if only as zeroes, and the caller guarantees that this is its
+    // last use.
+    unsafe { blob.drop_in_place() };
+}
+
+/// A new set of credentials for the current task, under construction.
+///
+/// It starts as a copy of the current ones, every LSM's part included. It is dropped, unless it is
+/// [committed](Self::commit) or [given away](Self::into_raw).
+///
+/// # Invariants
+///
+/// The pointer is to a valid `struct cred` that `prepare_creds()` made for the current task, and
+/// that nobody else has access to.
+pub struct PreparedCred(NonNull<bindings::cred>, NotThreadSafe);
+
+impl PreparedCred {
+    /// Prepares a copy of the current task's credentials, as C's `prepare_creds()` does.
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], also if an LSM refused for another reason: C does not tell.
+    pub fn new() -> Result<Self> {
+        // SAFETY: There is nothing to ask of the caller but that it may sleep.
+        let cred = unsafe { bindings::prepare_creds() };
+
+        // INVARIANT: `prepare_creds()` made it, for the current task, and it is new.
+        Ok(Self(NonNull::new(cred).ok_or(ENOMEM)?, NotThreadSafe))
+    }
+
+    /// Returns a raw pointer to the credentials, which stay owned by `self`.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::cred {
+        self.0.as_ptr()
+    }
+
+    /// Returns what `L` keeps of these credentials, to be changed.
+    ///
+    /// `None` if `L` is not enabled on this boot. A value that is written although `L` never put
+    /// its hooks in force is neither inherited nor dropped.
+    pub fn blob_mut<L: Registered>(&mut self) -> Option<&mut L::Cred> {
+        if !is_enabled::<L>() {
+            return None;
+        }
+
+        // SAFETY: `L` is enabled, as just seen. By the type invariant the credentials are valid,
+        // and `prepare_creds()` allocated their composite blob.
+        let mut blob = unsafe { blob::<L>(self.as_ptr()) };
+
+        // SAFETY: The value is valid: it began as zeroes, which `Zeroable` allows, and only
+        // `L::Cred`s are written over it. By the type invariant nobody else has access.
+        Some(unsafe { blob.as_mut() })
+    }
+
+    /// Makes these the credentials of the current task, as C's `commit_creds()` does.
+    ///
+    /// # Safety
+    ///
+    /// - The caller must hold no reference into the credentials that the current task had, if it is
+    ///   used after this call: they may be freed. An LSM's hook is lent such a reference and so
+    ///   must not call this.
+    /// - The current task's subjective credentials must not be overridden (`override_creds()`).
+    #[inline]
+    pub unsafe fn commit(self) {
+        // SAFETY: By the type invariant they were prepared for the current task and are owned here,
+        // and ownership goes with the call. The caller guarantees the rest.
+        unsafe { bindings::commit_creds(self.into_raw()) };
+    }
+
+    /// Gives the credentials away, to C code that will commit or abort them.
+    #[inline]
+    pub fn into_raw(self) -> *mut bindings::cred {
+        ManuallyDrop::new(self).as_ptr()
+    }
+}
+
+impl Drop for PreparedCred {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the credentials are valid and owned here, and this is their
+        // last use.
+        unsafe { bindings::abort_creds(self.as_ptr()) };
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Portlock - What takes Landlock's headers to do
+ *
+ * Landlock's structures and trace events are C, with bit-fields, flexible arrays
+ * and inline functions.  The functions below translate to them, and decide
+ * nothing.  Their only caller is landlock.rs.
+ */
+
+#include <linux/cred.h>
+#include <linux/lsm_audit.h>
+#include <linux/mutex.h>
+#include <linux/overflow.h>
+
+#include "../landlock/access.h"
+#include "../landlock/cred.h"
+#include "../landlock/domain.h"
+#include "../landlock/limits.h"
+#include "../landlock/log.h"
+#include "../landlock/ruleset.h"
+#include "portlock.h"
+
+#include <trace/events/landlock.h>
+
+/**
+ * portlock_trace_add_rule - Count and trace a network rule
+ *
+ * @ruleset: Landlock's part of the ruleset.
+ * @port: Port of the rule, in host byte order.
+ * @access: Absolute access rights of the rule.
+ * @flags: Flags of sys_landlock_add_rule().
+ */
+void portlock_trace_add_rule(struct landlock_ruleset *const ruleset,
+				 const u16 port, const u32 access,
+				 const u32 flags)
+{
+	mutex_lock(&ruleset->lock);
+#ifdef CONFIG_TRACEPOINTS
+	ruleset->version++;
+#endif /* CONFIG_TRACEPOINTS */
+	trace_landlock_add_rule_net_port(ruleset, flags, access, port);
+	mutex_unlock(&ruleset->lock);
+}
+
+/**
+ * portlock_trace_check - Trace the rules of a port that were evaluated
+ *
+ * @port: Requested port, in host byte order.
+ * @access_request: Requested access rights.
+ * @layers: What each layer with a rule for @port grants, by ascending level.
+ * @num_layers: Number of @layers, at most %LANDLOCK_MAX_NUM_LAYERS.
+ */
+void portlock_trace_check(const u16 port, const u32 access_request,
+			      const struct portlock_layer *const layers,
+			      const u32 num_layers)
+{
+	DEFINE_FLEX(struct landlock_rule, rule, layers, num_layers,
+		    LANDLOCK_MAX_NUM_LAYERS);
+
+	if (WARN_ON_ONCE(num_layers > LANDLOCK_MAX_NUM_LAYERS))
+		return;
+
+	RB_CLEAR_NODE(&rule->node);
+	rule->key.data = (__force uintptr_t)htons(port);
+	rule->num_layers = num_layers;
+	for (size_t i = 0; i < num_layers; i++) {
+		rule->layers[i].level = layers[i].level;
+		rule->layers[i].flags.quiet = layers[i].quiet;
+		rule->layers[i].access = layers[i].access;
+	}
+	trace_landlock_check_rule_net_port(landlock_get_current_domain(), rule,
+					   access_request, port);
+}
+
+/**
+ * portlock_log_denial - Log a denied network access
+ *
+ * @audit_net: Socket and the part of the address that audit prints.
+ * @address: Address that was passed to the hook.
+ * @addrlen: Length of @address, in bytes.
+ * @socket_family: Family of the socket when it was checked.
+ * @access_request: Requested access rights that at least one layer handles.
+ * @layers: What each layer that handles @access_request does not grant.
+ * @num_layers: Number of @layers.
+ */
+void portlock_log_denial(struct lsm_network_audit *const audit_net,
+			     const struct sockaddr *const address,
+			     const int addrlen, const u16 socket_family,
+			     const u32 access_request,
+			     const struct portlock_layer *const layers,
+			     const u32 num_layers)
+{
+	struct layer_masks layer_masks = {};
+
+	for (size_t i = 0; i < num_layers; i++) {
+		const size_t index = layers[i].level - 1;
+
+		if (WARN_ON_ONCE(index >= ARRAY_SIZE(layer_masks.layers)))
+			return;
+
+		layer_masks.layers[index].access = layers[i].access;
+#ifdef CONFIG_SECURITY_LANDLOCK_LOG
+		layer_masks.layers[index].quiet = layers[i].quiet;
+#endif /* CONFIG_SECURITY_LANDLOCK_LOG */
+	}
+
+	landlock_log_denial(
+		landlock_cred(current_cred()),
+		&(struct landlock_request){
+			.type = LANDLOCK_REQUEST_NET_ACCESS,
+			.audit.type = LSM_AUDIT_DATA_NET,
+			.audit.u.net = audit_net,
+			.access = access_request,
+			.layer_masks = &layer_masks,
+#ifdef CONFIG_TRACEPOINTS
+			.trace_net =
+				&(struct landlock_net_trace){
+					.address = address,
+					.addrlen = addrlen,
+					.socket_family = socket_family,
+				},
+#endif /* CONFIG_TRACEPOINTS */
+		});
+}
