@@ -103,10 +103,7 @@ impl<T: Send + Sync + 'static> Handles<T> {
     /// # Safety
     ///
     /// `file` must be a file of [`Handles::open`], which no one uses any more.
-    unsafe extern "C" fn release(
-        _inode: *mut bindings::inode,
-        file: *mut bindings::file,
-    ) -> c_int {
+    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         // SAFETY: The caller guarantees that the file is valid.
         let data = unsafe { (*file).private_data };
         // SAFETY: `open` gave the file a reference from `into_foreign()`, and this is the last use.
