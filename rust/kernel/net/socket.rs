@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sockets, as the code that mediates them sees them.
+//!
+//! A socket has two halves. [`Socket`] (`struct socket`) is the half that a file descriptor leads
+//! to; [`Sock`] (`struct sock`) is the half that the protocols work on. [`Msg`] (`struct msghdr`)
+//! is a message on its way in or out.
+//!
+//! What is here reads sockets and changes nothing.
+//!
+//! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
+//! [`include/linux/socket.h`](srctree/include/linux/socket.h),
+//! [`include/net/sock.h`](srctree/include/net/sock.h).
+
+use crate::{
+    bindings,
+    prelude::*,
+    types::Opaque, //
+};
+use core::mem::offset_of;
+
+/// [`SockKind::protocol_and_type`] of a TCP socket.
+const TCP: [u16; 2] = [
+    bindings::IPPROTO_TCP as u16,
+    bindings::sock_type_SOCK_STREAM as u16,
+];
+
+/// [`SockKind::protocol_and_type`] of a UDP socket.
+const UDP: [u16; 2] = [
+    bindings::IPPROTO_UDP as u16,
+    bindings::sock_type_SOCK_DGRAM as u16,
+];
+
+const AF_INET: u16 = bindings::AF_INET as u16;
+const AF_INET6: u16 = bindings::AF_INET6 as u16;
+
+// `Sock::kind` reads the protocol and the type, two neighbours, as one value.
+static_assert!(
+    offset_of!(bindings::sock, sk_type)
+        == offset_of!(bindings::sock, sk_protocol) + size_of::<u16>()
+);
+
+/// The half of a socket that a file descriptor leads to.
+///
+/// Wraps the kernel's `struct socket`.
+///
+/// # Invariants
+///
+/// For as long as a reference to a [`Socket`] exists, the `struct socket` is not released, its
+/// `sk` is not null and points to a `struct sock` that stays valid.
+#[repr(transparent)]
+pub struct Socket(Opaque<bindings::socket>);
+
+// SAFETY: A `Socket` is only ever seen through a reference, and ownership of the `struct socket`
+// stays with C, which may release it on any thread.
+unsafe impl Send for Socket {}
+
+// SAFETY: The only field that is read, `sk`, does not change while references exist, by the type
+// invariant.
+unsafe impl Sync for Socket {}
+
+impl Socket {
+    /// Creates a reference to a [`Socket`] from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// For the lifetime `'a`, `ptr` must point to a valid `struct socket` that is not released,
+    /// whose `sk` is not null and points to a valid `struct sock`, and neither `sk` nor what it
+    /// points to may be replaced or freed.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const bindings::socket) -> &'a Self {
+        // INVARIANT: The caller guarantees what the invariant asks for.
+        // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `Socket` has the layout
+        // of `struct socket`.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns a raw pointer to the `struct socket`.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::socket {
+        self.0.get()
+    }
+
+    /// Returns the half of the socket that the protocol works on.
+    #[inline]
+    pub fn sk(&self) -> &Sock {
+        // SAFETY: By the type invariant the `struct socket` is valid, and `sk` does not change.
+        let sk = unsafe { (*self.as_ptr()).sk };
+
+        // SAFETY: By the type invariant `sk` points to a valid `struct sock` that stays valid for
+        // as long as `self` is borrowed.
+        unsafe { Sock::from_ptr(sk) }
+    }
+}
+
+/// The half of a socket that the protocol works on.
+///
+/// Wraps the kernel's `struct sock`. Most of its fields are protected by the socket lock
+/// (`lock_sock()`); the methods say which they take.
+///
+/// # Invariants
+///
+/// For as long as a reference to a [`Sock`] exists, the `struct sock` is not freed, and it is a
+/// full socket: neither a `struct request_sock` nor a `struct inet_timewait_sock`.
+#[repr(transparent)]
+pub struct Sock(Opaque<bindings::sock>);
+
+// SAFETY: A `Sock` is only ever seen through a reference, and ownership of the `struct sock` stays
+// with C, which may free it on any thread.
+unsafe impl Send for Sock {}
+
+// SAFETY: The methods read fields that never change, or that they read atomically, or that they
+// read under the socket lock.
+unsafe impl Sync for Sock {}
+
+impl Sock {
+    /// Creates a reference to a [`Sock`] from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// For the lifetime `'a`, `ptr` must point to a valid, full `struct sock` that is not freed.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const bindings::sock) -> &'a Self {
+        // INVARIANT: The caller guarantees what the invariant asks for.
+        // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `Sock` has the layout of
+        // `struct sock`.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns a raw pointer to the `struct sock`.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::sock {
+        self.0.get()
+    }
+
+    /// Returns the address family (`AF_*`), read once and without a lock.
+    ///
+    /// Two readings may differ: the socket option `IPV6_ADDRFORM` turns an `AF_INET6` socket into
+    /// an `AF_INET` one. Code whose answer depends on the family more than once reads it once and
+    /// keeps it, for which there is [`Sock::kind`].
+    ///
+    /// This is C's `READ_ONCE(sk->sk_family)`.
+    #[inline]
+    pub fn family(&self) -> u16 {
+        // SAFETY: By the type invariant the `struct sock` is valid, so its field is in bounds.
+        let family = unsafe { &raw const (*self.as_ptr()).__sk_common.skc_family };
+
+        // SAFETY: `family` points to a field of a valid `struct sock`. Others may write it at the
+        // same time; a volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        unsafe { family.read_volatile() }
+    }
+
+    /// Returns what the socket is: its family, read once, its type and its protocol. Takes no
+    /// lock.
+    #[inline]
+    pub fn kind(&self) -> SockKind {
+        // SAFETY: By the type invariant the `struct sock` is valid, so its field is in bounds.
+        let protocol = unsafe { &raw const (*self.as_ptr()).sk_protocol };
+
+        SockKind {
+            family: self.family(),
+            // SAFETY: `sk_type` follows `sk_protocol`, as asserted above, so both are read; they
+            // are set when the socket is made, before anybody else can see it.
+            protocol_and_type: unsafe { protocol.cast::<[u16; 2]>().read() },
+        }
+    }
+
+    /// Tells whether this is a TCP socket over IPv4 or IPv6, as C's `sk_is_tcp()` does.
+    ///
+    /// Sockets of MPTCP and SMC are not TCP sockets.
+    #[inline]
+    pub fn is_tcp(&self) -> bool {
+        self.kind().is_tcp()
+    }
+
+    /// Tells whether this is a UDP socket over IPv4 or IPv6, as C's `sk_is_udp()` does.
+    ///
+    /// Sockets of UDP-Lite are not UDP sockets.
+    #[inline]
+    pub fn is_udp(&self) -> bool {
+        self.kind().is_udp()
+    }
+
+    /// Returns the local port in host byte order, 0 if the socket has none yet.
+    ///
+    /// This is C's `inet_sk(sk)->inet_num`, and means a port for TCP and UDP only: a raw socket
+    /// keeps its protocol there.
+    ///
+    /// Takes the socket lock for the length of the read (`lock_sock_fast()`), so it may sleep, and
+    /// must not be called where that lock is held.
+    pub fn local_port(&self) -> u16 {
+        // SAFETY: By the type invariant the `struct sock` is valid. That the lock is not held is
+        // asked of the caller; who breaks this deadlocks, which is no memory unsafety.
+        let slow = unsafe { bindings::lock_sock_fast(self.as_ptr()) };
+
+        // SAFETY: By the type invariant the `struct sock` is valid.
+        let common = unsafe {
+            &(*self.as_ptr())
+                .__sk_common
+                .__bindgen_anon_3
+                .__bindgen_anon_1
+        };
+        let port = common.skc_num;
+
+        // SAFETY: The lock was taken above, and `slow` is what taking it returned.
+        unsafe { bindings::unlock_sock_fast(self.as_ptr(), slow) };
+
+        port
+    }
+}
+
+/// What a socket is: one reading of its family, its type and its protocol.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::net::socket::Socket;
+///
+/// /// Returns the family of a TCP socket; whoever goes on with it is not surprised by
+/// /// `IPV6_ADDRFORM`, because there is no second reading.
+/// fn tcp_family(sock: &Socket) -> Option<u16> {
+///     let kind = sock.sk().kind();
+///
+///     kind.is_tcp().then_some(kind.family())
+/// }
+/// # let _ = tcp_family;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SockKind {
+    family: u16,
+    protocol_and_type: [u16; 2],
+}
+
+impl SockKind {
+    /// The address family, `AF_*`.
+    #[inline]
+    pub const fn family(self) -> u16 {
+        self.family
+    }
+
+    /// The protocol, `IPPROTO_*` in the internet families.
+    #[inline]
+    pub const fn protocol(self) -> u16 {
+        self.protocol_and_type[0]
+    }
+
+    /// The type, `SOCK_*`, without the flags that `socket(2)` takes with it.
+    #[inline]
+    pub const fn type_(self) -> u16 {
+        self.protocol_and_type[1]
+    }
+
+    /// Tells whether the family is IPv4 or IPv6, as C's `sk_is_inet()` does.
+    #[inline]
+    pub const fn is_inet(self) -> bool {
+        matches!(self.family, AF_INET | AF_INET6)
+    }
+
+    /// Tells whether this is TCP over IPv4 or IPv6, as C's `sk_is_tcp()` does.
+    #[inline]
+    pub fn is_tcp(self) -> bool {
+        // The pairs are compared as one word, and first, because that settles most sockets.
+        self.protocol_and_type == TCP && self.is_inet()
+    }
+
+    /// Tells whether this is UDP over IPv4 or IPv6, as C's `sk_is_udp()` does.
+    #[inline]
+    pub fn is_udp(self) -> bool {
+        self.protocol_and_type == UDP && self.is_inet()
+    }
+}
+
+/// A message that is being sent or received.
+///
+/// Wraps the kernel's `struct msghdr`, the form that a message has once it has been copied from
+/// the caller: the address is in kernel memory, the data need not be.
+///
+/// # Invariants
+///
+/// For as long as a reference to a [`Msg`] exists, the `struct msghdr` is valid and nobody writes
+/// its `msg_flags`, `msg_name` and `msg_namelen`; `msg_name` is null, or points to `msg_namelen`
+/// bytes that are initialized and that nobody writes, if that is more than none.
+#[repr(transparent)]
+pub struct Msg(Opaque<bindings::msghdr>);
+
+impl Msg {
+    /// Creates a reference to a [`Msg`] from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// For the lifetime `'a`, `ptr` must point to a valid `struct msghdr` whose `msg_name`, if it
+    /// is not null, points to `msg_namelen` initialized bytes, and nobody may write that address
+    /// or the fields `msg_flags`, `msg_name` and `msg_namelen`.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const bindings::msghdr) -> &'a Self {
+        // INVARIANT: The caller guarantees what the invariant asks for.
+        // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `Msg` has the layout of
+        // `struct msghdr`.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns a raw pointer to the `struct msghdr`.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::msghdr {
+        self.0.get()
+    }
+
+    /// Returns the flags, `MSG_*`.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        // SAFETY: By the type invariant the `struct msghdr` is valid and nobody writes this field.
+        unsafe { (*self.as_ptr()).msg_flags }
+    }
+
+    /// Returns the address that the message carries: where it is to go, if it is being sent.
+    ///
+    /// `None` if it carries none. The bytes are a `struct sockaddr` of some family, as long as the
+    /// caller said, which may be too short for that family or for any.
+    #[inline]
+    pub fn name(&self) -> Option<&[u8]> {
+        // SAFETY: By the type invariant the `struct msghdr` is valid and nobody writes this field.
+        let name = unsafe { (*self.as_ptr()).msg_name };
+        // SAFETY: As above.
+        let len = unsafe { (*self.as_ptr()).msg_namelen };
+
+        if name.is_null() {
+            return None;
+        }
+
+        // SAFETY: By the type invariant `name`, which is not null, points to `len` initialized
+        // bytes that nobody writes while `self` is borrowed.
+        Some(unsafe { sockaddr_bytes(name.cast(), len) })
+    }
+}
+
+/// Returns the `len` bytes of an address that C passed, none if `len` is not positive.
+///
+/// # Safety
+///
+/// If `len` is positive, then `address` must not be null and for the lifetime `'a` must point to
+/// `len` initialized bytes that nobody writes.
+#[inline]
+pub(crate) unsafe fn sockaddr_bytes<'a>(address: *const u8, len: c_int) -> &'a [u8] {
+    if len <= 0 {
+        return &[];
+    }
+
+    // SAFETY: The caller guarantees `len` initialized bytes, which nobody writes. CAST: `len` is
+    // positive, so its value does not change.
+    unsafe { core::slice::from_raw_parts(address, len as usize) }
+}
+
+#[cfg(CONFIG_RUST_LSM_KUNIT_TEST)]
+#[macros::kunit_tests(rust_net_socket)]
+pub(crate) mod tests {
+    use super::*;
+    use core::ptr;
+
+    /// Returns a `struct sock` that is all zeroes: enough for what reads single fields of it.
+    pub(crate) fn zeroed_sock() -> Result<KBox<bindings::sock>> {
+        let sock = KBox::<bindings::sock>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+
+        // SAFETY: It has been zeroed, and is a C structure for which zeroes are valid.
+        Ok(unsafe { sock.assume_init() })
+    }
+
+    /// A `struct sock` of which only family, type and protocol are set; nothing else is read.
+    fn with_sock<R>(
+        family: u32,
+        type_: u32,
+        protocol: u32,
+        f: impl FnOnce(&Sock) -> R,
+    ) -> Result<R> {
+        let mut sock = zeroed_sock()?;
+
+        sock.__sk_common.skc_family = family as u16;
+        sock.sk_type = type_ as u16;
+        sock.sk_protocol = protocol as u16;
+
+        // SAFETY: `sock` is valid until it is dropped, which is after `f` has returned.
+        Ok(f(unsafe { Sock::from_ptr(&raw const *sock) }))
+    }
+
+    #[test]
+    fn tcp_and_udp_are_told_by_family_type_and_protocol() -> Result {
+        use bindings::{
+            sock_type_SOCK_DGRAM as DGRAM, sock_type_SOCK_RAW as RAW,
+            sock_type_SOCK_STREAM as STREAM, AF_INET, AF_INET6, AF_UNIX, IPPROTO_MPTCP,
+            IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+        };
+
+        for (family, type_, protocol, tcp, udp) in [
+            (AF_INET, STREAM, IPPROTO_TCP, true, false),
+            (AF_INET6, STREAM, IPPROTO_TCP, true, false),
+            (AF_INET, DGRAM, IPPROTO_UDP, false, true),
+            (AF_INET6, DGRAM, IPPROTO_UDP, false, true),
+            (AF_INET, STREAM, IPPROTO_MPTCP, false, false),
+            (AF_INET, DGRAM, IPPROTO_UDPLITE, false, false),
+            (AF_INET, RAW, IPPROTO_TCP, false, false),
+            (AF_INET6, RAW, IPPROTO_UDP, false, false),
+            (AF_UNIX, STREAM, 0, false, false),
+            (AF_UNIX, STREAM, IPPROTO_TCP, false, false),
+        ] {
+            with_sock(family, type_, protocol, |sk| {
+                assert_eq!(sk.is_tcp(), tcp);
+                assert_eq!(sk.is_udp(), udp);
+                assert_eq!(u32::from(sk.family()), family);
+                assert_eq!(u32::from(sk.kind().type_()), type_);
+                assert_eq!(u32::from(sk.kind().protocol()), protocol);
+            })?;
+        }
+
+        Ok(())
+    }
+
+    #[test]
+    fn a_message_without_a_name_has_none() {
+        // SAFETY: It is a C structure of integers and pointers, for which zeroes are valid.
+        let mut hdr: bindings::msghdr = unsafe { core::mem::zeroed() };
+
+        hdr.msg_namelen = 16;
+        hdr.msg_flags = bindings::MSG_FASTOPEN;
+
+        // SAFETY: `hdr` is valid, has no name, and is not written to while `msg` is used.
+        let msg = unsafe { Msg::from_ptr(&hdr) };
+
+        assert!(msg.name().is_none());
+        assert_eq!(msg.flags(), bindings::MSG_FASTOPEN);
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_the_caller_said() {
+        let mut address = [2u8, 0, 0x1f, 0x90];
+        // SAFETY: It is a C structure of integers and pointers, for which zeroes are valid.
+        let mut hdr: bindings::msghdr = unsafe { core::mem::zeroed() };
+
+        hdr.msg_name = address.as_mut_ptr().cast();
+
+        for (len, expected) in [(4, 4), (1, 1), (0, 0), (-1, 0), (c_int::MIN, 0)] {
+            hdr.msg_namelen = len;
+
+            // SAFETY: `hdr` is valid, its name has at least `len` bytes, and neither is written to
+            // while `msg` is used.
+            let msg = unsafe { Msg::from_ptr(&hdr) };
+
+            assert_eq!(msg.name().map(<[u8]>::len), Some(expected));
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_asked_of_a_null_address() {
+        // SAFETY: The length is not positive.
+        assert!(unsafe { sockaddr_bytes(ptr::null(), 0) }.is_empty());
+        // SAFETY: As above.
+        assert!(unsafe { sockaddr_bytes(ptr::null(), -1) }.is_empty());
+    }
+}
