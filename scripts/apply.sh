@@ -25,6 +25,7 @@ while (($#)); do
 	*) die "apply.sh: unknown argument $1" ;;
 	esac
 done
+[[ -d $TREE && -f $BUILD/base ]] || die "There is no stock tree in build/linux yet: run make fetch."
 mkdir -p "$STATE/stock" "$STATE/last"
 touch "$STATE/files"
 SCRATCH=$STATE/scratch
