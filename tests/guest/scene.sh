@@ -23,7 +23,7 @@ held() {
 
 tell kernel "$(uname -r)"
 tell lsm "$(cat /sys/kernel/security/lsm)"
-tell log "$(dmesg | grep -i 'portlock: ' | head -n 1)"
+tell log "$(dmesg | sed -n 's/^\[[^]]*\] *//; /^portlock: /p' | head -n 1)"
 
 # Two services that live outside of the sandbox.
 probe serve 4000 >/dev/null

@@ -38,6 +38,14 @@ class Paths:
         """Whether the kernel is the one that `make kernel` builds, which modules can be built for."""
         return self.kernel.is_relative_to(self.build / "kernel")
 
+    def toolchain(self) -> dict[str, str]:
+        """The tools that `make setup` chose; empty if it never ran here."""
+        file = self.build / "toolchain.mk"
+        if not file.is_file():
+            return {}
+        pairs = (line.split("=", 1) for line in file.read_text().splitlines() if "=" in line and not line.startswith("#"))
+        return {name.strip(): value.strip() for name, value in pairs}
+
     def check(self) -> None:
         """Refuse to start without what `make kernel` leaves."""
         if not (self.linux / "Makefile").is_file():
@@ -56,9 +64,11 @@ def find_tool(*names: str, package: str) -> str:
     raise HarnessError(f"{names[0]} is missing: install {package}, or run `make setup`.")
 
 
-def run_logged(command: list[str], log: Path, failure: str, hints: dict[str, str] | None = None) -> str:
-    """Run a build step with its output at the end of `log`. On failure raise with the log's last lines."""
-    environment = os.environ.copy()
+def run_logged(command: list[str], log: Path, failure: str, hints: dict[str, str] | None = None,
+               extra: dict[str, str] | None = None) -> str:
+    """Run a build step with its output at the end of `log`. On failure raise with the log's last lines, and with the hint
+    whose sign is among them. `extra` is added to the environment."""
+    environment = os.environ | (extra or {})
     # An outer make's job server and flags are not meant for this one.
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CFLAGS", "LDFLAGS"):
         environment.pop(name, None)

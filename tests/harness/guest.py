@@ -46,8 +46,8 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     """Bring everything up to date and make the initramfs. Nothing is written outside of the build folder."""
     log = paths.log / "guest-build.log"
     log.write_text("")
-    compiler = find_tool("gcc", "clang", "clang-19", package="gcc")
-    headers = _headers(paths, log, say)
+    compiler = paths.toolchain().get("CLANG") or find_tool("gcc", "clang", package="gcc")
+    headers = _headers(paths, compiler, log, say)
 
     suites = [name for name in SUITES if with_tests and _suite_folder(paths, name).is_dir()]
     if with_tests and SUITES[0] not in suites:
@@ -124,32 +124,42 @@ def _fingerprint(folders: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _headers(paths: Paths, log: Path, say: Callable[[str], None]) -> Path:
+def _headers(paths: Paths, compiler: str, log: Path, say: Callable[[str], None]) -> Path:
     """The kernel's headers for user space, as programs include them."""
     installed = paths.guest / "headers"
     stamp = paths.guest / "headers.stamp"
-    fingerprint = _fingerprint(paths.linux / name for name in ("include/uapi", "arch/x86/include/uapi"))
+    fingerprint = f"{compiler} " + _fingerprint(paths.linux / name for name in ("include/uapi", "arch/x86/include/uapi"))
     if stamp.is_file() and stamp.read_text() == fingerprint:
         return installed / "include"
     say("kernel headers")
     find_tool("rsync", package="rsync")
     shutil.rmtree(installed, ignore_errors=True)
-    # Programs know their other sources, but not these: build all of them again.
+    # Programs know their other sources, but neither these nor their compiler: build all of them again.
     for suite in SUITES:
         shutil.rmtree(paths.guest / "selftests" / suite, ignore_errors=True)
     run_logged(
         ["make", "-s", f"-j{os.cpu_count()}", "-C", str(paths.linux), f"O={paths.guest / 'headers-build'}",
-         f"INSTALL_HDR_PATH={installed}", "ARCH=x86_64", *_llvm(), "headers_install"],
-        log, "The kernel's headers cannot be installed.", _HINTS,
+         f"INSTALL_HDR_PATH={installed}", *_kernel_tools(paths), "headers_install"],
+        log, "The kernel's headers cannot be installed.", _HINTS, _environment(paths),
     )
     stamp.write_text(fingerprint)
     return installed / "include"
 
 
-def _llvm() -> list[str]:
-    """How the kernel's Makefile is told which compiler: as the top Makefile was, else what is installed."""
-    chosen = os.environ.get("LLVM") or ("1" if shutil.which("clang") else "-19" if shutil.which("clang-19") else "")
-    return [f"LLVM={chosen}"] if chosen else []
+def _kernel_tools(paths: Paths) -> list[str]:
+    """The tools that built the kernel, as its Makefile wants to be told. With others it would configure itself anew."""
+    tools = paths.toolchain()
+    names = {"LLVM": "LLVM", "RUSTC": "RUSTC", "HOSTRUSTC": "RUSTC", "RUSTDOC": "RUSTDOC", "BINDGEN": "BINDGEN",
+             "RUST_LIB_SRC": "RUST_LIB_SRC"}
+    return ["ARCH=x86_64", *(f"{name}={tools[source]}" for name, source in names.items() if source in tools)]
+
+
+def _environment(paths: Paths) -> dict[str, str]:
+    tools = paths.toolchain()
+    found = {"PATH": f"{paths.build / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    if "LIBCLANG_PATH" in tools:
+        found["LIBCLANG_PATH"] = tools["LIBCLANG_PATH"]
+    return found
 
 
 def _suite_make(paths: Paths, suite: str) -> list[str]:
@@ -159,10 +169,13 @@ def _suite_make(paths: Paths, suite: str) -> list[str]:
 
 
 def _build_suite(paths: Paths, suite: str, headers: Path, compiler: str, log: Path) -> Path:
+    # lib.mk has warnings to turn off for clang, which it does when it is told LLVM.
+    llvm = paths.toolchain().get("LLVM")
+    tools = [f"LLVM={llvm}"] if llvm else [f"CC={compiler}"]
     installed = paths.guest / "selftests" / suite / "install"
     shutil.rmtree(installed, ignore_errors=True)
     run_logged(
-        [*_suite_make(paths, suite), f"-j{os.cpu_count()}", f"CC={compiler}", f"KHDR_INCLUDES=-isystem {headers}",
+        [*_suite_make(paths, suite), f"-j{os.cpu_count()}", *tools, f"KHDR_INCLUDES=-isystem {headers}",
          "USERLDFLAGS=-static", f"INSTALL_PATH={installed}", "install"],
         log, f"The selftests of {suite} do not build.", _HINTS,
     )
@@ -195,8 +208,8 @@ def _build_modules(paths: Paths, log: Path, say: Callable[[str], None]) -> list[
     output = paths.build / "module"
     output.mkdir(parents=True, exist_ok=True)
     run_logged(
-        ["make", "-s", "-C", str(paths.linux), f"O={paths.build / 'kernel'}", "ARCH=x86_64", *_llvm(), f"M={REPOSITORY}",
+        ["make", "-s", "-C", str(paths.linux), f"O={paths.build / 'kernel'}", *_kernel_tools(paths), f"M={REPOSITORY}",
          f"MO={output}", "modules"],
-        log, "The test module does not build.",
+        log, "The test module does not build.", _HINTS, _environment(paths),
     )
     return sorted(output.rglob("*.ko"))

@@ -20,7 +20,7 @@ _COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_b
 stopping = threading.Event()
 
 
-def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 2, extra: str = "") -> list[str]:
+def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra: str = "") -> list[str]:
     """QEMU's command without its channels."""
     find_tool(QEMU, package="qemu-system-x86")
     return [
@@ -64,7 +64,7 @@ class Machine:
 
     PORTS = ("results", "status", "dmesg")
 
-    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 2) -> None:
+    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4) -> None:
         self._paths = paths
         self._image = paths.guest / f"{name}.cpio"
         self._image.write_bytes(initramfs)
