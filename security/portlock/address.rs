@@ -38,14 +38,16 @@ const SIN6_LEN_RFC2133: usize = 24;
 
 /// The family of `address` (`sa_family`), or `None` if it is too short to have one.
 #[inline]
-pub(crate) fn family(address: &[u8]) -> Option<u16> {
+fn family(address: &[u8]) -> Option<u16> {
     Some(u16::from_ne_bytes(*address.first_chunk()?))
 }
 
-/// Whether `address` has a family, and it is `AF_UNSPEC`.
+/// Whether connecting a UDP socket to `address` may give it a local port.
+///
+/// Dropping the remote address does not, and the stack refuses an address without a family.
 #[inline]
-pub(crate) fn is_unspecified(address: &[u8]) -> bool {
-    family(address) == Some(AF_UNSPEC)
+pub(crate) fn may_autobind(address: &[u8]) -> bool {
+    family(address).is_some_and(|family| family != AF_UNSPEC)
 }
 
 /// Says what `address`, as user space passed it, asks of a socket of `socket_family`.
@@ -183,6 +185,13 @@ mod tests {
         for family in [AF_INET, AF_INET6] {
             assert_eq!(asked(&bytes[..2], family, Use::Connect), Ok(Asked::Nothing));
         }
+    }
+
+    #[test]
+    fn only_a_remote_address_may_autobind() {
+        assert!(may_autobind(&address(AF_INET, 0)));
+        assert!(!may_autobind(&address(AF_UNSPEC, 0)));
+        assert!(!may_autobind(&address(AF_INET, 0)[..1]));
     }
 
     #[test]

@@ -95,11 +95,11 @@ impl Lsm for Portlock {
             check(domain, sk, address, Use::Connect, Access::ConnectTcp)
         } else if sk.is_udp() {
             check(domain, sk, address, Use::Connect, Access::ConnectSendUdp)?;
-            // Dropping the remote address binds nothing.
-            if address::is_unspecified(address) {
-                return Ok(());
+            if address::may_autobind(address) {
+                check_udp_autobind(domain, sk)
+            } else {
+                Ok(())
             }
-            check_udp_autobind(domain, sk)
         } else {
             Ok(())
         }
