@@ -2,7 +2,10 @@
 
 //! Rights as flag types.
 
-use kernel::{bits::bit_u64, impl_flags};
+use kernel::{
+    bits::bit_u64,
+    impl_flags, //
+};
 
 impl_flags!(
     /// A set of network rights, in the bits of `landlock_ruleset_attr.handled_access_net`.

@@ -5,7 +5,11 @@
 //! The order of the checks is that of C Landlock's `current_check_access_socket()`: which error a
 //! program gets for an address that is wrong in two ways is part of the interface.
 
-use crate::landlock::{AF_INET, AF_INET6, AF_UNSPEC};
+use crate::landlock::{
+    AF_INET,
+    AF_INET6,
+    AF_UNSPEC, //
+};
 use kernel::prelude::*;
 
 /// What the socket call does with the address.

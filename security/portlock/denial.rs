@@ -6,7 +6,10 @@ use crate::{
     access::Access,
     address::Asked,
     domain::Domain,
-    landlock::{self, Denial},
+    landlock::{
+        self,
+        Denial, //
+    }, //
 };
 use kernel::prelude::*;
 

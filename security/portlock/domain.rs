@@ -3,17 +3,31 @@
 //! The network domain of a task: frozen, shared, and read without a lock.
 
 use crate::{
-    access::{Access, AccessSet},
+    access::{
+        Access,
+        AccessSet, //
+    },
     index::Index,
-    landlock::{LayerRights, MAX_LAYERS},
-    rules::{Rule, Rules},
+    landlock::{
+        LayerRights,
+        MAX_LAYERS, //
+    },
+    rules::{
+        Rule,
+        Rules, //
+    }, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    impl_has_work, new_work,
+    impl_has_work,
+    new_work,
     prelude::*,
     sync::Arc,
-    workqueue::{self, Work, WorkItem},
+    workqueue::{
+        self,
+        Work,
+        WorkItem, //
+    }, //
 };
 
 /// One enforced ruleset.

@@ -4,17 +4,32 @@
 
 use crate::{
     access::Access,
-    address::{self, Asked, Use},
+    address::{
+        self,
+        Asked,
+        Use, //
+    },
     denial,
     domain::Domain,
-    landlock::{self, Denial},
-    Portlock,
+    landlock::{
+        self,
+        Denial, //
+    },
+    Portlock, //
 };
 use kernel::{
-    lsm::{CredBlob, Hooks, Lsm},
-    net::socket::{Msg, Sock, Socket},
+    lsm::{
+        CredBlob,
+        Hooks,
+        Lsm, //
+    },
+    net::socket::{
+        Msg,
+        Sock,
+        Socket, //
+    },
     prelude::*,
-    sync::Arc,
+    sync::Arc, //
 };
 
 /// What Portlock keeps in each credential.

@@ -3,10 +3,16 @@
 //! Port to effective access: what an allowed check reads, and nothing else does.
 
 use crate::{
-    access::{Access, AccessSet},
-    rules::Rules,
+    access::{
+        Access,
+        AccessSet, //
+    },
+    rules::Rules, //
 };
-use kernel::{alloc::flags::GFP_KERNEL_ACCOUNT, prelude::*};
+use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    prelude::*, //
+};
 
 /// The rights of a block of 256 neighbouring ports, two ports a byte, the even one in the low half.
 type Leaf = [u8; 128];

@@ -5,21 +5,36 @@
 //! C header: [`security/landlock/front.h`](srctree/security/landlock/front.h).
 
 use crate::{
-    access::{Access, AccessSet},
-    address::{Asked, Use},
+    access::{
+        Access,
+        AccessSet, //
+    },
+    address::{
+        Asked,
+        Use, //
+    },
     rules::Rule,
-    Portlock,
+    Portlock, //
 };
-use core::ptr::{self, NonNull};
+use core::ptr::{
+    self,
+    NonNull, //
+};
 use kernel::{
     bindings,
     error::to_result,
-    ffi::{c_int, c_long},
-    lsm::{self, PreparedCred},
+    ffi::{
+        c_int,
+        c_long, //
+    },
+    lsm::{
+        self,
+        PreparedCred, //
+    },
     net::socket::Sock,
     prelude::*,
     transmute::FromBytes,
-    uaccess::UserPtr,
+    uaccess::UserPtr, //
 };
 
 /// `LANDLOCK_MAX_NUM_LAYERS`.

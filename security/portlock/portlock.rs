@@ -22,7 +22,11 @@
 //! The way of an allowed bind is hooks, address, domain, index, and back. That of a refused one is
 //! the same, then denial and landlock.
 
-use kernel::{bindings, lsm, prelude::*};
+use kernel::{
+    bindings,
+    lsm,
+    prelude::*, //
+};
 
 mod access;
 mod address;

@@ -6,7 +6,11 @@ use crate::access::AccessSet;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
-    rbtree::{Entry, RBTree, RBTreeNodeReservation},
+    rbtree::{
+        Entry,
+        RBTree,
+        RBTreeNodeReservation, //
+    }, //
 };
 
 /// What a rule says of its port.

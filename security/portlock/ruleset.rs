@@ -5,14 +5,21 @@
 use crate::{
     access::AccessSet,
     landlock,
-    rules::{Rule, Rules},
+    rules::{
+        Rule,
+        Rules, //
+    }, //
 };
 use core::mem;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     new_mutex,
     prelude::*,
-    sync::{Arc, Mutex, UniqueArc},
+    sync::{
+        Arc,
+        Mutex,
+        UniqueArc, //
+    }, //
 };
 
 /// What a ruleset file descriptor refers to: network rules, and C Landlock's ruleset for all others.

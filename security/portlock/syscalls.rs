@@ -8,24 +8,39 @@
 use crate::{
     access::AccessSet,
     domain::Domain,
-    landlock::{self, NetPortAttr, RulesetAttr},
+    landlock::{
+        self,
+        NetPortAttr,
+        RulesetAttr, //
+    },
     rules::Rule,
     ruleset::Ruleset,
-    Portlock,
+    Portlock, //
 };
 use kernel::{
     bindings,
     error::from_result,
-    ffi::{c_int, c_long, c_void},
+    ffi::{
+        c_int,
+        c_long,
+        c_void, //
+    },
     fs::{
-        anon_inode::{self, Handles},
-        LocalFile,
+        anon_inode::{
+            self,
+            Handles, //
+        },
+        LocalFile, //
     },
     lsm::PreparedCred,
     page::PAGE_SIZE,
     prelude::*,
     sync::Arc,
-    uaccess::{self, UserPtr, UserSlice},
+    uaccess::{
+        self,
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 
 /// The files that ruleset file descriptors refer to.

@@ -9,13 +9,22 @@
 
 use crate::{
     bindings,
-    error::{Error, Result},
-    ffi::{c_char, c_int},
+    error::{
+        Error,
+        Result, //
+    },
+    ffi::{
+        c_char,
+        c_int, //
+    },
     fs::LocalFile,
     prelude::*,
     str::CStr,
-    sync::{Arc, ArcBorrow},
-    types::ForeignOwnable,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::ForeignOwnable, //
 };
 use core::marker::PhantomData;
 
