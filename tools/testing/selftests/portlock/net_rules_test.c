@@ -954,7 +954,9 @@ TEST_F(net, sendmmsg_stops_at_the_first_refused_message)
 			fill_message(&messages[j], &iov, &addrs[j],
 				     variant->family, cases[i].ports[j]);
 		ret = sendmmsg(fd, messages, 4, 0);
-		EXPECT_EQ(cases[i].sent, ret < 0 ? -errno : ret)
+		if (ret < 0)
+			ret = -errno;
+		EXPECT_EQ(cases[i].sent, ret)
 			TH_LOG("case %zu", i);
 	}
 	EXPECT_EQ(0, close(fd));

@@ -727,13 +727,16 @@ TEST_F(add, checks_its_arguments_in_order)
 		.parent_fd = -1,
 	};
 
+	const int foreign_fd = eventfd(0, EFD_CLOEXEC);
+
+	ASSERT_LE(0, foreign_fd);
 	/* An unknown flag is seen before the descriptor. */
 	EXPECT_EQ(-EINVAL, add_rule(-1, LANDLOCK_RULE_NET_PORT, NULL, 2));
 	/* The descriptor is seen before the type and the attribute. */
 	EXPECT_EQ(-EBADF, add_rule(-1, 0, NULL, 0));
 	EXPECT_EQ(-EBADF, add_rule(-1, LANDLOCK_RULE_NET_PORT, NULL,
 				   LANDLOCK_ADD_RULE_QUIET));
-	EXPECT_EQ(-EBADFD, add_rule(0, 0, NULL, 0));
+	EXPECT_EQ(-EBADFD, add_rule(foreign_fd, 0, NULL, 0));
 	/* The copy comes before all that the attribute says. */
 	EXPECT_EQ(-EFAULT, add_rule(self->plain_fd, LANDLOCK_RULE_NET_PORT,
 				    NULL, LANDLOCK_ADD_RULE_QUIET));
@@ -754,6 +757,7 @@ TEST_F(add, checks_its_arguments_in_order)
 				    &good_path, LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EQ(-EBADF, add_rule(self->plain_fd, LANDLOCK_RULE_PATH_BENEATH,
 				   &good_path, 0));
+	EXPECT_EQ(0, close(foreign_fd));
 }
 
 TEST_F(add, refuses_a_ruleset_as_the_parent_of_a_path)
