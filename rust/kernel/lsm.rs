@@ -265,8 +265,7 @@ impl<L: Registered> Registration<L> {
         // INVARIANT: The caller guarantees that nobody but the LSM core gets to write it.
         Self {
             id: bindings::lsm_id {
-                // CAST: A `c_char` is a byte, on whichever side of zero.
-                name: name.as_ptr().cast(),
+                name: name.to_bytes_with_nul().as_ptr(),
                 id,
             },
             // The core passes over an LSM that has been disabled before, so it starts as enabled.
@@ -515,7 +514,15 @@ mod tests {
 
     /// Returns the only holder's value of an `Arc`, or `None` if there are more holders.
     fn alone(value: Arc<u32>) -> Option<u32> {
-        Arc::into_unique_or_drop(value).map(|value| **value)
+        Arc::into_unique_or_drop(value).map(|value| *value)
+    }
+
+    /// Where a hook is attached.
+    macro_rules! attachment {
+        ($hook:ident) => {
+            // SAFETY: Only the address is taken, of a table that C defines.
+            unsafe { &raw mut bindings::static_calls_table.$hook }.cast()
+        };
     }
 
     /// Returns what the hooks of `L` are attached to.
@@ -536,10 +543,8 @@ mod tests {
 
     #[test]
     fn only_implemented_hooks_are_registered() -> Result {
-        let echo: [*mut bindings::lsm_static_call; 2] = [
-            (&raw mut bindings::static_calls_table.socket_bind).cast(),
-            (&raw mut bindings::static_calls_table.socket_sendmsg).cast(),
-        ];
+        let echo: [*mut bindings::lsm_static_call; 2] =
+            [attachment!(socket_bind), attachment!(socket_sendmsg)];
 
         assert!(attached::<Echo>()?[..] == echo[..]);
         Ok(())
@@ -548,9 +553,9 @@ mod tests {
     #[test]
     fn credential_hooks_are_registered_for_who_keeps_something() -> Result {
         let keeper: [*mut bindings::lsm_static_call; 3] = [
-            (&raw mut bindings::static_calls_table.cred_prepare).cast(),
-            (&raw mut bindings::static_calls_table.cred_transfer).cast(),
-            (&raw mut bindings::static_calls_table.cred_free).cast(),
+            attachment!(cred_prepare),
+            attachment!(cred_transfer),
+            attachment!(cred_free),
         ];
 
         assert!(attached::<Keeper>()?[..] == keeper[..]);
