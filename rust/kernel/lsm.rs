@@ -31,7 +31,6 @@
 
 use crate::{
     bindings,
-    error::VTABLE_DEFAULT_ERROR,
     prelude::*,
     types::NotThreadSafe, //
 };
@@ -41,9 +40,12 @@ use core::{
 };
 
 #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
-use crate::net::socket::{
-    Msg,
-    Socket, //
+use crate::{
+    error::VTABLE_DEFAULT_ERROR,
+    net::socket::{
+        Msg,
+        Socket, //
+    }, //
 };
 
 mod cred;

@@ -116,6 +116,8 @@ pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull
 ///
 /// `L` must be enabled. The reference must not be used once the current task's credentials have
 /// been changed, and not by another task.
+// Only socket hooks use it so far.
+#[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
 #[inline]
 pub(super) unsafe fn current_blob<'a, L: Registered>() -> &'a L::Cred {
     if !is_kept::<L>() {
