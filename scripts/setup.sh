@@ -323,12 +323,14 @@ setup_bindgen() {
 		find_cargo || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}), and cargo to install it: cargo install --locked bindgen-cli."
 	fi
 	mkdir -p "$CACHE/tools" || die "The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE."
-	if ! PATH=$(dirname "$RUSTC"):$PATH RUSTC=$RUSTC step setup "installing bindgen-cli $BINDGEN_WANTED with cargo" \
+	# It runs for seconds in a build: compiling it quickly matters more than its speed.
+	if ! PATH=$(dirname "$RUSTC"):$PATH RUSTC=$RUSTC CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 step bindgen "installing bindgen-cli $BINDGEN_WANTED with cargo" \
 		"$CARGO" install --locked --root "$CACHE/tools" --version "$BINDGEN_WANTED" bindgen-cli; then
-		if grep -qE 'failed to (fetch|download|get|query)|network failure|Could not (resolve|connect)' "$LOGS/setup.log"; then
+		if grep -qE 'failed to (fetch|download|get|query)|download of|network failure|Could(n.t| not) (resolve|connect)' "$LOGS/bindgen.log"; then
 			die "cargo cannot reach its registry: check the network, or install bindgen $MIN_BINDGEN or newer by other means and name it with BINDGEN=path."
 		fi
-		die "bindgen could not be installed; the log is build/log/setup.log."
+		die "bindgen could not be installed; the log is build/log/bindgen.log."
 	fi
 	find_bindgen || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}): cargo install --locked bindgen-cli."
 }
