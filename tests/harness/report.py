@@ -106,13 +106,11 @@ def table(results: list[BootResult]) -> str:
 
 
 def _cell(outcome: Outcome) -> str:
-    parts = [f"{outcome.count(ktap.PASS)} passed"]
-    if failed := outcome.count(ktap.FAIL):
-        parts.append(f"{failed} FAILED")
-    if skipped := outcome.count(ktap.SKIP):
-        parts.append(f"{skipped} skipped")
-    if outcome.seconds is not None:
-        parts.append(f"{outcome.seconds:.1f} s")
+    passed, failed, skipped = (outcome.count(verdict) for verdict in (ktap.PASS, ktap.FAIL, ktap.SKIP))
+    parts = [f"{passed} pass"] if passed or not failed else []
+    parts += [f"{failed} FAIL"] if failed else []
+    parts += [f"{skipped} skip"] if skipped else []
+    parts += [f"{outcome.seconds:.1f} s"] if outcome.seconds is not None else []
     return ", ".join(parts)
 
 

@@ -44,8 +44,8 @@ class Seen:
 
     @property
     def enforcer(self) -> str:
-        """Whose rules they are."""
-        return "Portlock (Rust)" if "portlock" in self.boot.lsm else "C Landlock"
+        """Who decided."""
+        return "Portlock (Rust)" if self.portlock_on() else "C Landlock"
 
     def wrong(self) -> list[str]:
         """What is not as it should be, besides the lines."""
@@ -133,7 +133,7 @@ def _show(seen: list[Seen]) -> int:
     print("  LL_TCP_BIND=8080 LL_TCP_CONNECT=4000 LL_UDP_BIND=0 LL_UDP_CONNECT_SEND=5353 sandboxer server\n")
     rows = [["", "expected", *(f"seen: {one.enforcer}" for one in seen)]]
     for key, meaning, expected in _LINES:
-        row = [meaning, _in_words(expected)]
+        row = [meaning, _in_words(expected).split(" ")[0]]
         for one in seen:
             answer = one.answers.get(key)
             right = answer == expected

@@ -2,6 +2,7 @@
 """Runs one job: boots the guest, follows its programs, and judges what they report."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import kernel_log, ktap
@@ -44,6 +45,10 @@ class BootResult:
     seconds: float = 0
 
 
+#: Called with each outcome as soon as it is known.
+Finished = Callable[[Boot, Outcome], None]
+
+
 class Follower:
     """Reads a guest's channels while it runs, and knows what should come next."""
 
@@ -52,13 +57,14 @@ class Follower:
         self._modules = modules
         self._scale = scale
         self._parser = ktap.Parser()
-        #: The program that printed the lines that come in, and the one whose process runs.
-        self._printing: Program | None = None
+        #: The program whose process runs, and since when.
         self._running: tuple[Program, float] | None = None
         self._parsers: dict[str, ktap.Parser] = {}
         self._exits: dict[str, int] = {}
         self._times: dict[str, list[float]] = {}
         self._module_exits: dict[str, int] = {}
+        #: The LSMs that the kernel lists.
+        self._active: list[str] | None = None
         self._started = time.monotonic()
         self._last = self._started
         self.done = False
@@ -68,10 +74,7 @@ class Follower:
         """Read what is new; say so if the guest hangs."""
         # In this order: what a program printed is there before the guest says that it ended.
         status = machine.ports["status"].lines()
-        for line in machine.ports["results"].lines():
-            self._print(line)
-        for line in status:
-            self._status(line)
+        self.take(machine.ports["results"].lines(), status)
         now = time.monotonic()
         if self._running:
             program, since = self._running
@@ -81,6 +84,13 @@ class Follower:
         elif not self.done and now - self._last > BOOT_LIMIT * max(1, self._scale):
             return f"the guest did nothing for {now - self._last:.0f} s"
         return None
+
+    def take(self, printed: list[str], status: list[str]) -> None:
+        """Lines that came out of the two ports."""
+        for line in printed:
+            self._print(line)
+        for line in status:
+            self._status(line)
 
     @property
     def running(self) -> str | None:
@@ -112,6 +122,8 @@ class Follower:
                 self._running = None
             case ["module", name, code]:
                 self._module_exits[name] = int(code)
+            case ["lsm", active]:
+                self._active = active.split(",")
             case ["done", *_]:
                 self.done = True
         self._last = time.monotonic()
@@ -159,6 +171,14 @@ class Follower:
                     [f"skipped: {case.name}: {case.reason}" for case in skipped]))
         return outcome
 
+    def judge_lsm(self, boot: Boot) -> Outcome | None:
+        """Whether the kernel lists the LSMs that it was told; without one of them the tests would be about something else."""
+        missing = [name for name in boot.lsm.split(",") if self._active is not None and name not in self._active]
+        if not missing:
+            return None
+        return Outcome("active LSMs", [ktap.Case(name, ktap.FAIL, f"lsm={boot.lsm} names it and the kernel does not list it")
+                                       for name in missing])
+
     def judge_modules(self) -> Outcome | None:
         """Whether the test modules were loaded."""
         cases = []
@@ -188,13 +208,15 @@ class Session:
         done, failed = follower.reported() if follower else (0, 0)
         return self.before[0] + done, self.before[1] + failed, follower.running if follower else None
 
-    def run(self, finished) -> BootResult:
+    def run(self, finished: Finished) -> BootResult:
         """Run all programs; call `finished` with the boot and each outcome."""
         began = time.monotonic()
         left = list(self.job.programs)
         for attempt in range(1 + RESTARTS):
             left = self._boot(left, attempt, finished)
-            if not left or stopping.is_set():
+            if stopping.is_set():
+                return self.result
+            if not left:
                 break
         for program in left:
             self._add(Outcome(program.path, [
@@ -204,11 +226,11 @@ class Session:
         self.result.seconds = time.monotonic() - began
         return self.result
 
-    def _add(self, outcome: Outcome, finished) -> None:
+    def _add(self, outcome: Outcome, finished: Finished) -> None:
         self.result.outcomes.append(outcome)
         finished(self.job.boot, outcome)
 
-    def _boot(self, programs: list[Program], attempt: int, finished) -> list[Program]:
+    def _boot(self, programs: list[Program], attempt: int, finished: Finished) -> list[Program]:
         """One boot. Returns the programs that it did not get to."""
         name = f"test-{self.job.boot.name}" + (f"-{attempt + 1}" if attempt else "")
         environment = {"PORTLOCK_BOOT": self.job.boot.meaning}
@@ -227,26 +249,29 @@ class Session:
 
         try:
             why = machine.run(watch)
-            for line in machine.ports["results"].lines(last=True):
-                follower._print(line)
+            follower.take(machine.ports["results"].lines(last=True), [])
             log = kernel_log.joined(machine.console.text(), machine.ports["dmesg"].text())
         finally:
             machine.close()
+        if stopping.is_set():
+            return []
         reached = {program.path for program in follower.finished}
         left = [program for program in programs if program.path not in reached]
         victim = None
         if not follower.done and left:
             victim = left.pop(0)
             self._add(follower.judge(victim, why), finished)
-        if not attempt and (modules := follower.judge_modules()):
-            self._add(modules, finished)
+        if not attempt:
+            for outcome in (follower.judge_lsm(self.job.boot), follower.judge_modules()):
+                if outcome:
+                    self._add(outcome, finished)
         self._judge_log(log, follower.done or victim is not None, why, name, finished)
         done, failed = follower.reported()
         self.before = self.before[0] + done, self.before[1] + failed
         self.current = None
         return left
 
-    def _judge_log(self, log: str, explained: bool, why: str | None, name: str, finished) -> None:
+    def _judge_log(self, log: str, explained: bool, why: str | None, name: str, finished: Finished) -> None:
         """What the kernel's log says against it; and how the guest ended, if no program explains that."""
         cases = [ktap.Case(kernel_log.without_stamp(report[0]), ktap.FAIL, "in the kernel's log", report)
                  for report in kernel_log.reports(log)]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the harness itself, without a guest: python3 -m unittest discover -s tests/harness -t tests"""
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from . import kernel_log, ktap
+from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
+from .cpio import Archive
+from .session import Follower
+
+
+def parsed(text: str) -> ktap.Parser:
+    """A parser that was fed all of the text."""
+    parser = ktap.Parser()
+    for line in text.splitlines():
+        parser.feed(line)
+    return parser
+
+
+def verdicts(parser: ktap.Parser) -> list[tuple[str, str]]:
+    """Names and verdicts of what it found."""
+    return [(case.name, case.verdict) for case in parser.cases]
+
+
+class Ktap(unittest.TestCase):
+    """What the programs print."""
+
+    def test_flat_results_as_kselftest_prints_them(self) -> None:
+        parser = parsed(
+            "TAP version 13\n1..5\n"
+            "#  RUN           a.first ...\n#            OK  a.first\nok 1 a.first\n"
+            "#  RUN           a.second ...\n# a.c:1:second:Expected 0 (0) == 1 (1)\n#          FAIL  a.second\nnot ok 2 a.second\n"
+            "#      SKIP      no such thing\nok 3 a.third # SKIP no such thing\n"
+            "ok 4 a.fourth # XFAIL known to be wrong\nok 5 a.fifth # XPASS unknown\n")
+        self.assertEqual(verdicts(parser), [
+            ("a.first", "pass"), ("a.second", "fail"), ("a.third", "skip"), ("a.fourth", "pass"), ("a.fifth", "fail")])
+        self.assertEqual((parser.plan, parser.outer_results), (5, 5))
+        self.assertIn("# a.c:1:second:Expected 0 (0) == 1 (1)", parser.cases[1].lines)
+        self.assertEqual(parser.cases[2].reason, "no such thing")
+
+    def test_older_directives_without_a_name(self) -> None:
+        self.assertEqual(verdicts(parsed("1..2\nok 1 # SKIP not here\nnot ok 2 - with a dash\n")),
+                         [("#1", "skip"), ("with a dash", "fail")])
+
+    def test_everything_skipped(self) -> None:
+        parser = parsed("TAP version 13\n1..0 # SKIP no such thing\n")
+        self.assertEqual((parser.plan, parser.skip_all, parser.cases), (0, "no such thing", []))
+
+    def test_nested_results_count_as_leaves(self) -> None:
+        parser = parsed(
+            "KTAP version 1\n1..2\n    KTAP version 1\n    # Subtest: outer\n    1..2\n    ok 1 one\n"
+            "        # Subtest: inner\n        1..1\n        not ok 1 two\n    not ok 2 inner\nnot ok 1 outer\nok 2 last\n")
+        self.assertEqual(verdicts(parser), [("outer.one", "pass"), ("outer.inner.two", "fail"), ("last", "pass")])
+        self.assertEqual(parser.outer_results, 2)
+
+    def test_a_parent_that_fails_by_itself_counts(self) -> None:
+        parser = parsed("1..1\n    # Subtest: outer\n    1..1\n    ok 1 one\nnot ok 1 outer\n")
+        self.assertEqual(verdicts(parser), [("outer.one", "pass"), ("outer", "fail")])
+
+    def test_what_was_running_is_known(self) -> None:
+        parser = parsed("1..2\n#  RUN           a.first ...\nok 1 a.first\n#  RUN           a.second ...\nlast words\n")
+        self.assertEqual((parser.running, parser.pending_lines), ("a.second", ["#  RUN           a.second ...", "last words"]))
+
+    def test_a_line_that_only_looks_like_a_result(self) -> None:
+        self.assertEqual(parsed("okay 1 name\nnotok\n# ok 1 name\n").cases, [])
+
+
+class KernelLog(unittest.TestCase):
+    """What must not be in the log, and what may."""
+
+    def test_signs(self) -> None:
+        for line in ("[    1.5] WARNING: CPU: 0 PID: 1 at mm/a.c:1", "BUG: KASAN: slab-use-after-free in f", "Oops: int3: 0000 [#1] SMP",
+                     "rcu: INFO: rcu_preempt self-detected stall on CPU", "WARNING: possible recursive locking detected",
+                     "UBSAN: shift-out-of-bounds in a.c:1", "INFO: task a:1 blocked for more than 120 seconds.",
+                     "Kernel panic - not syncing: x", "rust_kernel: panicked at security/portlock/a.rs:1:1"):
+            self.assertEqual(len(kernel_log.reports(line)), 1, line)
+
+    def test_harmless_lines(self) -> None:
+        for line in ("audit: type=1423 comm=\"Oops BUG: WARNING:\"", "portlock: Up and running.", "reboot: Restarting system",
+                     "Kernel command line: oops=panic"):
+            self.assertEqual(kernel_log.reports(line), [], line)
+
+    def test_one_report_for_signs_that_belong_together(self) -> None:
+        self.assertEqual(len(kernel_log.reports("Oops: 0000\nRIP: f\nCall Trace:\nKernel panic - not syncing: x\n")), 1)
+
+    def test_console_and_dmesg_are_joined(self) -> None:
+        self.assertEqual(kernel_log.joined("a\r\nb\r\n", "a\nc\n").splitlines(), ["a", "c", "b"])
+
+
+class Listing(unittest.TestCase):
+    """What programs say they contain."""
+
+    def test_tables(self) -> None:
+        rule = "-" * 80
+        listing = (f"{'# FIXTURE':<20} {'VARIANT':<25} TEST\n{'short':<20} {'one':<25} first\n{'':<20} {'two':<25} second\n"
+                   f"{'':<20} {'':<25} third\n{rule}\n{'a_fixture_of_a_long_name':<20} {'':<25} alone\n{rule}\n"
+                   f"{'f':<20} {'a_variant_of_a_name_that_is_long':<25} only\n{'':<20} {'other':<25} \n")
+        self.assertEqual(parse_listing(listing), [
+            "short.one.first", "short.one.second", "short.one.third", "short.two.first", "short.two.second", "short.two.third",
+            "a_fixture_of_a_long_name.alone", "f.a_variant_of_a_name_that_is_long.only", "f.other.only"])
+
+
+class Selection(unittest.TestCase):
+    """What a pattern names."""
+
+    def setUp(self) -> None:
+        cases = ["f.one", "f.two"]
+        programs = [Program("landlock", name, cases, cases, Expectation()) for name in ("fs_test", "trace_fs_test")]
+        self.jobs = [Job(boot, programs) for boot in BOOTS[:2]]
+
+    def chosen(self, pattern: str) -> list[str]:
+        """The names that a pattern selects."""
+        return [f"{job.boot.name}:{program.path}.{case}" for job in select(self.jobs, pattern)
+                for program in job.programs for case in program.chosen]
+
+    def test_patterns(self) -> None:
+        self.assertEqual(self.chosen("fallback:fs_test"), ["fallback:landlock/fs_test.f.one", "fallback:landlock/fs_test.f.two"])
+        self.assertEqual(self.chosen("portlock:landlock/fs_test.f.t*"), ["portlock:landlock/fs_test.f.two"])
+        self.assertEqual(len(self.chosen("fs_test")), 4)
+        self.assertEqual(len(self.chosen("*fs_test.*.one")), 4)
+
+    def test_a_regular_expression_if_no_name_matches(self) -> None:
+        self.assertEqual(self.chosen("^fallback:.*trace_fs.*(two|three)$"), ["fallback:landlock/trace_fs_test.f.two"])
+
+    def test_a_part_is_asked_for_by_name(self) -> None:
+        program = select(self.jobs, "fallback:fs_test.f.two")[0].programs[0]
+        self.assertEqual(program.plan_line(1), "landlock fs_test 300 -r f.two")
+        self.assertEqual(self.jobs[0].programs[0].plan_line(0.5), "landlock fs_test 150")
+
+
+class Judgement(unittest.TestCase):
+    """What becomes of a program that does not do all it should."""
+
+    def judged(self, printed: str, code: int | None, passes: int | None = None, may_skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+        """The verdicts on a program of two cases."""
+        cases = ["f.one", "f.two"]
+        program = Program("landlock", "fs_test", cases, cases, Expectation(passes, may_skip))
+        follower = Follower([program], [], 1)
+        follower.take(printed.splitlines(), ["start landlock/fs_test 1.00"])
+        if code is not None:
+            follower.take([], [f"exit landlock/fs_test {code} 2.00"])
+        return [(case.name, case.verdict) for case in follower.judge(program, None).cases]
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual(self.judged("# program landlock/fs_test\n1..2\nok 1 f.one\nok 2 f.two", 0, 2),
+                         [("f.one", "pass"), ("f.two", "pass")])
+
+    def test_a_case_that_is_not_reported_fails(self) -> None:
+        self.assertEqual(self.judged("# program landlock/fs_test\n1..2\nok 1 f.one", None),
+                         [("f.one", "pass"), ("f.two", "fail")])
+
+    def test_a_status_without_a_failure(self) -> None:
+        self.assertIn(("(program)", "fail"), self.judged("# program landlock/fs_test\n1..2\nok 1 f.one\nok 2 f.two", 1))
+
+    def test_too_few_passes(self) -> None:
+        skipped = "# program landlock/fs_test\n1..2\nok 1 f.one\nok 2 f.two # SKIP no luck"
+        self.assertIn(("(count)", "fail"), self.judged(skipped, 0, 2))
+        self.assertNotIn(("(count)", "fail"), self.judged(skipped, 0, 2, ("f.two",)))
+
+    def test_nothing_printed(self) -> None:
+        self.assertEqual(self.judged("# program landlock/fs_test", 0), [("f.one", "fail"), ("f.two", "fail")])
+
+
+class Cpio(unittest.TestCase):
+    """The archive, as cpio reads it."""
+
+    def test_unpacks(self) -> None:
+        archive = Archive()
+        archive.folder("empty")
+        archive.data("a/b/c.txt", b"content\n")
+        archive.data("a/run", b"#!/bin/sh\n", 0o755)
+        archive.symlink("a/link", "b/c.txt")
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["cpio", "-idm", "--quiet"], input=archive.finish(), cwd=folder, check=True)
+            root = Path(folder)
+            self.assertTrue((root / "empty").is_dir())
+            self.assertEqual((root / "a/link").read_bytes(), b"content\n")
+            self.assertTrue((root / "a/run").stat().st_mode & 0o100)
+
+
+if __name__ == "__main__":
+    unittest.main()
