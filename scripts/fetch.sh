@@ -46,7 +46,7 @@ install_tree() {
 
 extract() {
 	local tarball=$1 start=$SECONDS
-	need_space 8000 "The kernel's source and build"
+	need_space 8000 "The build of the kernel, with its source,"
 	rm -rf "$BUILD/linux.new"
 	mkdir -p "$BUILD/linux.new"
 	say fetch "unpacking $tarball"
@@ -67,7 +67,7 @@ from_user() {
 			die "$path has been built in place, which the kernel's make does not allow beside O=:" \
 				"run make mrproper there, or name a clean tree."
 		fi
-		need_space 8000 "The kernel's source and build"
+		need_space 8000 "The build of the kernel, with its source,"
 		rm -rf "$BUILD/linux.new"
 		mkdir -p "$BUILD/linux.new"
 		say fetch "copying $path"

@@ -100,7 +100,7 @@ plain_tools() {
 
 present() {
 	case $1 in
-	header:*) [[ -e /usr/include/${1#header:} || -n $(compgen -G "/usr/include/*/${1#header:}") ]] ;;
+	header:*) [[ -e /usr/include/${1#header:} || -e /usr/include/x86_64-linux-gnu/${1#header:} ]] ;;
 	static:*) have "${1#static:}" && ! ldd "$(command -v "${1#static:}")" 2>/dev/null | grep -q '=>' ;;
 	/*) [[ -e $1 ]] ;;
 	*) have "$1" || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]] ;;
@@ -342,7 +342,7 @@ LLVM='' RUSTC='' BINDGEN='' LIBCLANG_PATH='' RUST_LIB_SRC=''
 mkdir -p "$BUILD"
 [[ -f $LOGS/setup.log ]] && rm -f "$LOGS/setup.log"
 if [[ ! -d $TREE ]]; then
-	need_space 8000 "The kernel's source and build"
+	need_space 8000 "The build of the kernel, with its source,"
 fi
 
 setup_plain
