@@ -69,8 +69,8 @@ use core::{
 pub trait CredBlob: Zeroable + Send + Sync {
     /// Returns the value for a copy of the credential.
     ///
-    /// This cannot fail because `cred_transfer` cannot, and may not sleep because a credential may
-    /// be prepared where sleeping is not allowed. Taking a reference is what it is meant for.
+    /// This cannot fail, because `cred_transfer` cannot. It is part of every fork and execve, so it
+    /// should be cheap, and it must not sleep; taking a reference is what it is meant for.
     fn inherit(&self) -> Self;
 }
 
