@@ -137,7 +137,7 @@ impl Domain {
     pub(crate) fn put(this: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(this) {
             // The work item is not queued, as that takes a reference of its own.
-            let _ = workqueue::system().enqueue(Arc::<Self>::from(last));
+            let _ = workqueue::system_long().enqueue(Arc::<Self>::from(last));
         }
     }
 
