@@ -24,7 +24,7 @@ def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra:
     """QEMU's command without its channels."""
     find_tool(QEMU, package="qemu-system-x86")
     return [
-        QEMU, "-accel", "tcg,thread=single", "-machine", "pc", "-cpu", "max", "-smp", str(processors), "-m", "1G",
+        QEMU, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-machine", "pc", "-cpu", "max", "-smp", str(processors), "-m", "1G",
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-net", "none",
         "-device", "virtio-rng-pci",
         "-kernel", str(paths.kernel), "-initrd", str(initramfs),
