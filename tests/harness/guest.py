@@ -3,7 +3,9 @@
 
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +78,8 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     archive.data("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     archive.file("bin/sandboxer", sandboxer)
     archive.file("bin/probe", probe)
+    if with_tests:
+        _add_setpriv(archive)
     for suite, folder in installed.items():
         for file in sorted(folder.iterdir()):
             if file.is_file():
@@ -105,6 +109,20 @@ def _busybox() -> Path:
         if b"/ld-linux" in file.read(4096):
             raise HarnessError(f"{found} is not static and cannot run in the guest: install busybox-static in its place.")
     return Path(found)
+
+
+def _add_setpriv(archive: Archive) -> None:
+    """The machine's setpriv with its libraries, if it is of a release that knows Landlock; a test asks for it."""
+    program = shutil.which("setpriv")
+    if not program or "--landlock-access" not in _output(program, "--help"):
+        return
+    archive.file("usr/bin/setpriv", Path(program))
+    for library in re.findall(r"(/\S+) \(0x", _output("ldd", program)):
+        archive.file(library.lstrip("/"), Path(library))
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, check=False, text=True).stdout
 
 
 def _suite_folder(paths: Paths, suite: str) -> Path:

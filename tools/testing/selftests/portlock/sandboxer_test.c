@@ -12,7 +12,7 @@
 #include "common.h"
 
 #define SANDBOXER "/bin/sandboxer"
-#define SETPRIV "/bin/setpriv"
+#define SETPRIV "/usr/bin/setpriv"
 #define PROBE "/bin/probe"
 
 #define REFUSED "EACCES 13 Permission denied\n"
@@ -159,12 +159,12 @@ TEST(setpriv_restricts_paths_and_leaves_the_network_alone)
 	char *const help[] = { SETPRIV, "--help", NULL };
 	char *const argv[] = { SETPRIV,
 			       "--landlock-access", "fs",
-			       "--landlock-rule", "path-beneath:execute:/",
+			       "--landlock-rule", "path-beneath:read-file,execute:/",
 			       "--no-new-privs", PROBE, "tcp-bind", "8080",
 			       NULL };
 	char *const write[] = { SETPRIV,
 				"--landlock-access", "fs",
-				"--landlock-rule", "path-beneath:execute:/",
+				"--landlock-rule", "path-beneath:read-file,execute:/",
 				"--no-new-privs", "/bin/busybox", "touch",
 				"/tmp/setpriv", NULL };
 	char *const envp[] = { NULL };
