@@ -133,7 +133,7 @@ fn unspecified(address: &[u8], socket_family: u16, used: Use) -> Result<Asked> {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[macros::kunit_tests(portlock_address)]
+#[kernel::macros::kunit_tests(portlock_address)]
 mod tests {
     use super::*;
 

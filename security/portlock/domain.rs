@@ -190,7 +190,7 @@ impl Domain {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[macros::kunit_tests(portlock_domain)]
+#[kernel::macros::kunit_tests(portlock_domain)]
 mod tests {
     use super::*;
     use kernel::alloc::flags::GFP_KERNEL;

@@ -147,7 +147,7 @@ impl Index {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[macros::kunit_tests(portlock_index)]
+#[kernel::macros::kunit_tests(portlock_index)]
 mod tests {
     use super::*;
     use crate::rules::Rule;

@@ -77,7 +77,7 @@ impl Rules {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[macros::kunit_tests(portlock_rules)]
+#[kernel::macros::kunit_tests(portlock_rules)]
 mod tests {
     use super::*;
     use crate::access::Access;

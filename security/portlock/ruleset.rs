@@ -104,7 +104,7 @@ impl Draft {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[macros::kunit_tests(portlock_ruleset)]
+#[kernel::macros::kunit_tests(portlock_ruleset)]
 mod tests {
     use super::*;
     use crate::access::Access;
