@@ -61,6 +61,7 @@ class Follower:
         self._running: tuple[Program, float] | None = None
         self._parsers: dict[str, ktap.Parser] = {}
         self._exits: dict[str, int] = {}
+        #: This machine's time at the start and the end; the guest's own is counted in instructions.
         self._times: dict[str, list[float]] = {}
         self._module_exits: dict[str, int] = {}
         #: The LSMs that the kernel lists.
@@ -112,12 +113,12 @@ class Follower:
 
     def _status(self, line: str) -> None:
         match line.split():
-            case ["start", path, uptime] if path in self._waiting:
+            case ["start", path, _] if path in self._waiting:
                 self._running = self._waiting[path], time.monotonic()
-                self._times[path] = [float(uptime)]
-            case ["exit", path, code, uptime] if path in self._waiting:
+                self._times[path] = [time.monotonic()]
+            case ["exit", path, code, _] if path in self._waiting:
                 self._exits[path] = int(code)
-                self._times[path].append(float(uptime))
+                self._times[path].append(time.monotonic())
                 self.finished.append(self._waiting[path])
                 self._running = None
             case ["module", name, code]:
