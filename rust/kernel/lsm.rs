@@ -112,8 +112,8 @@ use self::hooks::HookList;
 ///     }
 /// }
 ///
-/// const _: () = assert!(KnownFamilies::HAS_SOCKET_BIND);
-/// const _: () = assert!(!KnownFamilies::HAS_SOCKET_CONNECT);
+/// static_assert!(KnownFamilies::HAS_SOCKET_BIND);
+/// static_assert!(!KnownFamilies::HAS_SOCKET_CONNECT);
 /// # }
 /// ```
 #[vtable]
