@@ -48,6 +48,8 @@ class Expectation:
     timeout: int = 300
     #: Why it is not run, if it is not.
     left_out: str = ""
+    #: Whether it is about the test module.
+    needs_module: bool = False
 
 
 @dataclass
@@ -98,7 +100,7 @@ def _expectations(suite: str) -> dict[str, Expectation]:
     data = tomllib.loads(file.read_text())
     return {
         name: Expectation(entry.get("pass"), tuple(entry.get("may-skip", ())), entry.get("timeout", 300),
-                          entry.get("left-out", ""))
+                          entry.get("left-out", ""), entry.get("needs-module", False))
         for name, entry in data.items()
     }
 
@@ -152,6 +154,8 @@ def jobs(guest: Guest, pattern: str | None, boots: list[str] | None) -> tuple[li
             program = Program(suite, name, cases, cases, expectation)
             if expectation.left_out:
                 left_out[program.path] = expectation.left_out
+            elif expectation.needs_module and not guest.modules:
+                left_out[program.path] = "the test module fits no kernel but the one that `make kernel` builds"
             else:
                 programs.append(program)
         # A program that went away is as silent as a test that no longer runs.
