@@ -31,8 +31,8 @@
  * @flags: Flags of sys_landlock_add_rule().
  */
 void portlock_trace_add_rule(struct landlock_ruleset *const ruleset,
-				 const u16 port, const u32 access,
-				 const u32 flags)
+			     const u16 port, const u32 access,
+			     const u32 flags)
 {
 	mutex_lock(&ruleset->lock);
 #ifdef CONFIG_TRACEPOINTS
@@ -51,8 +51,8 @@ void portlock_trace_add_rule(struct landlock_ruleset *const ruleset,
  * @num_layers: Number of @layers, at most %LANDLOCK_MAX_NUM_LAYERS.
  */
 void portlock_trace_check(const u16 port, const u32 access_request,
-			      const struct portlock_layer *const layers,
-			      const u32 num_layers)
+			  const struct portlock_layer *const layers,
+			  const u32 num_layers)
 {
 	DEFINE_FLEX(struct landlock_rule, rule, layers, num_layers,
 		    LANDLOCK_MAX_NUM_LAYERS);
@@ -84,11 +84,11 @@ void portlock_trace_check(const u16 port, const u32 access_request,
  * @num_layers: Number of @layers.
  */
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
-			     const struct sockaddr *const address,
-			     const int addrlen, const u16 socket_family,
-			     const u32 access_request,
-			     const struct portlock_layer *const layers,
-			     const u32 num_layers)
+			 const struct sockaddr *const address,
+			 const int addrlen, const u16 socket_family,
+			 const u32 access_request,
+			 const struct portlock_layer *const layers,
+			 const u32 num_layers)
 {
 	struct layer_masks layer_masks = {};
 

@@ -155,25 +155,8 @@ static void fill(struct io_uring_sqe *sqe, struct way way, int op, int fd)
 		sqe->flags |= IOSQE_ASYNC;
 }
 
-static int ring_bind(struct ring *ring, struct way way, int type, __u16 port)
-{
-	union addr addr;
-	const socklen_t len = loopback(&addr, AF_INET, port);
-	const int fd = make_socket(AF_INET, type, 0);
-	struct io_uring_sqe sqe;
-	int ret;
-
-	if (fd < 0)
-		return fd;
-	fill(&sqe, way, IORING_OP_BIND, fd);
-	sqe.addr = (uintptr_t)&addr;
-	sqe.addr2 = len;
-	ret = run_request(ring, &sqe);
-	close(fd);
-	return ret;
-}
-
-static int ring_connect(struct ring *ring, struct way way, int type,
+/* Binds or connects a new socket of @type, by @op, to @port on loopback. */
+static int ring_address(struct ring *ring, struct way way, int op, int type,
 			__u16 port)
 {
 	union addr addr;
@@ -184,12 +167,24 @@ static int ring_connect(struct ring *ring, struct way way, int type,
 
 	if (fd < 0)
 		return fd;
-	fill(&sqe, way, IORING_OP_CONNECT, fd);
+	fill(&sqe, way, op, fd);
 	sqe.addr = (uintptr_t)&addr;
+	/* Both take the length here; addr2 is another name for it. */
 	sqe.off = len;
 	ret = run_request(ring, &sqe);
 	close(fd);
 	return ret;
+}
+
+static int ring_bind(struct ring *ring, struct way way, int type, __u16 port)
+{
+	return ring_address(ring, way, IORING_OP_BIND, type, port);
+}
+
+static int ring_connect(struct ring *ring, struct way way, int type,
+			__u16 port)
+{
+	return ring_address(ring, way, IORING_OP_CONNECT, type, port);
 }
 
 static int ring_send(struct ring *ring, struct way way, int op, __u16 port)
