@@ -11,8 +11,16 @@ PYTHON ?= python3
 HARNESS = @env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(PYTHON) tests/run.py
 NAME ?=
 COMPARE ?=
+OPS ?=
+SEED ?=
+REPRO ?=
+# The product's image, and the two with checkers.
+PRODUCT = tests/config/product.config tests/config/test.config
+IMAGE = arch/x86/boot/bzImage
+FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test shell kernel kunit setup fetch apply export check-series lint clean
+.PHONY: help run test shell kernel kunit fuzz debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
 help:
@@ -25,6 +33,13 @@ help:
 	@echo 'To look around:'
 	@echo '  make run COMPARE=1   the same scene, then once more under stock Landlock'
 	@echo '  make shell           a shell in a guest, with Portlock on'
+	@echo
+	@echo 'To prove it:'
+	@echo '  make fuzz            random calls under C Landlock and Portlock, compared;  OPS=n  SEED=n  REPRO=file'
+	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
+	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
+	@echo '  make mutate          break the code on purpose, and see that some test notices (long)'
+	@echo '  make proof           these four, at length (hours)'
 	@echo
 	@echo 'To work on it:'
 	@echo '  make kunit           the unit tests under User-Mode Linux, the quick loop'
@@ -55,7 +70,36 @@ kunit: apply
 	@scripts/kunit.sh
 
 test: kernel
-	$(HARNESS) test $(if $(NAME),--name '$(NAME)')
+	$(if $(NAME),,@scripts/kunit.sh build)
+	$(HARNESS) test $(if $(NAME),--name '$(NAME)') $(FUZZ)
+
+fuzz: kernel
+	$(HARNESS) fuzz $(FUZZ) $(if $(REPRO),--repro '$(REPRO)')
+
+debug-kernel: apply
+	@FRAGMENTS='$(PRODUCT) tests/config/debug.config' scripts/build.sh --out build/debug
+
+# Emulated and with every checker on, a second of work takes many.
+debug-test: debug-kernel
+	$(HARNESS) test --kernel build/debug/$(IMAGE) --boots portlock,fallback --patience 8 $(if $(NAME),--name '$(NAME)')
+	$(if $(NAME),,$(HARNESS) fuzz --kernel build/debug/$(IMAGE) --ops $(or $(OPS),20000) $(if $(SEED),--seed $(SEED)))
+
+kcsan-kernel: apply
+	@FRAGMENTS='$(PRODUCT) tests/config/kcsan.config' scripts/build.sh --out build/kcsan
+
+kcsan-test: kcsan-kernel
+	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/races_test)'
+
+mutate: kernel
+	@scripts/mutate.sh $(NAME)
+
+# What make test leaves out, at full length.
+proof: kernel debug-kernel kcsan-kernel
+	@$(MAKE) fuzz OPS=$(or $(OPS),1000000)
+	@$(MAKE) debug-test
+	@$(MAKE) kcsan-test
+	@$(MAKE) test NAME=portlock/races_test ROUNDS=1000000
+	@$(MAKE) mutate
 
 run: kernel
 	$(HARNESS) scene $(if $(filter-out 0 n no,$(COMPARE)),--compare)

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # The unit tests under User-Mode Linux: kunit.py configures and runs, the build in between is ours,
 # so that it shows progress and leaves a log. NAME=pattern names suites or suite.test, as kunit.py does.
+#
+#   kunit.sh [build]
+#
+# With "build", the tests are only built, as build/kunit/linux.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,6 +38,10 @@ if [[ ! -f $OUT/.config || ! -f $OUT/portlock.key || $(<"$OUT/portlock.key") != 
 fi
 step kunit "building User-Mode Linux" kmake "$TREE" "$OUT" ARCH=um all ||
 	die "The unit tests did not build; the whole log is build/log/kunit.log."
+
+if [[ ${1:-} == build ]]; then
+	exit 0
+fi
 
 # The result is what was asked for: on the terminal, and kept.
 rc=0

@@ -4,6 +4,7 @@
 
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process held to its ports, in ten seconds of reading
+  fuzz    compares C Landlock and Portlock, one random system call after the other
   shell   gives a guest to type in, with Portlock on
 
 Nothing is written outside of the build folder, and the guest sees nothing of this machine.
@@ -18,7 +19,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import catalogue, scene, shell, suite  # noqa: E402
+from harness import catalogue, fuzz, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -33,7 +34,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -48,6 +49,7 @@ def _arguments() -> argparse.Namespace:
                       help="boots at a time (default: %(default)s)")
     test.add_argument("--patience", type=float, default=1, metavar="FACTOR",
                       help="lengthen every time limit by this factor, for a slow machine or a kernel with checkers")
+    _fuzz_arguments(test, "of the fuzz round that belongs to a whole run ")
     test.add_argument("--list", action="store_true", help="name the tests instead of running them")
 
     show = commands.add_parser(
@@ -56,9 +58,21 @@ def _arguments() -> argparse.Namespace:
     show.add_argument("--compare", action="store_true", help="show C Landlock (lsm=landlock) on the same kernel beside it")
     show.add_argument("--boots", metavar="NAME,...", type=lambda text: text.split(","), help=argparse.SUPPRESS)
 
+    random = commands.add_parser(
+        "fuzz", parents=[places], help="compare C Landlock and Portlock",
+        description="Runs the same random system calls under C Landlock and under Portlock, compares each result, and prints what "
+        "was covered. A difference is shrunk to a short program and kept in BUILD/fuzz. The exit status is zero only if there was none.")
+    _fuzz_arguments(random, "")
+    random.add_argument("--repro", type=Path, metavar="FILE", help="run this program instead, and show every result")
+
     console = commands.add_parser("shell", parents=[places], help="a guest to type in")
     console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
     return parser.parse_args()
+
+
+def _fuzz_arguments(command: argparse.ArgumentParser, which: str) -> None:
+    command.add_argument("--ops", type=int, default=200_000, metavar="N", help=f"operations {which}(default: %(default)s)")
+    command.add_argument("--seed", type=int, default=1, metavar="N", help=f"seed {which}(default: %(default)s)")
 
 
 def _interrupted(number: int, _frame: object) -> None:
@@ -78,9 +92,13 @@ def main() -> int:
         if unknown:
             raise HarnessError(f"There is no boot named {', '.join(sorted(unknown))}: see --help.")
         if arguments.command == "test":
-            return suite.run(paths, arguments.name or None, boots, max(1, arguments.jobs), arguments.patience, arguments.list)
+            choice = suite.Choice(arguments.name or None, boots, max(1, arguments.jobs), arguments.patience, max(1, arguments.ops),
+                                  arguments.seed)
+            return suite.run(paths, choice, arguments.list)
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
+        if arguments.command == "fuzz":
+            return fuzz.run(paths, max(1, arguments.ops), arguments.seed, arguments.repro)
         return shell.run(paths, arguments.lsm)
     except HarnessError as error:
         print(f"run.py: {error}", file=sys.stderr)

@@ -35,6 +35,8 @@ kernel::static_assert!(AccessSet::COUNT <= 4);
 pub(crate) struct Index {
     blocks: [u8; 256],
     leaves: KVec<Leaf>,
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+    _census: crate::model::Census,
 }
 
 /// A leaf whose ports all have `access`.
@@ -142,6 +144,8 @@ impl Index {
         Ok(Self {
             blocks,
             leaves: exact,
+            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+            _census: crate::model::Census::new(),
         })
     }
 }

@@ -270,6 +270,17 @@ impl LayerRights {
         }
     }
 
+    /// The layers with what they say.
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Rule)> + '_ {
+        self.layers.iter().take(self.len).map(|layer| {
+            let access = AccessSet::from_bits(layer.access.into()).unwrap_or_default();
+            let quiet = layer.quiet;
+
+            (layer.level, Rule { access, quiet })
+        })
+    }
+
     /// Whether no layer says anything.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0

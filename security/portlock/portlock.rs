@@ -19,6 +19,8 @@
 //! - `address`: the bytes of an address to the port that is asked for.
 //! - `access`: rights as flag types.
 //!
+//! `model`, for the unit tests only, evaluates every layer's rules one by one.
+//!
 //! The way of an allowed bind is hooks, address, domain, index, and back. That of a refused one is
 //! the same, then denial and landlock.
 
@@ -35,6 +37,8 @@ mod domain;
 mod hooks;
 mod index;
 mod landlock;
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+mod model;
 mod rules;
 mod ruleset;
 mod syscalls;

@@ -27,6 +27,8 @@ pub(crate) struct Rule {
 /// Rules by port, in host byte order: a red-black tree, as C Landlock's `landlock_rules`.
 pub(crate) struct Rules {
     tree: RBTree<u16, Rule>,
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+    _census: crate::model::Census,
 }
 
 impl Rules {
@@ -34,6 +36,8 @@ impl Rules {
     pub(crate) fn new() -> Self {
         Self {
             tree: RBTree::new(),
+            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+            _census: crate::model::Census::new(),
         }
     }
 

@@ -34,9 +34,10 @@ class Paths:
         return self.build / "guest"
 
     @property
-    def kernel_is_ours(self) -> bool:
-        """Whether the kernel is the one that `make kernel` builds, which modules can be built for."""
-        return self.kernel.is_relative_to(self.build / "kernel")
+    def kernel_objects(self) -> Path | None:
+        """The folder that the kernel was built in, if there is one that modules can be built for."""
+        folder = self.kernel.parents[3] if len(self.kernel.parents) > 3 else self.kernel.parent
+        return folder if (folder / "Module.symvers").is_file() else None
 
     def toolchain(self) -> dict[str, str]:
         """The tools that `make setup` chose; empty if it never ran here."""

@@ -155,7 +155,7 @@ def jobs(guest: Guest, pattern: str | None, boots: list[str] | None) -> tuple[li
             if expectation.left_out:
                 left_out[program.path] = expectation.left_out
             elif expectation.needs_module and not guest.modules:
-                left_out[program.path] = "the test module fits no kernel but the one that `make kernel` builds"
+                left_out[program.path] = "the folder that the kernel was built in is not there, so no module fits it"
             else:
                 programs.append(program)
         # A program that went away is as silent as a test that no longer runs.

@@ -63,6 +63,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     say("sandboxer")
     sandboxer = _compile(paths, paths.linux / "samples/landlock/sandboxer.c", "sandboxer", headers, compiler, log)
     probe = _compile(paths, TESTS / "guest/probe.c", "probe", headers, compiler, log)
+    fuzz = _compile(paths, TESTS / "guest/fuzz.c", "fuzz", headers, compiler, log)
     modules = _build_modules(paths, log, say) if with_tests else []
 
     archive = Archive()
@@ -78,6 +79,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     archive.data("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     archive.file("bin/sandboxer", sandboxer)
     archive.file("bin/probe", probe)
+    archive.file("bin/fuzz", fuzz)
     if with_tests:
         _add_setpriv(archive)
     for suite, folder in installed.items():
@@ -89,7 +91,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     return Guest(archive.finish(), programs, installed, [module.name for module in modules])
 
 
-def plan(mode: str, environment: dict[str, str], programs: Iterable[str] = (), greeting: str = "") -> bytes:
+def plan(mode: str, environment: dict[str, str], programs: Iterable[str] = (), greeting: str = "", fuzz: str = "") -> bytes:
     """The archive, to be put behind the guest's, that tells the guest what to do."""
     archive = Archive()
     archive.folder("plan")
@@ -97,6 +99,7 @@ def plan(mode: str, environment: dict[str, str], programs: Iterable[str] = (), g
     archive.data("plan/env", "".join(f"{name}={value}\n" for name, value in environment.items()).encode())
     archive.data("plan/programs", "".join(f"{line}\n" for line in programs).encode())
     archive.data("plan/greeting", greeting.encode())
+    archive.data("plan/fuzz", fuzz.encode())
     return archive.finish()
 
 
@@ -220,13 +223,14 @@ def _compile(paths: Paths, source: Path, name: str, headers: Path, compiler: str
 
 def _build_modules(paths: Paths, log: Path, say: Callable[[str], None]) -> list[Path]:
     """The out-of-tree test modules. They only fit the kernel that they are built against."""
-    if not paths.kernel_is_ours or not (REPOSITORY / "Kbuild").is_file():
+    objects = paths.kernel_objects
+    if not objects or not (REPOSITORY / "Kbuild").is_file():
         return []
     say("test module")
-    output = paths.build / "module"
+    output = paths.build / "module" / objects.name
     output.mkdir(parents=True, exist_ok=True)
     run_logged(
-        ["make", "-s", "-C", str(paths.linux), f"O={paths.build / 'kernel'}", *_kernel_tools(paths), f"M={REPOSITORY}",
+        ["make", "-s", "-C", str(paths.linux), f"O={objects}", *_kernel_tools(paths), f"M={REPOSITORY}",
          f"MO={output}", "modules"],
         log, "The test module does not build.", _HINTS, _environment(paths),
     )

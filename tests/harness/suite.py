@@ -4,16 +4,37 @@
 import concurrent.futures
 import fcntl
 import os
+from dataclasses import dataclass
 
+from . import fuzz, report, units
 from . import guest as guests
-from . import report
 from .base import HarnessError, Paths
 from .catalogue import jobs
-from .session import Session
+from .session import BootResult, Session
 from .vm import stopping
 
 
-def run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: int, scale: float, list_only: bool) -> int:
+@dataclass(frozen=True)
+class Choice:
+    """What of the suite is to run, and how."""
+
+    pattern: str | None
+    boots: list[str] | None
+    #: Boots at a time.
+    parallel: int
+    #: What every time limit is lengthened by.
+    scale: float
+    #: Operations and seed of the fuzz round.
+    operations: int
+    seed: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out, so the unit tests and the fuzz round are not either."""
+        return not self.pattern and not self.boots
+
+
+def run(paths: Paths, choice: Choice, list_only: bool) -> int:
     """Returns the exit status: 0 only if something ran and nothing failed."""
     paths.check()
     # One run at a time: two would write the same logs.
@@ -22,14 +43,14 @@ def run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: in
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise HarnessError(f"Another run uses {paths.build}: wait for it, or name another folder with --build.") from None
-        return _run(paths, pattern, boots, parallel, scale, list_only)
+        return _run(paths, choice, list_only)
 
 
-def _run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: int, scale: float, list_only: bool) -> int:
+def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
     progress = report.Progress()
     try:
         guest = guests.build(paths, progress.step)
-        selected, left_out = jobs(guest, pattern, boots)
+        selected, left_out = jobs(guest, choice.pattern, choice.boots)
     finally:
         progress.end()
     if list_only:
@@ -40,10 +61,10 @@ def _run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: i
         return 0
 
     progress = report.Progress()
-    sessions = [Session(paths, guest, job, scale) for job in selected]
+    sessions = [Session(paths, guest, job, choice.scale) for job in selected]
     progress.start(sessions)
     try:
-        with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+        with concurrent.futures.ThreadPoolExecutor(choice.parallel) as pool:
             running = [pool.submit(session.run, progress.finished) for session in sessions]
             try:
                 results = [future.result() for future in running]
@@ -55,9 +76,11 @@ def _run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: i
     finally:
         progress.end()
 
-    passed, failed, skipped = report.totals(results)
     print()
     print(report.table(results))
+    if choice.whole:
+        results += _beyond_boots(paths, guest, choice)
+    passed, failed, skipped = report.totals(results)
     for text in (report.details(results), "\n".join(f"left out {name}: {why}" for name, why in left_out.items())):
         if text:
             print(f"\n{text}")
@@ -66,3 +89,19 @@ def _run(paths: Paths, pattern: str | None, boots: list[str] | None, parallel: i
         print("No test ran.")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or not passed else 0
+
+
+def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[BootResult]:
+    """The unit tests and a fuzz round, each told as it ends."""
+    progress = report.Progress()
+    print()
+    try:
+        unit = units.run(paths)
+        for outcome in unit.outcomes:
+            progress.finished(unit.boot, outcome)
+        random = fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)
+        for outcome in random.outcomes:
+            progress.finished(random.boot, outcome)
+    finally:
+        progress.end()
+    return [unit, random]

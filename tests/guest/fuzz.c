@@ -1,0 +1,1065 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Executes programs of system calls and prints what each call returned.
+ *
+ *   fuzz FILE
+ *
+ * FILE holds programs, one operation a line, as tests/harness/fuzz.py writes
+ * them:
+ *
+ *   program 12 [trace]
+ *   0 ruleset 0 48 0 0 0 3 0 0 0 0 0
+ *   1 restrict 0 0
+ *   end
+ *
+ * The first number of an operation is the thread that does it: 0 is the first
+ * thread of the process, others are made when they are first named.  Each
+ * program runs in a process and a network namespace of its own.  Output, for
+ * each program, "= NUMBER", then a line an operation with its place and its
+ * result (a number that is not negative, or a negative errno), in the order of
+ * the places; an operation that was not reached has none.  With "trace",
+ * Landlock's trace events follow, each after a "|".  Last comes "! STATUS", how
+ * the process ended.
+ *
+ * Descriptors are named by slots.  Nothing here waits for long: sockets do not
+ * block, and a program that does not end is killed.
+ */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define MAX_OPS 1024
+#define MAX_ARGS 16
+#define MAX_THREADS 4
+#define MAX_DEPTH 8
+#define SLOTS 16
+#define FIRST_SLOT_FD 100
+#define SHARED_FD 121
+#define MAX_TEXT (MAX_OPS * 128)
+#define PATIENCE_SECONDS 20
+#define EVENTS "/sys/kernel/tracing/events/landlock/enable"
+#define TRACE "/sys/kernel/tracing/trace"
+#define PLAYGROUND "/tmp/fuzz"
+
+/* What a program's processes share: even one that was killed leaves its results. */
+struct shared {
+	struct {
+		int64_t value;
+		int64_t reached;
+	} result[MAX_OPS];
+	char text[MAX_TEXT];
+};
+
+struct op {
+	int thread;
+	const struct kind *kind;
+	int count;
+	uint64_t arg[MAX_ARGS];
+};
+
+struct kind {
+	const char *name;
+	int64_t (*run)(const uint64_t *arg);
+};
+
+static struct op ops[MAX_OPS];
+static int op_count;
+static struct shared *shared;
+/* The operation after the one that is being done, and the end of what this process does. */
+static int next_op, end_op;
+
+/* The end of a page that no page follows. */
+static char *edge;
+
+static void die(const char *const what)
+{
+	fprintf(stderr, "fuzz: %s: %s\n", what, strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+static int64_t answer(const int64_t ret)
+{
+	return ret < 0 ? -errno : ret;
+}
+
+/* Slots */
+
+static int fd_of(const uint64_t slot)
+{
+	static const int odd[] = { -1, 99999, INT_MIN, AT_FDCWD };
+
+	if (slot < SLOTS)
+		return FIRST_SLOT_FD + slot;
+	return odd[slot % ARRAY_SIZE(odd)];
+}
+
+/*
+ * Moves a new descriptor to its slot.  Returns its number, which shows whether
+ * one was left open before.
+ */
+static int64_t keep(const int fd, const uint64_t slot)
+{
+	int flags;
+
+	if (fd < 0)
+		return -errno;
+	flags = fcntl(fd, F_GETFD);
+	dup3(fd, FIRST_SLOT_FD + slot % SLOTS,
+	     flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+	close(fd);
+	return fd | (flags & FD_CLOEXEC ? 1 << 16 : 0);
+}
+
+/* Puts @size bytes where the argument @how says. */
+static void *place(const void *const bytes, const size_t size,
+		   const uint64_t how)
+{
+	static __thread char buffer[8192];
+
+	switch (how) {
+	case 1:
+		return NULL;
+	case 2:
+		return (void *)1;
+	case 3:
+		/* All there, and nothing after it. */
+		memcpy(edge - size, bytes, size);
+		return edge - size;
+	case 4:
+		/* The last byte is missing. */
+		memcpy(edge - size + 1, bytes, size ? size - 1 : 0);
+		return edge - size + 1;
+	default:
+		memcpy(buffer, bytes, size);
+		return buffer;
+	}
+}
+
+/* Addresses take six arguments: layout, family, host, port, length, place. */
+
+union address {
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+	char bytes[256];
+};
+
+static void *address_of(const uint64_t *const arg, socklen_t *const len)
+{
+	static const char *const hosts4[] = {
+		"127.0.0.1", "0.0.0.0", "192.0.2.1", "127.0.0.2", "224.0.0.1",
+		"255.255.255.255",
+	};
+	static const char *const hosts6[] = {
+		"::1", "::", "::ffff:127.0.0.1", "2001:db8::1",
+		"::ffff:0.0.0.0", "fe80::1",
+	};
+	union address address = {};
+
+	switch (arg[0]) {
+	case 0:
+		inet_pton(AF_INET, hosts4[arg[2] % 6], &address.in.sin_addr);
+		address.in.sin_port = htons(arg[3]);
+		break;
+	case 1:
+		inet_pton(AF_INET6, hosts6[arg[2] % 6],
+			  &address.in6.sin6_addr);
+		address.in6.sin6_port = htons(arg[3]);
+		address.in6.sin6_scope_id = arg[2] == 5;
+		break;
+	default:
+		/* Abstract, or a path in the playground. */
+		snprintf(address.un.sun_path + (arg[2] & 1),
+			 sizeof(address.un.sun_path) - 1, PLAYGROUND "/%u",
+			 (unsigned int)arg[3]);
+	}
+	address.in.sin_family = arg[1];
+	*len = arg[4];
+	return place(&address, (int)*len > 0 && *len <= 256 ? *len : 128,
+		     arg[5]);
+}
+
+/* Landlock */
+
+static int64_t op_ruleset(const uint64_t *const arg)
+{
+	struct {
+		uint64_t field[6];
+		char rest[8192 - 6 * sizeof(uint64_t)];
+	} attr = {};
+	const uint64_t size = arg[1];
+
+	for (int i = 0; i < 6; i++)
+		attr.field[i] = arg[4 + i];
+	/* A byte past what the kernel knows. */
+	if (arg[10])
+		attr.rest[arg[10] % 64] = 1;
+	return keep(syscall(__NR_landlock_create_ruleset,
+			    place(&attr, size < sizeof(attr) ? size : 64,
+				  arg[3]),
+			    size, (uint32_t)arg[2]),
+		    arg[0]);
+}
+
+/* create_ruleset() for what it tells instead of a descriptor. */
+static int64_t op_about(const uint64_t *const arg)
+{
+	return answer(syscall(__NR_landlock_create_ruleset,
+			      (void *)(arg[0] ? 1UL : 0UL), arg[1],
+			      (uint32_t)arg[2]));
+}
+
+static int64_t op_port(const uint64_t *const arg)
+{
+	const struct landlock_net_port_attr attr = {
+		.allowed_access = arg[4],
+		.port = arg[5],
+	};
+
+	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[0]),
+			      (uint32_t)arg[2],
+			      place(&attr, sizeof(attr), arg[3]),
+			      (uint32_t)arg[1]));
+}
+
+static int64_t op_path(const uint64_t *const arg)
+{
+	const struct landlock_path_beneath_attr attr = {
+		.allowed_access = arg[3],
+		.parent_fd = fd_of(arg[4]),
+	};
+
+	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[0]),
+			      LANDLOCK_RULE_PATH_BENEATH,
+			      place(&attr, sizeof(attr), arg[2]),
+			      (uint32_t)arg[1]));
+}
+
+static int64_t op_restrict(const uint64_t *const arg)
+{
+	return answer(syscall(__NR_landlock_restrict_self, fd_of(arg[0]),
+			      (uint32_t)arg[1]));
+}
+
+/* Privileges, of the calling thread alone */
+
+static int64_t op_nnp(const uint64_t *const arg)
+{
+	return answer(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+static int64_t op_has_nnp(const uint64_t *const arg)
+{
+	return answer(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+}
+
+static int64_t op_uid(const uint64_t *const arg)
+{
+	return answer(syscall(__NR_setresuid, (uid_t)arg[0], (uid_t)arg[0],
+			      (uid_t)arg[0]));
+}
+
+static int64_t op_drop_caps(const uint64_t *const arg)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = {};
+
+	return answer(syscall(__NR_capset, &head, data));
+}
+
+static int64_t op_user_namespace(const uint64_t *const arg)
+{
+	return answer(unshare(CLONE_NEWUSER));
+}
+
+/* Sockets */
+
+/* A connection that is reset leaves nothing behind for the next to meet. */
+static int reset_on_close(const int fd)
+{
+	const struct linger linger = { .l_onoff = 1 };
+
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	return fd;
+}
+
+static int64_t op_socket(const uint64_t *const arg)
+{
+	const int fd = socket(arg[1], (int)arg[2] | SOCK_NONBLOCK, arg[3]);
+	const int error = errno;
+
+	reset_on_close(fd);
+	errno = error;
+	return keep(fd, arg[0]);
+}
+
+static int64_t op_pair(const uint64_t *const arg)
+{
+	int fds[2];
+
+	if (socketpair(arg[2], (int)arg[3] | SOCK_NONBLOCK, arg[4], fds))
+		return -errno;
+	keep(fds[0], arg[0]);
+	keep(fds[1], arg[1]);
+	return fds[0];
+}
+
+static int64_t op_bind(const uint64_t *const arg)
+{
+	socklen_t len;
+	const void *const address = address_of(arg + 1, &len);
+
+	return answer(bind(fd_of(arg[0]), address, len));
+}
+
+static int64_t op_connect(const uint64_t *const arg)
+{
+	socklen_t len;
+	const void *const address = address_of(arg + 1, &len);
+
+	return answer(connect(fd_of(arg[0]), address, len));
+}
+
+static int64_t op_sendto(const uint64_t *const arg)
+{
+	socklen_t len;
+	const void *const address = address_of(arg + 3, &len);
+
+	return answer(sendto(fd_of(arg[0]), "portlock", arg[2] % 9,
+			     (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL,
+			     address, len));
+}
+
+static int64_t op_sendmsg(const uint64_t *const arg)
+{
+	struct iovec part = { "portlock", arg[2] % 9 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	message.msg_name = address_of(arg + 3, &message.msg_namelen);
+	return answer(sendmsg(fd_of(arg[0]), &message,
+			      (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* Four messages: two addresses, the first of them twice. */
+static int64_t op_sendmmsg(const uint64_t *const arg)
+{
+	struct iovec part = { "portlock", arg[2] % 9 };
+	struct mmsghdr messages[4] = {};
+	char names[2][256];
+
+	for (int i = 0; i < 4; i++) {
+		struct msghdr *const message = &messages[i].msg_hdr;
+		const uint64_t *const which = arg + (i < 2 ? 3 : 9);
+		void *const name = address_of(which, &message->msg_namelen);
+
+		message->msg_iov = &part;
+		message->msg_iovlen = 1;
+		/* address_of() has one buffer a thread. */
+		if (which[5]) {
+			message->msg_name = name;
+		} else {
+			memcpy(names[i / 2], name, sizeof(names[0]));
+			message->msg_name = names[i / 2];
+		}
+	}
+	return answer(sendmmsg(fd_of(arg[0]), messages, 4,
+			       (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int64_t op_send(const uint64_t *const arg)
+{
+	return answer(send(fd_of(arg[0]), "portlock", arg[2] % 9,
+			   (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int64_t op_recv(const uint64_t *const arg)
+{
+	char buffer[16];
+
+	return answer(recv(fd_of(arg[0]), buffer, sizeof(buffer),
+			   (int)arg[1] | MSG_DONTWAIT));
+}
+
+static int64_t op_listen(const uint64_t *const arg)
+{
+	return answer(listen(fd_of(arg[0]), arg[1]));
+}
+
+static int64_t op_accept(const uint64_t *const arg)
+{
+	const int fd = accept4(fd_of(arg[0]), NULL, NULL,
+			       SOCK_NONBLOCK | SOCK_CLOEXEC);
+	const int error = errno;
+
+	reset_on_close(fd);
+	errno = error;
+	return keep(fd, arg[1]);
+}
+
+static int64_t op_shutdown(const uint64_t *const arg)
+{
+	return answer(shutdown(fd_of(arg[0]), arg[1]));
+}
+
+static int64_t op_setsockopt(const uint64_t *const arg)
+{
+	const int value = arg[3];
+
+	return answer(setsockopt(fd_of(arg[0]), arg[1], arg[2], &value,
+				 sizeof(value)));
+}
+
+static int64_t op_getsockopt(const uint64_t *const arg)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	if (getsockopt(fd_of(arg[0]), arg[1], arg[2], &value, &len))
+		return -errno;
+	return (uint32_t)value;
+}
+
+/* Family and port of a socket's own address, or of its peer's. */
+static int64_t op_name(const uint64_t *const arg)
+{
+	union address address = {};
+	socklen_t len = sizeof(address);
+	const int fd = fd_of(arg[0]);
+	uint16_t port = 0;
+
+	if (arg[1] ? getpeername(fd, (struct sockaddr *)&address, &len) :
+		     getsockname(fd, (struct sockaddr *)&address, &len))
+		return -errno;
+	if (address.in.sin_family == AF_INET ||
+	    address.in.sin_family == AF_INET6)
+		port = ntohs(address.in.sin_port);
+	/* Ports that the kernel chose differ from boot to boot. */
+	if (port >= 32768 && port <= 60999)
+		port = 40000;
+	return (int64_t)address.in.sin_family << 16 | port;
+}
+
+/* Descriptors */
+
+static int64_t op_close(const uint64_t *const arg)
+{
+	return answer(close(fd_of(arg[0])));
+}
+
+static int64_t op_dup(const uint64_t *const arg)
+{
+	return keep(dup(fd_of(arg[0])), arg[1]);
+}
+
+static int64_t op_read(const uint64_t *const arg)
+{
+	char buffer[16];
+
+	return answer(read(fd_of(arg[0]), buffer, arg[1] % 17));
+}
+
+static int64_t op_write(const uint64_t *const arg)
+{
+	return answer(write(fd_of(arg[0]), "portlock", arg[1] % 9));
+}
+
+static int64_t op_seek(const uint64_t *const arg)
+{
+	return answer(lseek(fd_of(arg[0]), 1, SEEK_SET));
+}
+
+static int64_t op_ioctl(const uint64_t *const arg)
+{
+	int value = 0;
+
+	return answer(ioctl(fd_of(arg[0]), FIONREAD, &value)) + value;
+}
+
+static int64_t op_flags(const uint64_t *const arg)
+{
+	const int fd = fd_of(arg[0]);
+	const int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	return (int64_t)fcntl(fd, F_GETFD) << 32 | flags;
+}
+
+static int64_t op_mode(const uint64_t *const arg)
+{
+	struct stat status;
+
+	if (fstat(fd_of(arg[0]), &status))
+		return -errno;
+	return status.st_mode;
+}
+
+/* What /proc calls it, as far as that has no number in it, and whether it opens anew. */
+static int64_t op_proc(const uint64_t *const arg)
+{
+	char path[64], name[256] = "";
+	uint32_t sum = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd_of(arg[0]));
+	if (readlink(path, name, sizeof(name) - 1) < 0)
+		return -errno;
+	for (const char *c = name; *c && *c != '['; c++)
+		sum = sum * 31 + *c;
+	if (strstr(name, "landlock"))
+		for (const char *c = name; *c; c++)
+			sum = sum * 31 + *c;
+	if (!strstr(name, "landlock"))
+		return sum & 0xffff;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return (sum & 0xffff) | (int64_t)errno << 16;
+	close(fd);
+	return sum & 0xffff;
+}
+
+static int64_t op_epoll(const uint64_t *const arg)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	const int fd = epoll_create1(EPOLL_CLOEXEC);
+	int64_t ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = answer(epoll_ctl(fd, EPOLL_CTL_ADD, fd_of(arg[0]), &event));
+	close(fd);
+	return ret;
+}
+
+union control {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* Sends the descriptor of a slot over a unix socket. */
+static int64_t op_pass(const uint64_t *const arg)
+{
+	const int fd = fd_of(arg[1]);
+	struct iovec part = { "x", 1 };
+	union control control = {};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	struct cmsghdr *const head = CMSG_FIRSTHDR(&message);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	return answer(sendmsg(fd_of(arg[0]), &message,
+			      MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int64_t op_take(const uint64_t *const arg)
+{
+	char byte;
+	struct iovec part = { &byte, 1 };
+	union control control = {};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	const int64_t ret = answer(recvmsg(fd_of(arg[0]), &message,
+					   MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+	struct cmsghdr *const head = CMSG_FIRSTHDR(&message);
+	int fd;
+
+	if (ret < 0 || !head || head->cmsg_type != SCM_RIGHTS ||
+	    head->cmsg_len != CMSG_LEN(sizeof(fd)))
+		return ret;
+	memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	return 1000 + keep(fd, arg[1]);
+}
+
+/* Files, for the part of a ruleset that stays with C Landlock */
+
+static const char *path_of(const uint64_t number)
+{
+	static const char *const paths[] = {
+		PLAYGROUND, PLAYGROUND "/a", PLAYGROUND "/b",
+		PLAYGROUND "/a/file", PLAYGROUND "/b/file", "/", "/dev/null",
+		"/proc/self/status",
+	};
+
+	return paths[number % ARRAY_SIZE(paths)];
+}
+
+static int64_t op_open(const uint64_t *const arg)
+{
+	static const int flags[] = {
+		O_PATH, O_RDONLY, O_RDWR, O_RDWR | O_CREAT, O_DIRECTORY,
+	};
+
+	return keep(open(path_of(arg[1]), flags[arg[2] % 5] | O_CLOEXEC, 0600),
+		    arg[0]);
+}
+
+static int64_t op_rename(const uint64_t *const arg)
+{
+	return answer(rename(path_of(3 + arg[0] % 2), path_of(3 + arg[1] % 2)));
+}
+
+static int64_t op_link(const uint64_t *const arg)
+{
+	return answer(link(path_of(3 + arg[0] % 2), path_of(3 + arg[1] % 2)));
+}
+
+/* Whether the parent may be signalled, which a scope can forbid. */
+static int64_t op_signal(const uint64_t *const arg)
+{
+	return answer(kill(getppid(), 0));
+}
+
+/* Flow of control: done by the process, not by a thread */
+
+static void run_until(int end);
+
+static int join_of(int at)
+{
+	static const char *const fork_name = "fork", *const join_name = "join";
+
+	for (int depth = 1; at < op_count; at++) {
+		if (!strcmp(ops[at].kind->name, fork_name))
+			depth++;
+		if (!strcmp(ops[at].kind->name, join_name) && !--depth)
+			return at;
+	}
+	return op_count;
+}
+
+static void forget_threads(void);
+
+/* The child does what comes before the join, and the parent what comes after. */
+static int64_t op_fork(const uint64_t *const arg)
+{
+	const int begin = next_op, end = join_of(begin);
+	const pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return -errno;
+	if (!child) {
+		forget_threads();
+		end_op = end;
+		run_until(end);
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	next_op = end;
+	return status;
+}
+
+static int64_t op_join(const uint64_t *const arg)
+{
+	return 0;
+}
+
+/* Goes on in a new image, which finds the slots by their numbers. */
+static int64_t op_exec(const uint64_t *const arg)
+{
+	char at[16], end[16];
+	char *argv[] = { "fuzz", "--resume", at, end, NULL };
+	char *envp[] = { NULL };
+
+	snprintf(at, sizeof(at), "%d", next_op);
+	snprintf(end, sizeof(end), "%d", end_op);
+	shared->result[next_op - 1].value = 0;
+	shared->result[next_op - 1].reached = 1;
+	execve("/proc/self/exe", argv, envp);
+	return -errno;
+}
+
+static const struct kind kinds[] = {
+	{ "about", op_about },
+	{ "accept", op_accept },
+	{ "bind", op_bind },
+	{ "close", op_close },
+	{ "connect", op_connect },
+	{ "drop_caps", op_drop_caps },
+	{ "dup", op_dup },
+	{ "epoll", op_epoll },
+	{ "exec", op_exec },
+	{ "flags", op_flags },
+	{ "fork", op_fork },
+	{ "getsockopt", op_getsockopt },
+	{ "has_nnp", op_has_nnp },
+	{ "ioctl", op_ioctl },
+	{ "join", op_join },
+	{ "link", op_link },
+	{ "listen", op_listen },
+	{ "mode", op_mode },
+	{ "name", op_name },
+	{ "nnp", op_nnp },
+	{ "open", op_open },
+	{ "pair", op_pair },
+	{ "pass", op_pass },
+	{ "path", op_path },
+	{ "port", op_port },
+	{ "proc", op_proc },
+	{ "read", op_read },
+	{ "recv", op_recv },
+	{ "rename", op_rename },
+	{ "restrict", op_restrict },
+	{ "ruleset", op_ruleset },
+	{ "seek", op_seek },
+	{ "send", op_send },
+	{ "sendmmsg", op_sendmmsg },
+	{ "sendmsg", op_sendmsg },
+	{ "sendto", op_sendto },
+	{ "setsockopt", op_setsockopt },
+	{ "shutdown", op_shutdown },
+	{ "signal", op_signal },
+	{ "socket", op_socket },
+	{ "take", op_take },
+	{ "uid", op_uid },
+	{ "user_namespace", op_user_namespace },
+	{ "write", op_write },
+};
+
+/* Threads: each does one operation when told, and whoever told it waits. */
+
+static struct worker {
+	bool started;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	const struct op *todo;
+	int64_t value;
+} workers[MAX_THREADS];
+
+static void forget_threads(void)
+{
+	memset(workers, 0, sizeof(workers));
+}
+
+static void *work(void *const data)
+{
+	struct worker *const worker = data;
+
+	pthread_mutex_lock(&worker->lock);
+	for (;;) {
+		while (!worker->todo)
+			pthread_cond_wait(&worker->changed, &worker->lock);
+		worker->value = worker->todo->kind->run(worker->todo->arg);
+		worker->todo = NULL;
+		pthread_cond_broadcast(&worker->changed);
+	}
+	return NULL;
+}
+
+static int64_t run_in_thread(struct worker *const worker,
+			     const struct op *const op)
+{
+	int64_t value;
+
+	if (!worker->started) {
+		pthread_mutex_init(&worker->lock, NULL);
+		pthread_cond_init(&worker->changed, NULL);
+		errno = pthread_create(&worker->thread, NULL, work, worker);
+		if (errno)
+			return -errno;
+		worker->started = true;
+	}
+	pthread_mutex_lock(&worker->lock);
+	worker->todo = op;
+	pthread_cond_broadcast(&worker->changed);
+	while (worker->todo)
+		pthread_cond_wait(&worker->changed, &worker->lock);
+	value = worker->value;
+	pthread_mutex_unlock(&worker->lock);
+	return value;
+}
+
+static void run_until(const int end)
+{
+	while (next_op < end) {
+		const int at = next_op++;
+		const struct op *const op = &ops[at];
+		const bool is_flow = op->kind->run == op_fork ||
+				     op->kind->run == op_exec ||
+				     op->kind->run == op_join;
+		int64_t value;
+
+		if (op->thread && !is_flow)
+			value = run_in_thread(&workers[op->thread], op);
+		else
+			value = op->kind->run(op->arg);
+		shared->result[at].value = value;
+		shared->result[at].reached = 1;
+	}
+}
+
+/* Programs */
+
+static void parse_op(char *const line)
+{
+	struct op *const op = &ops[op_count];
+	char *rest = line, *word;
+
+	if (op_count == MAX_OPS) {
+		fprintf(stderr, "fuzz: more than %d operations\n", MAX_OPS);
+		exit(EXIT_FAILURE);
+	}
+	memset(op, 0, sizeof(*op));
+	op->thread = strtoul(rest, &rest, 0) % MAX_THREADS;
+	word = strsep(&rest, " ");
+	word = strsep(&rest, " ");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (word && !strcmp(word, kinds[i].name))
+			op->kind = &kinds[i];
+	if (!op->kind) {
+		fprintf(stderr, "fuzz: no operation is named \"%s\"\n", word);
+		exit(EXIT_FAILURE);
+	}
+	while (op->count < MAX_ARGS && (word = strsep(&rest, " ")))
+		op->arg[op->count++] = strtoull(word, NULL, 0);
+	op_count++;
+}
+
+/* Reads the operations of the text that is shared. */
+static void parse(void)
+{
+	char line[512];
+
+	op_count = 0;
+	for (const char *text = shared->text; *text;) {
+		const char *const end = strchrnul(text, '\n');
+
+		snprintf(line, sizeof(line), "%.*s", (int)(end - text), text);
+		if (*line)
+			parse_op(line);
+		text = *end ? end + 1 : end;
+	}
+}
+
+static void prepare_memory(void)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	char *const pages = mmap(NULL, 4 * page, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED || munmap(pages + 3 * page, page))
+		die("mmap");
+	edge = pages + 3 * page;
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      SHARED_FD, 0);
+	if (shared == MAP_FAILED)
+		die("mmap");
+}
+
+static void own_network(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	if (unshare(CLONE_NEWNET))
+		die("unshare");
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request))
+		die("lo");
+	close(fd);
+}
+
+static void make_playground(void)
+{
+	static const char *const folders[] = {
+		PLAYGROUND, PLAYGROUND "/a", PLAYGROUND "/b",
+	};
+	char path[64];
+	int fd;
+
+	/* The ports that addresses in the playground are named after. */
+	for (int i = 0; i < 10; i++) {
+		snprintf(path, sizeof(path), PLAYGROUND "/%d", i);
+		unlink(path);
+	}
+	unlink(PLAYGROUND "/b/file");
+	for (int i = 0; i < 3; i++) {
+		mkdir(folders[i], 0777);
+		chmod(folders[i], 0777);
+	}
+	fd = open(PLAYGROUND "/a/file", O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC,
+		  0666);
+	if (fd < 0)
+		die(PLAYGROUND);
+	close(fd);
+}
+
+static int run_program(void)
+{
+	static const struct timespec patience = {
+		.tv_sec = PATIENCE_SECONDS,
+	};
+	static const struct timespec none;
+	sigset_t chld;
+	int status;
+	pid_t child;
+
+	memset(shared->result, 0, sizeof(shared->result));
+	make_playground();
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigtimedwait(&chld, NULL, &none);
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (!child) {
+		setpgid(0, 0);
+		own_network();
+		next_op = 0;
+		end_op = op_count;
+		run_until(op_count);
+		_exit(0);
+	}
+	if (sigtimedwait(&chld, NULL, &patience) < 0)
+		kill(-child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	kill(-child, SIGKILL);
+	return status;
+}
+
+static void write_file(const char *const path, const char *const text)
+{
+	const int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die(path);
+	close(fd);
+}
+
+static void print_trace(void)
+{
+	FILE *const trace = fopen(TRACE, "re");
+	char line[4096];
+
+	if (!trace)
+		die(TRACE);
+	while (fgets(line, sizeof(line), trace))
+		if (*line != '#')
+			printf("|%s", line);
+	fclose(trace);
+	write_file(TRACE, " ");
+}
+
+/* Runs the programs of the file, one after the other. */
+static void run_all(const char *const path)
+{
+	FILE *const file = fopen(path, "re");
+	bool traced = false;
+	char line[512];
+	sigset_t chld;
+	int memory;
+
+	if (!file)
+		die(path);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	memory = memfd_create("shared", MFD_CLOEXEC);
+	if (memory < 0 || dup2(memory, SHARED_FD) < 0 ||
+	    ftruncate(SHARED_FD, sizeof(*shared)))
+		die("memfd");
+	close(memory);
+	prepare_memory();
+	while (fgets(line, sizeof(line), file)) {
+		unsigned int number;
+		size_t len = 0;
+		bool trace;
+		int status;
+
+		if (sscanf(line, "program %u", &number) != 1) {
+			fprintf(stderr, "fuzz: \"%s\" begins no program\n",
+				line);
+			exit(EXIT_FAILURE);
+		}
+		trace = strstr(line, " trace");
+		while (fgets(line, sizeof(line), file) &&
+		       strcmp(line, "end\n")) {
+			if (len + strlen(line) >= sizeof(shared->text)) {
+				fprintf(stderr, "fuzz: program %u is too long\n",
+					number);
+				exit(EXIT_FAILURE);
+			}
+			len += sprintf(shared->text + len, "%s", line);
+		}
+		shared->text[len] = '\0';
+		parse();
+		if (trace != traced) {
+			write_file(EVENTS, trace ? "1" : "0");
+			write_file(TRACE, " ");
+			traced = trace;
+		}
+		status = run_program();
+		printf("= %u\n", number);
+		for (int i = 0; i < op_count; i++)
+			if (shared->result[i].reached)
+				printf("%d %lld\n", i,
+				       (long long)shared->result[i].value);
+		if (trace)
+			print_trace();
+		printf("! %d\n", status);
+	}
+	fclose(file);
+	if (fflush(stdout))
+		die("the results");
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc == 4 && !strcmp(argv[1], "--resume")) {
+		prepare_memory();
+		parse();
+		next_op = atoi(argv[2]);
+		end_op = atoi(argv[3]);
+		run_until(end_op);
+		return EXIT_SUCCESS;
+	}
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s FILE\n", argv[0]);
+		return EXIT_FAILURE;
+	}
+	run_all(argv[1]);
+	return EXIT_SUCCESS;
+}
