@@ -5,6 +5,7 @@
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process held to its ports, in ten seconds of reading
   fuzz    compares C Landlock and Portlock, one random system call after the other
+  bench   counts what calls cost without Landlock, under C Landlock and under Portlock
   shell   gives a guest to type in, with Portlock on
 
 Nothing is written outside of the build folder, and the guest sees nothing of this machine.
@@ -19,7 +20,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import catalogue, fuzz, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, fuzz, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -34,7 +35,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | bench | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -64,6 +65,11 @@ def _arguments() -> argparse.Namespace:
         "was covered. A difference is shrunk to a short program and kept in BUILD/fuzz. The exit status is zero only if there was none.")
     _fuzz_arguments(random, "")
     random.add_argument("--repro", type=Path, metavar="FILE", help="run this program instead, and show every result")
+
+    commands.add_parser(
+        "bench", parents=[places], help="count what calls cost",
+        description="Boots one image three times and counts instructions and bytes. Leaves a table, BUILD/bench/bench.json and "
+        "two plots. The exit status is zero only if every goal is reached and nothing is dearer than under C Landlock.")
 
     console = commands.add_parser("shell", parents=[places], help="a guest to type in")
     console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
@@ -97,6 +103,8 @@ def main() -> int:
             return suite.run(paths, choice, arguments.list)
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
+        if arguments.command == "bench":
+            return bench.run(paths)
         if arguments.command == "fuzz":
             return fuzz.run(paths, max(1, arguments.ops), arguments.seed, arguments.repro)
         return shell.run(paths, arguments.lsm)

@@ -15,7 +15,8 @@ use crate::{
     rules::{
         Rule,
         Rules, //
-    }, //
+    },
+    ruleset::Frozen, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -83,7 +84,7 @@ impl Domain {
         parent: Option<&Self>,
         level: u8,
         handled: AccessSet,
-        rules: Arc<Rules>,
+        Frozen { rules, index }: Frozen,
     ) -> Result<Arc<Self>> {
         let outer = parent.map_or(&[][..], |parent| &parent.layers);
         let all_handled = parent.map_or(handled, |parent| parent.handled | handled);
@@ -93,22 +94,8 @@ impl Domain {
         }
 
         let mut layers = KVec::with_capacity(outer.len() + 1, GFP_KERNEL_ACCOUNT)?;
+
         layers.extend_from_slice(outer, GFP_KERNEL_ACCOUNT)?;
-
-        let layer_index = Index::new(handled, &rules)?;
-        let index = match parent {
-            None => Arc::new(layer_index, GFP_KERNEL_ACCOUNT)?,
-            Some(parent) => {
-                let both = parent.index.intersect(&layer_index, all_handled)?;
-
-                if both == *parent.index {
-                    parent.index.clone()
-                } else {
-                    Arc::new(both, GFP_KERNEL_ACCOUNT)?
-                }
-            }
-        };
-
         layers.push(
             Layer {
                 level,
@@ -117,6 +104,14 @@ impl Domain {
             },
             GFP_KERNEL_ACCOUNT,
         )?;
+
+        let index = match parent {
+            Some(parent) if parent.index.is_within(&index) => parent.index.clone(),
+            Some(parent) if !index.is_within(&parent.index) => {
+                Arc::new(parent.index.intersect(&index)?, GFP_KERNEL_ACCOUNT)?
+            }
+            _ => index,
+        };
 
         // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
         // and the index is the intersection of theirs.
@@ -193,36 +188,29 @@ impl Domain {
 #[kernel::macros::kunit_tests(portlock_domain)]
 mod tests {
     use super::*;
-    use kernel::alloc::flags::GFP_KERNEL;
+    use crate::ruleset::Draft;
 
-    fn rules(ports: &[(u16, AccessSet)]) -> Result<Arc<Rules>> {
-        let mut rules = Rules::new();
+    fn rules(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Frozen> {
+        let mut draft = Draft::new(handled);
 
         for (port, access) in ports {
             let rule = Rule {
                 access: *access,
                 quiet: false,
             };
-            rules.add(*port, rule)?;
+            draft.add(*port, rule)?;
         }
-        Ok(Arc::new(rules, GFP_KERNEL)?)
+        draft.freeze()
     }
 
     #[test]
     fn a_layer_only_takes_away() -> Result {
         let tcp = Access::BindTcp | Access::ConnectTcp;
-        let outer = Domain::new(
-            None,
-            1,
-            tcp,
-            rules(&[(80, tcp), (443, Access::ConnectTcp.into())])?,
-        )?;
-        let inner = Domain::new(
-            Some(&outer),
-            2,
-            Access::ConnectTcp.into(),
-            rules(&[(443, Access::ConnectTcp.into()), (1, tcp)])?,
-        )?;
+        let connect = AccessSet::from(Access::ConnectTcp);
+        let outer = rules(tcp, &[(80, tcp), (443, connect)])?;
+        let outer = Domain::new(None, 1, tcp, outer)?;
+        let inner = rules(connect, &[(443, connect), (1, connect)])?;
+        let inner = Domain::new(Some(&outer), 2, connect, inner)?;
 
         assert!(outer.allows(80, Access::ConnectTcp));
         assert!(inner.allows(80, Access::BindTcp));
@@ -237,17 +225,25 @@ mod tests {
     #[test]
     fn a_layer_that_adds_nothing_shares_the_index() -> Result {
         let tcp = Access::BindTcp | Access::ConnectTcp;
-        let outer = Domain::new(None, 1, tcp, rules(&[(80, tcp)])?)?;
-        let inner = Domain::new(Some(&outer), 2, tcp, rules(&[(80, tcp), (81, tcp)])?)?;
+        let one = rules(tcp, &[(80, tcp)])?;
+        let two = rules(tcp, &[(80, tcp), (81, tcp)])?;
+        let outer = Domain::new(None, 1, tcp, one.clone())?;
+        let inner = Domain::new(Some(&outer), 2, tcp, two.clone())?;
 
         assert!(Arc::ptr_eq(&outer.index, &inner.index));
+
+        // Nor is there another index if the layer says all that is left.
+        let outer = Domain::new(None, 1, tcp, two)?;
+        let inner = Domain::new(Some(&outer), 2, tcp, one.clone())?;
+
+        assert!(Arc::ptr_eq(&inner.index, &one.index));
         Ok(())
     }
 
     #[test]
     fn there_are_at_most_sixteen_layers() -> Result {
         let tcp = AccessSet::from(Access::BindTcp);
-        let none = rules(&[])?;
+        let none = rules(tcp, &[])?;
         let mut domain = Domain::new(None, 1, tcp, none.clone())?;
 
         for level in 2..=16 {

@@ -2,27 +2,27 @@
 
 //! Port to effective access: what an allowed check reads, and nothing else does.
 
-use crate::{
-    access::{
-        Access,
-        AccessSet, //
-    },
-    rules::Rules, //
+use crate::access::{
+    Access,
+    AccessSet, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*, //
 };
 
-/// The rights of a block of 256 neighbouring ports, two ports a byte, the even one in the low half.
-type Leaf = [u8; 128];
+/// The rights of a block of 256 neighbouring ports, 16 ports a word, the first in the lowest bits.
+type Leaf = [u64; 16];
+
+/// The most leaves that there can be: one for each block.
+const BLOCKS: usize = 256;
 
 kernel::static_assert!(AccessSet::COUNT <= 4);
 
 /// What the layers of a domain together allow on each of the 65,536 ports.
 ///
 /// A table names, for each block of ports, the leaf that holds their rights. Blocks that no rule
-/// names share a leaf, and so do neighbouring blocks with equal rights: the memory follows the
+/// names have no leaf, and neighbouring blocks with equal rights share one: the memory follows the
 /// rules, 33 KiB at most.
 ///
 /// Rights that no layer handles are allowed on every port, so that a check need not ask what is
@@ -30,123 +30,214 @@ kernel::static_assert!(AccessSet::COUNT <= 4);
 ///
 /// # Invariants
 ///
-/// Each entry of `blocks` is less than the number of `leaves`.
-#[derive(PartialEq)]
+/// The ports of a block have the rights of the leaf that `blocks` names, or those of `unnamed` if
+/// there is no such leaf.
 pub(crate) struct Index {
-    blocks: [u8; 256],
+    blocks: [u8; BLOCKS],
+    unnamed: AccessSet,
     leaves: KVec<Leaf>,
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     _census: crate::model::Census,
 }
 
-/// A leaf whose ports all have `access`.
-const fn filled(access: AccessSet) -> Leaf {
-    let half = access.bits() as u8;
+/// The name of a leaf that is not there, as long as a block has none: then there are fewer leaves.
+const NO_LEAF: u8 = u8::MAX;
 
-    [half << 4 | half; 128]
+/// A leaf whose ports all have `access`.
+#[inline]
+const fn filled(access: AccessSet) -> Leaf {
+    [access.bits() * 0x1111_1111_1111_1111; 16]
 }
 
-/// Where the rights of `port` are: its block, the byte in the leaf, and the shift in the byte.
+/// Where the rights of `port` are: its block, the word in the leaf, and the shift in the word.
 #[inline]
 const fn place(port: u16) -> (u8, u8, u32) {
     let [block, in_block] = port.to_be_bytes();
 
-    (block, in_block >> 1, (in_block as u32 & 1) << 2)
+    (block, in_block >> 4, (in_block as u32 & 15) << 2)
 }
 
 impl Index {
-    /// The index of one layer: the `handled` rights need a rule, all others are allowed.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn new(handled: AccessSet, rules: &Rules) -> Result<Self> {
-        let mut rules = rules.iter().peekable();
+    /// The index of a layer whose `handled` rights no rule grants.
+    pub(crate) fn new(handled: AccessSet) -> Self {
+        // INVARIANT: There is no leaf.
+        Self {
+            blocks: [NO_LEAF; BLOCKS],
+            unnamed: !handled,
+            leaves: KVec::new(),
+            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+            _census: crate::model::Census::new(),
+        }
+    }
 
-        Self::build(handled, |block| {
-            let mut leaf = filled(!handled);
+    /// Whether `access` is allowed on `port`.
+    #[inline]
+    pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
+        let (block, word, shift) = place(port);
+        let rights = match self.leaf(block) {
+            Some(leaf) => leaf[usize::from(word)] >> shift,
+            None => self.unnamed.bits(),
+        };
 
-            while let Some((port, rule)) = rules.next_if(|(port, _)| place(*port).0 == block) {
-                let (_, byte, shift) = place(port);
+        rights & access as u64 != 0
+    }
 
-                leaf[usize::from(byte)] |= (rule.access.bits() as u8) << shift;
+    /// The leaf of `block`, if it has one.
+    #[inline]
+    fn leaf(&self, block: u8) -> Option<&Leaf> {
+        self.leaves
+            .get(usize::from(self.blocks[usize::from(block)]))
+    }
+
+    /// The rights of the ports in `block`.
+    fn rights(&self, block: u8) -> Leaf {
+        self.leaf(block).copied().unwrap_or(filled(self.unnamed))
+    }
+
+    /// Whether what `self` allows, `other` allows, too.
+    pub(crate) fn is_within(&self, other: &Self) -> bool {
+        if !other.unnamed.contains_all(self.unnamed) {
+            return false;
+        }
+
+        let mut seen = None;
+
+        (0..=u8::MAX).all(|block| {
+            let pair = (
+                self.blocks[usize::from(block)],
+                other.blocks[usize::from(block)],
+            );
+
+            // Neighbours often share their leaves.
+            if seen.replace(pair) == Some(pair) {
+                return true;
             }
-            leaf
+            match (self.leaf(block), other.leaf(block)) {
+                (None, None) => true,
+                (Some(left), Some(right)) => is_within(left, right),
+                _ => is_within(&self.rights(block), &other.rights(block)),
+            }
         })
     }
 
-    /// The index of all the layers of `self` and `other`, which together handle `handled`.
+    /// What both `self` and `other` allow.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn intersect(&self, other: &Self, handled: AccessSet) -> Result<Self> {
-        Self::build(handled, |block| {
-            let mut leaf = self.leaf(block);
+    pub(crate) fn intersect(&self, other: &Self) -> Result<Self> {
+        Self::build(self.unnamed & other.unnamed, |block| {
+            let mut leaf = self.rights(block);
 
-            for (left, right) in leaf.iter_mut().zip(other.leaf(block)) {
+            for (left, right) in leaf.iter_mut().zip(other.rights(block)) {
                 *left &= right;
             }
             leaf
         })
     }
 
-    /// Whether `access` is allowed on `port`.
-    #[inline]
-    pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        let (block, byte, shift) = place(port);
-
-        match self
-            .leaves
-            .get(usize::from(self.blocks[usize::from(block)]))
-        {
-            Some(leaf) => u64::from(leaf[usize::from(byte)] >> shift) & access as u64 != 0,
-            // The invariant rules this out; without a leaf, nothing is allowed.
-            None => false,
-        }
-    }
-
-    /// The rights of the ports in `block`.
-    fn leaf(&self, block: u8) -> Leaf {
-        self.leaves
-            .get(usize::from(self.blocks[usize::from(block)]))
-            .copied()
-            .unwrap_or(filled(AccessSet::empty()))
-    }
-
     /// Makes an index of the leaves that `leaf_of` returns for each block, in ascending order.
-    fn build(handled: AccessSet, mut leaf_of: impl FnMut(u8) -> Leaf) -> Result<Self> {
-        let unnamed = filled(!handled);
-        let mut unnamed_at = None;
-        let mut blocks = [0; 256];
-        let mut leaves = KVec::<Leaf>::new();
+    fn build(unnamed: AccessSet, leaf_of: impl Fn(u8) -> Leaf) -> Result<Self> {
+        let mut index = Self::new(!unnamed);
 
-        for (block, at) in (0..=u8::MAX).zip(&mut blocks) {
+        for block in 0..=u8::MAX {
             let leaf = leaf_of(block);
 
-            *at = match (leaves.last(), unnamed_at) {
-                (_, Some(unnamed_at)) if leaf == unnamed => unnamed_at,
-                (Some(last), _) if leaf == *last => (leaves.len() - 1) as u8,
-                _ => {
-                    // There is at most a leaf for each block, so its place fits in 8 bits.
-                    let new = leaves.len() as u8;
-
-                    leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-                    if leaf == unnamed {
-                        unnamed_at = Some(new);
-                    }
-                    new
-                }
+            index.blocks[usize::from(block)] = if leaf == filled(unnamed) {
+                NO_LEAF
+            } else if index.leaves.last() == Some(&leaf) {
+                // CAST: There is at most a leaf for each block.
+                (index.leaves.len() - 1) as u8
+            } else {
+                index.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
+                // CAST: As above.
+                (index.leaves.len() - 1) as u8
             };
         }
+        Ok(index)
+    }
+}
 
-        // The vector grows by doubling; a domain keeps what it needs.
-        let mut exact = KVec::with_capacity(leaves.len(), GFP_KERNEL_ACCOUNT)?;
-        exact.extend_from_slice(&leaves, GFP_KERNEL_ACCOUNT)?;
+/// Whether the rights of each port in `left` are among those in `right`.
+#[inline]
+fn is_within(left: &Leaf, right: &Leaf) -> bool {
+    left.iter().zip(right).all(|(left, right)| left == right)
+        || left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| left & !right == 0)
+}
 
-        // INVARIANT: Each entry was the place of a leaf that is in `exact`.
-        Ok(Self {
-            blocks,
-            leaves: exact,
-            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-            _census: crate::model::Census::new(),
-        })
+/// An [`Index`] of one layer, while rules are added.
+///
+/// # Invariants
+///
+/// As for [`Index`]; no two blocks share a leaf.
+pub(crate) struct Draft(Index);
+
+impl Draft {
+    /// Begins an index in which the `handled` rights need a rule, and all others are allowed.
+    pub(crate) fn new(handled: AccessSet) -> Self {
+        Self(Index::new(handled))
+    }
+
+    /// Begins with a copy of `index`, charged to the current task.
+    pub(crate) fn thaw(index: &Index) -> Result<Self> {
+        let mut draft = Self(Index::new(!index.unnamed));
+
+        for block in 0..=u8::MAX {
+            if let Some(leaf) = index.leaf(block) {
+                draft.push(block, *leaf)?;
+            }
+        }
+        Ok(draft)
+    }
+
+    /// Makes sure that [`Draft::grant`] for `port` has a leaf to write to.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn reserve(&mut self, port: u16) -> Result {
+        let (block, _, _) = place(port);
+
+        match self.0.leaf(block) {
+            Some(_) => Ok(()),
+            None => self.push(block, filled(self.0.unnamed)),
+        }
+    }
+
+    /// Allows `access` on `port`, for which [`Draft::reserve`] was called.
+    pub(crate) fn grant(&mut self, port: u16, access: AccessSet) {
+        let (block, word, shift) = place(port);
+        let leaf = usize::from(self.0.blocks[usize::from(block)]);
+
+        if let Some(leaf) = self.0.leaves.get_mut(leaf) {
+            leaf[usize::from(word)] |= access.bits() << shift;
+        }
+    }
+
+    /// Ends the draft: neighbours that came to be equal share a leaf, if there is memory to do so.
+    pub(crate) fn freeze(self) -> Index {
+        let Self(index) = self;
+        let is_double = |block: u8| {
+            let leaf = index.leaf(block);
+
+            leaf.is_some() && leaf == index.leaf(block.wrapping_add(1))
+        };
+
+        // Copying a large index for nothing would be the dearest part of enforcing it.
+        if (0..u8::MAX).any(is_double) {
+            let shorter = Index::build(index.unnamed, |block| index.rights(block));
+
+            return shorter.unwrap_or(index);
+        }
+        index
+    }
+
+    /// Gives `block` a leaf of its own.
+    #[cold]
+    fn push(&mut self, block: u8, leaf: Leaf) -> Result {
+        self.0.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
+        // INVARIANT: CAST: There is at most a leaf for each block, and this one is new.
+        self.0.blocks[usize::from(block)] = (self.0.leaves.len() - 1) as u8;
+        Ok(())
     }
 }
 
@@ -154,27 +245,35 @@ impl Index {
 #[kernel::macros::kunit_tests(portlock_index)]
 mod tests {
     use super::*;
-    use crate::rules::Rule;
 
     const PORTS: [u16; 8] = [0, 1, 2, 255, 256, 443, 65534, 65535];
 
-    fn rules(ports: &[u16], access: AccessSet) -> Result<Rules> {
-        let mut rules = Rules::new();
+    fn draft(
+        handled: AccessSet,
+        ports: impl IntoIterator<Item = u16>,
+        access: AccessSet,
+    ) -> Result<Draft> {
+        let mut draft = Draft::new(handled);
 
         for port in ports {
-            let rule = Rule {
-                access,
-                quiet: false,
-            };
-            rules.add(*port, rule)?;
+            draft.reserve(port)?;
+            draft.grant(port, access);
         }
-        Ok(rules)
+        Ok(draft)
+    }
+
+    fn index(
+        handled: AccessSet,
+        ports: impl IntoIterator<Item = u16>,
+        access: AccessSet,
+    ) -> Result<Index> {
+        Ok(draft(handled, ports, access)?.freeze())
     }
 
     #[test]
     fn only_ports_with_a_rule_are_allowed() -> Result {
         let both = Access::BindTcp | Access::BindUdp;
-        let index = Index::new(!AccessSet::empty(), &rules(&PORTS, both)?)?;
+        let index = index(!AccessSet::empty(), PORTS, both)?;
 
         for port in 0..=u16::MAX {
             let known = PORTS.contains(&port);
@@ -189,9 +288,9 @@ mod tests {
 
     #[test]
     fn rights_that_are_not_handled_are_allowed() -> Result {
-        let index = Index::new(Access::BindTcp.into(), &Rules::new())?;
+        let index = index(Access::BindTcp.into(), [80], AccessSet::empty())?;
 
-        for port in PORTS {
+        for port in [0, 79, 80, 81, 255, 256, 65535] {
             assert!(!index.allows(port, Access::BindTcp));
             assert!(index.allows(port, Access::ConnectTcp));
             assert!(index.allows(port, Access::BindUdp));
@@ -203,9 +302,9 @@ mod tests {
     #[test]
     fn every_layer_must_allow() -> Result {
         let handled = !AccessSet::empty();
-        let left = Index::new(handled, &rules(&[1, 2, 1000], Access::BindTcp.into())?)?;
-        let right = Index::new(handled, &rules(&[2, 3, 1000], Access::BindTcp.into())?)?;
-        let both = left.intersect(&right, handled)?;
+        let left = index(handled, [1, 2, 1000], Access::BindTcp.into())?;
+        let right = index(handled, [2, 3, 1000], Access::BindTcp.into())?;
+        let both = left.intersect(&right)?;
 
         for port in 0..=u16::MAX {
             assert_eq!(
@@ -213,28 +312,72 @@ mod tests {
                 [2, 1000].contains(&port)
             );
         }
+        assert!(both.is_within(&left) && both.is_within(&right));
+        assert!(!left.is_within(&both) && !left.is_within(&right));
+        Ok(())
+    }
+
+    #[test]
+    fn a_right_that_is_not_handled_counts_for_being_within() -> Result {
+        let bind = index(Access::BindTcp.into(), [80], Access::BindTcp.into())?;
+        let both = Access::BindTcp | Access::ConnectTcp;
+        let narrower = index(both, [80], both)?;
+
+        assert!(narrower.is_within(&bind));
+        assert!(!bind.is_within(&narrower));
+        assert!(narrower.is_within(&narrower));
+        Ok(())
+    }
+
+    #[test]
+    fn a_block_has_its_leaf_even_if_all_do() -> Result {
+        let handled = Access::BindTcp.into();
+        // Another port in each block, so that no two leaves are equal; then one block without.
+        let ports = |blocks: core::ops::Range<u16>| blocks.map(|block| block << 8 | block);
+        let full = index(handled, ports(0..256), handled)?;
+        let but_one = index(handled, ports(0..255), handled)?;
+
+        assert_eq!(full.leaves.len(), 256);
+        assert_eq!(but_one.leaves.len(), 255);
+        for port in 0..=u16::MAX {
+            let named = port >> 8 == port & 255;
+
+            assert_eq!(full.allows(port, Access::BindTcp), named);
+            assert_eq!(
+                but_one.allows(port, Access::BindTcp),
+                named && port != u16::MAX
+            );
+        }
+        assert!(but_one.is_within(&full) && !full.is_within(&but_one));
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_frozen_is_not_what_is_written() -> Result {
+        let handled = Access::BindTcp.into();
+        // Two blocks that share a leaf.
+        let frozen = index(handled, [0, 256], handled)?;
+        let mut written = Draft::thaw(&frozen)?;
+
+        assert_eq!(frozen.leaves.len(), 1);
+        written.reserve(257)?;
+        written.grant(257, handled);
+        let written = written.freeze();
+
+        assert!(!frozen.allows(257, Access::BindTcp));
+        assert!(written.allows(257, Access::BindTcp) && written.allows(256, Access::BindTcp));
+        assert!(!written.allows(1, Access::BindTcp));
         Ok(())
     }
 
     #[test]
     fn memory_follows_the_rules() -> Result {
-        let handled = Access::BindTcp.into();
-        let mut all = Rules::new();
-        let mut scattered = Rules::new();
+        let handled = AccessSet::from(Access::BindTcp);
 
-        for port in 0..=u16::MAX {
-            let rule = Rule {
-                access: handled,
-                quiet: false,
-            };
-            all.add(port, rule)?;
-            if port % 257 == 0 {
-                scattered.add(port, rule)?;
-            }
+        for (ports, leaves) in [(0..=u16::MAX, 1), (80..=80, 1), (255..=256, 2)] {
+            assert_eq!(index(handled, ports, handled)?.leaves.len(), leaves);
         }
-        assert_eq!(Index::new(handled, &Rules::new())?.leaves.len(), 1);
-        assert_eq!(Index::new(handled, &all)?.leaves.len(), 1);
-        assert_eq!(Index::new(handled, &scattered)?.leaves.len(), 256);
+        assert_eq!(Index::new(handled).leaves.len(), 0);
         Ok(())
     }
 }

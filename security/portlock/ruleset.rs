@@ -4,6 +4,10 @@
 
 use crate::{
     access::AccessSet,
+    index::{
+        self,
+        Index, //
+    },
     landlock,
     rules::{
         Rule,
@@ -54,52 +58,106 @@ impl Ruleset {
                 handled,
                 quiet,
                 landlock,
-                rules <- new_mutex!(Draft::Empty, "Ruleset::rules"),
+                rules <- new_mutex!(Draft::new(*handled), "Ruleset::rules"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 }
 
-/// The rules of a ruleset that may still be written, or may not without a copy.
-pub(crate) enum Draft {
+/// The rules of a ruleset with their index, as a domain reads them: never changed.
+#[derive(Clone)]
+pub(crate) struct Frozen {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) index: Arc<Index>,
+}
+
+/// The rules of a ruleset with their index, while they may be written.
+pub(crate) struct Draft {
+    handled: AccessSet,
+    state: State,
+}
+
+enum State {
     /// There is no rule yet.
     Empty,
     /// The rules belong to the ruleset alone.
-    Open(UniqueArc<Rules>),
-    /// The rules were enforced: domains read them without a lock.
-    Frozen(Arc<Rules>),
+    Open {
+        rules: UniqueArc<Rules>,
+        index: index::Draft,
+    },
+    /// The rules were enforced: to write them takes a copy.
+    Frozen(Frozen),
 }
 
 impl Draft {
+    /// Begins without rules. The `handled` rights need one.
+    pub(crate) fn new(handled: AccessSet) -> Self {
+        Self {
+            handled,
+            state: State::Empty,
+        }
+    }
+
     /// Adds a rule, to a copy of the rules if they are frozen.
     ///
-    /// Returns `ENOMEM`, with nothing changed, if there is no memory.
+    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
+    /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
-        if let Self::Open(rules) = self {
-            return rules.add(port, rule);
-        }
+        let (rules, index) = self.open()?;
 
-        let mut rules = match self {
-            Self::Frozen(rules) => rules.try_clone()?,
-            Self::Empty | Self::Open(_) => Rules::new(),
-        };
-
+        index.reserve(port)?;
         rules.add(port, rule)?;
-        *self = Self::Open(UniqueArc::new(rules, GFP_KERNEL_ACCOUNT)?);
+        index.grant(port, rule.access);
         Ok(())
     }
 
     /// Freezes the rules and returns them, to be enforced.
-    pub(crate) fn freeze(&mut self) -> Result<Arc<Rules>> {
-        let rules = match mem::replace(self, Self::Empty) {
-            Self::Empty => Arc::new(Rules::new(), GFP_KERNEL_ACCOUNT)?,
-            Self::Open(rules) => rules.into(),
-            Self::Frozen(rules) => rules,
+    ///
+    /// Returns `ENOMEM`, with nothing changed, if there is no memory.
+    pub(crate) fn freeze(&mut self) -> Result<Frozen> {
+        if let State::Frozen(frozen) = &self.state {
+            return Ok(frozen.clone());
+        }
+        self.open()?;
+
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+
+        if let State::Open { rules, index } = mem::replace(&mut self.state, State::Empty) {
+            let frozen = Frozen {
+                rules: rules.into(),
+                index: place.write(index.freeze()).into(),
+            };
+
+            self.state = State::Frozen(frozen.clone());
+            return Ok(frozen);
+        }
+        // The rules were opened above.
+        Err(EINVAL)
+    }
+
+    /// Returns the rules to be written, which are the ruleset's alone from then on.
+    fn open(&mut self) -> Result<(&mut Rules, &mut index::Draft)> {
+        let opened = match &self.state {
+            State::Open { .. } => None,
+            State::Empty => Some((Rules::new(), index::Draft::new(self.handled))),
+            State::Frozen(frozen) => Some((
+                frozen.rules.try_clone()?,
+                index::Draft::thaw(&frozen.index)?,
+            )),
         };
 
-        *self = Self::Frozen(rules.clone());
-        Ok(rules)
+        if let Some((rules, index)) = opened {
+            self.state = State::Open {
+                rules: UniqueArc::new(rules, GFP_KERNEL_ACCOUNT)?,
+                index,
+            };
+        }
+        match &mut self.state {
+            State::Open { rules, index } => Ok((rules, index)),
+            // The rules were opened above.
+            State::Empty | State::Frozen(_) => Err(EINVAL),
+        }
     }
 }
 
@@ -111,7 +169,7 @@ mod tests {
 
     #[test]
     fn enforced_rules_do_not_change() -> Result {
-        let mut draft = Draft::Empty;
+        let mut draft = Draft::new(Access::BindTcp.into());
         let rule = Rule {
             access: Access::BindTcp.into(),
             quiet: false,
@@ -122,16 +180,22 @@ mod tests {
         draft.add(2, rule)?;
         let second = draft.freeze()?;
 
-        assert!(first.iter().eq([(1, rule)]));
-        assert!(second.iter().eq([(1, rule), (2, rule)]));
+        assert!(first.rules.iter().eq([(1, rule)]));
+        assert!(second.rules.iter().eq([(1, rule), (2, rule)]));
+        assert!(first.index.allows(1, Access::BindTcp));
+        assert!(!first.index.allows(2, Access::BindTcp));
+        assert!(second.index.allows(2, Access::BindTcp));
         Ok(())
     }
 
     #[test]
     fn unchanged_rules_are_shared() -> Result {
-        let mut draft = Draft::Empty;
+        let mut draft = Draft::new(Access::BindTcp.into());
+        let first = draft.freeze()?;
+        let second = draft.freeze()?;
 
-        assert!(Arc::ptr_eq(&draft.freeze()?, &draft.freeze()?));
+        assert!(Arc::ptr_eq(&first.rules, &second.rules));
+        assert!(Arc::ptr_eq(&first.index, &second.index));
         Ok(())
     }
 }

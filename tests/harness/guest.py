@@ -64,6 +64,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     sandboxer = _compile(paths, paths.linux / "samples/landlock/sandboxer.c", "sandboxer", headers, compiler, log)
     probe = _compile(paths, TESTS / "guest/probe.c", "probe", headers, compiler, log)
     fuzz = _compile(paths, TESTS / "guest/fuzz.c", "fuzz", headers, compiler, log)
+    bench = _compile(paths, TESTS / "guest/bench.c", "bench", headers, compiler, log)
     modules = _build_modules(paths, log, say) if with_tests else []
 
     archive = Archive()
@@ -80,6 +81,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     archive.file("bin/sandboxer", sandboxer)
     archive.file("bin/probe", probe)
     archive.file("bin/fuzz", fuzz)
+    archive.file("bin/bench", bench)
     if with_tests:
         _add_setpriv(archive)
     for suite, folder in installed.items():

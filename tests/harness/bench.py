@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`run.py bench`: what system calls cost in instructions, and domains in bytes: without Landlock, under C Landlock, under Portlock.
+
+One image, three boots, one processor each. QEMU counts the instructions, so a run gives the same figures whatever else the
+machine does.
+"""
+
+import concurrent.futures
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import guest as guests
+from . import kernel_log, report
+from .base import HarnessError, Paths
+from .vm import Machine, stopping
+
+#: Name to what `lsm=` says.
+BOOTS = {"none": "yama", "C": "landlock", "Rust": "landlock,portlock"}
+
+#: Seconds a guest may take for the next figure.
+SILENCE = 600
+
+#: What, pattern of the rules, their number, layers.
+Key = tuple[str, str, int, int]
+Figures = dict[Key, int]
+
+#: Calls whose cost is given as what it adds to a kernel without Landlock.
+ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit")
+
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that has to be reached."""
+
+    what: str
+    key: Key
+    limit: Callable[[int | None], float]
+    #: The goal as a person reads it.
+    text: str
+
+    @classmethod
+    def most(cls, what: str, key: Key, limit: float) -> "Goal":
+        """At most a number."""
+        return cls(what, key, lambda _: limit, f"≤ {limit:,.0f}")
+
+    @classmethod
+    def no_dearer(cls, what: str, key: Key, share: float = 1) -> "Goal":
+        """At most C's figure, or a share of it."""
+        return cls(what, key, lambda c: (c or 0) * share, "≤ C" if share == 1 else f"≤ C × {share:g}")
+
+
+def _goals() -> Iterator[Goal]:
+    for call in ("bind", "connect"):
+        yield Goal.most(f"{call}, task without a domain", (call, "none", 0, 0), 20)
+        for what, pattern, rules, layers in (
+                ("1 layer, 16 rules", "scattered", 16, 1), ("16 layers, 16 rules", "scattered", 16, 16),
+                ("16 layers, 4,096 scattered rules", "scattered", 4096, 16),
+                ("1 layer, 65,536 equal neighbours", "neighbours", 65536, 1)):
+            yield Goal.most(f"{call}, {what}", (call, pattern, rules, layers), 60)
+    for rules in (16, 256, 4096):
+        yield Goal.no_dearer(f"add_rule, each of {rules:,}", ("add_rule", "scattered", rules, 0))
+    yield Goal.no_dearer("add_rule, each of 65,536", ("add_rule", "neighbours", 65536, 0))
+    yield Goal.most("restrict_self, 256 rules, 16th layer", ("restrict_self", "scattered", 256, 16), 30_000)
+    yield Goal.most("restrict_self, 4,096 rules, 16th layer", ("restrict_self", "scattered", 4096, 16), 100_000)
+    for layer, name in ((1, "1st"), (2, "2nd")):
+        yield Goal.most(f"restrict_self, 65,536 neighbours, {name} layer", ("restrict_self", "neighbours", 65536, layer), 100_000)
+    yield Goal.most("memory, 16 rules", ("memory", "scattered", 16, 1), 4 * KIB)
+    yield Goal.no_dearer("memory, 256 rules, 2nd layer", ("further", "scattered", 256, 2))
+    yield Goal.no_dearer("memory, 4,096 rules, 2nd layer", ("further", "scattered", 4096, 2))
+    yield Goal.no_dearer("memory, 65,536 equal neighbours", ("memory", "neighbours", 65536, 1), 0.01)
+
+
+def run(paths: Paths) -> int:
+    """Returns the exit status: 0 only if every goal is reached and no figure is above C Landlock's."""
+    paths.check()
+    progress = report.Progress()
+    try:
+        guest = guests.build(paths, progress.step, with_tests=False)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            running = {name: pool.submit(_boot, paths, guest, name, progress) for name in BOOTS}
+            try:
+                figures = {name: future.result() for name, future in running.items()}
+            except BaseException:
+                stopping.set()
+                raise
+    finally:
+        progress.end()
+    rows = list(_rows(figures))
+    folder = paths.build / "bench"
+    folder.mkdir(exist_ok=True)
+    (folder / "bench.json").write_text(_json(rows), "utf-8")
+    _plots(rows, folder)
+    print(_table(rows))
+    missed = _check_goals(rows)
+    print(f"\nfigures: {folder}/bench.json, layers.svg, rules.svg")
+    return 1 if missed else 0
+
+
+def _boot(paths: Paths, guest: guests.Guest, name: str, progress: report.Progress) -> Figures:
+    lsm = BOOTS[name]
+    machine = Machine(paths, f"bench-{name}", lsm, guest.archive + guests.plan("bench", {}), processors=1)
+    lines: list[str] = []
+    last = told = time.monotonic()
+
+    def watch(running: Machine) -> str | None:
+        nonlocal last, told
+        if new := running.ports["results"].lines():
+            last = time.monotonic()
+            lines.extend(new)
+            if last - told > 20:
+                told = last
+                progress.step(f"lsm={lsm}: {len(lines)} figures")
+        return "no figure came in time" if time.monotonic() - last > SILENCE else None
+
+    try:
+        why = machine.run(watch)
+        lines += machine.ports["results"].lines(last=True)
+        log = kernel_log.joined(machine.console.text(), machine.ports["dmesg"].text())
+        status = machine.ports["status"].text()
+    finally:
+        machine.close()
+    if stopping.is_set():
+        raise KeyboardInterrupt
+    reports = kernel_log.reports(log)
+    if why or reports or "exit bench 0 " not in status:
+        raise HarnessError(f"The guest with lsm={lsm} failed: {why or lines[-1:] or 'it printed nothing'}"
+                           + "".join("\n" + "\n".join(each) for each in reports))
+    return dict(map(_figure, lines))
+
+
+def _figure(line: str) -> tuple[Key, int]:
+    what, pattern, rules, layers, cost = line.split()
+    return (what, pattern, int(rules), int(layers)), int(cost)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure on both sides; None where there is none."""
+
+    key: Key
+    c: int | None
+    rust: int | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Rust's share of C's."""
+        return self.rust / self.c if self.c and self.rust is not None and self.c > 0 else None
+
+
+def _rows(figures: dict[str, Figures]) -> Iterator[Row]:
+    """What each adds to a kernel without Landlock, where that can be said, else what it costs."""
+    base = figures["none"]
+    for key in figures["C"]:
+        what, pattern, rules, layers = key
+        c, rust = (figures[name].get(key) for name in ("C", "Rust"))
+        if what in ADDED:
+            without = base[what, "none", 0, 0]
+            c, rust = (None if cost is None else cost - without for cost in (c, rust))
+        yield Row(key, c, rust)
+        if what == "memory" and layers == 2:
+            first = "memory", pattern, rules, 1
+            yield Row(("further", pattern, rules, layers),
+                      *(figures[name][key] - figures[name][first] for name in ("C", "Rust")))
+
+
+def _table(rows: list[Row]) -> str:
+    lines = [f"{'instructions or bytes':<16}{'rules':<29}{'layers':>6}{'C':>14}{'Rust':>12}{'ratio':>8}"]
+    for row in rows:
+        what, pattern, rules, layers = row.key
+        ratio = f"{row.ratio:.3f}" if row.ratio is not None else ""
+        lines.append(f"{what:<16}{f'{rules:,} {pattern}' if rules else 'no domain':<29}{layers:>6}"
+                     f"{'' if row.c is None else row.c:>14}{'' if row.rust is None else row.rust:>12}{ratio:>8}")
+    return "\n".join(lines)
+
+
+def _check_goals(rows: list[Row]) -> int:
+    """Prints each goal; returns how many are missed."""
+    by_key = {row.key: row for row in rows}
+    print(f"\n{'goal':<46}{'C':>12}{'Rust':>12}{'':>3}goal")
+    missed = 0
+    for goal in _goals():
+        row = by_key[goal.key]
+        met = row.rust is not None and row.rust <= goal.limit(row.c)
+        missed += not met
+        print(f"{goal.what:<46}{row.c:>12,}{row.rust:>12,}   {goal.text}{'' if met else '   MISSED'}")
+    worse = [row for row in rows if row.c is not None and row.rust is not None and row.rust > row.c]
+    for row in worse:
+        print(f"worse than C: {' '.join(map(str, row.key))}: {row.rust:,} against {row.c:,}")
+    print(f"{missed} goals missed, {len(worse)} figures worse than C's")
+    return missed + len(worse)
+
+
+def _json(rows: list[Row]) -> str:
+    names = ("what", "pattern", "rules", "layers")
+    return json.dumps([{**dict(zip(names, row.key)), "c": row.c, "rust": row.rust} for row in rows], indent=1)
+
+
+def _plots(rows: list[Row], folder: Path) -> None:
+    """Two pictures: a call's cost by layers, and restrict_self's by rules."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise HarnessError("matplotlib draws the figures and is missing: install python3-matplotlib.") from None
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    # The same figures give the same file.
+    pyplot.rcParams.update({"svg.hashsalt": "portlock", "font.size": 11})
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
+        for rules, line in ((16, "-"), (4096, "--")):
+            points = [(row.key[3], getattr(row, side)) for row in rows if row.key[:3] == ("bind", "scattered", rules)]
+            axes.plot(*zip(*points), line, color=colour, marker="o",
+                      label=f"{'C Landlock' if side == 'c' else 'Portlock'}, {rules:,} rules")
+    axes.set(xlabel="layers", ylabel="instructions that an allowed bind(2) pays", ylim=(0, None), xticks=(1, 2, 4, 8, 16),
+             title="The cost of a check")
+    _finish(figure, axes, folder / "layers.svg")
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
+        for layer, line in ((1, "-"), (16, "--")):
+            points = sorted((row.key[2], getattr(row, side)) for row in rows
+                            if row.key[0] == "restrict_self" and row.key[3] == layer
+                            and row.key[1] == ("neighbours" if row.key[2] == 65536 else "scattered"))
+            axes.plot(*zip(*points), line, color=colour, marker="o",
+                      label=f"{'C Landlock' if side == 'c' else 'Portlock'}, layer {layer}")
+    axes.set(xlabel="rules", ylabel="instructions of landlock_restrict_self(2)", xscale="log", yscale="log",
+             title="The cost of a domain (65,536 rules: equal neighbours)")
+    _finish(figure, axes, folder / "rules.svg")
+
+
+def _finish(figure, axes, path: Path) -> None:
+    axes.grid(True, alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
