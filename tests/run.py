@@ -66,10 +66,12 @@ def _arguments() -> argparse.Namespace:
     _fuzz_arguments(random, "")
     random.add_argument("--repro", type=Path, metavar="FILE", help="run this program instead, and show every result")
 
-    commands.add_parser(
+    counting = commands.add_parser(
         "bench", parents=[places], help="count what calls cost",
         description="Boots one image three times and counts instructions and bytes. Leaves a table, BUILD/bench/bench.json and "
         "two plots. The exit status is zero only if every goal is reached and nothing is dearer than under C Landlock.")
+    counting.add_argument("--rules", metavar="N,...", type=lambda text: text.split(","), default=[],
+                          help="only these numbers of rules, of 1, 16, 256, 4096, 65536; leaves no files")
 
     console = commands.add_parser("shell", parents=[places], help="a guest to type in")
     console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
@@ -104,7 +106,7 @@ def main() -> int:
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
         if arguments.command == "bench":
-            return bench.run(paths)
+            return bench.run(paths, arguments.rules)
         if arguments.command == "fuzz":
             return fuzz.run(paths, max(1, arguments.ops), arguments.seed, arguments.repro)
         return shell.run(paths, arguments.lsm)

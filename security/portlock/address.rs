@@ -54,6 +54,27 @@ pub(crate) fn may_autobind(address: &[u8]) -> bool {
     family(address).is_some_and(|family| family != AF_UNSPEC)
 }
 
+/// The port of an address as a socket of `socket_family` usually gets it: of its own family, `AF_INET`
+/// or `AF_INET6`, and not too short. For any other, ask [`asked`].
+#[inline]
+pub(crate) fn plain_port(address: &[u8], socket_family: u16) -> Option<u16> {
+    let min_len = match socket_family {
+        AF_INET => SOCKADDR_IN_LEN,
+        AF_INET6 if cfg!(CONFIG_IPV6) => SIN6_LEN_RFC2133,
+        _ => return None,
+    };
+
+    match address {
+        [family_0, family_1, high, low, ..]
+            if address.len() >= min_len
+                && u16::from_ne_bytes([*family_0, *family_1]) == socket_family =>
+        {
+            Some(u16::from_be_bytes([*high, *low]))
+        }
+        _ => None,
+    }
+}
+
 /// Says what `address`, as user space passed it, asks of a socket of `socket_family`.
 ///
 /// Returns the error that the network stack would give for an address that is too short or of a

@@ -22,7 +22,9 @@ pub(crate) fn refuse(domain: &Domain, denial: &Denial<'_>) -> Error {
         Asked::Nothing | Asked::Unknowable => None,
     };
 
-    denial.log(&domain.missing(port, denial.access));
+    if let Some((level, refused)) = domain.refusing(port, denial.access) {
+        denial.log(level, refused);
+    }
     EACCES
 }
 

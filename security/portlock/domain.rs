@@ -105,16 +105,21 @@ impl Domain {
             GFP_KERNEL_ACCOUNT,
         )?;
 
+        // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
+        // and the index is the intersection of theirs.
         let index = match parent {
+            // The layer adds nothing.
             Some(parent) if parent.index.is_within(&index) => parent.index.clone(),
             Some(parent) if !index.is_within(&parent.index) => {
                 Arc::new(parent.index.intersect(&index)?, GFP_KERNEL_ACCOUNT)?
             }
-            _ => index,
+            // The layer says it all.
+            _ => match index.shorter()? {
+                Some(shorter) => Arc::new(shorter, GFP_KERNEL_ACCOUNT)?,
+                None => index,
+            },
         };
 
-        // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
-        // and the index is the intersection of theirs.
         Arc::pin_init(
             pin_init!(Self {
                 handled: all_handled,
@@ -148,39 +153,42 @@ impl Domain {
         self.index.allows(port, access)
     }
 
-    /// What each layer that handles `access` misses of it: on `port`, or on any if `None`.
-    pub(crate) fn missing(&self, port: Option<u16>, access: Access) -> LayerRights {
-        self.collect(|layer| {
+    /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
+    /// what it refuses, with the quiet flag of its rule.
+    pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, Rule)> {
+        self.layers.iter().rev().find_map(|layer| {
             let rule = port.and_then(|port| layer.rules.get(port));
-            let granted = rule.unwrap_or_default();
+            let Rule {
+                access: granted,
+                quiet,
+            } = rule.unwrap_or_default();
+            let refused = Rule {
+                access: access.into(),
+                quiet,
+            };
 
-            (layer.handled.contains(access)).then(|| Rule {
-                access: AccessSet::from(access) & !granted.access,
-                quiet: granted.quiet,
-            })
+            (layer.handled.contains(access) && !granted.contains(access))
+                .then_some((layer.level, refused))
         })
     }
 
     /// What each layer with a rule for `port` grants: the rights of the rule, and those that the
     /// layer does not handle.
     pub(crate) fn granted(&self, port: u16) -> LayerRights {
-        self.collect(|layer| {
-            layer.rules.get(port).map(|rule| Rule {
-                access: rule.access | !layer.handled,
-                quiet: rule.quiet,
-            })
-        })
-    }
-
-    fn collect(&self, rights_of: impl Fn(&Layer) -> Option<Rule>) -> LayerRights {
-        let mut all = LayerRights::new();
+        let mut granted = LayerRights::new();
 
         for layer in &self.layers {
-            if let Some(rights) = rights_of(layer) {
-                all.push(layer.level, rights);
+            if let Some(rule) = layer.rules.get(port) {
+                granted.push(
+                    layer.level,
+                    Rule {
+                        access: rule.access | !layer.handled,
+                        quiet: rule.quiet,
+                    },
+                );
             }
         }
-        all
+        granted
     }
 }
 

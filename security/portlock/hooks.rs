@@ -85,6 +85,7 @@ impl Lsm for Portlock {
         Ok(())
     }
 
+    #[inline(always)]
     fn socket_bind(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
         let Some(domain) = subject.domain() else {
             return Ok(());
@@ -100,6 +101,7 @@ impl Lsm for Portlock {
         }
     }
 
+    #[inline(always)]
     fn socket_connect(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
         let Some(domain) = subject.domain() else {
             return Ok(());
@@ -109,17 +111,13 @@ impl Lsm for Portlock {
         if sk.is_tcp() {
             check(domain, sk, address, Use::Connect, Access::ConnectTcp)
         } else if sk.is_udp() {
-            check(domain, sk, address, Use::Connect, Access::ConnectSendUdp)?;
-            if address::may_autobind(address) {
-                check_udp_autobind(domain, sk)
-            } else {
-                Ok(())
-            }
+            connect_udp(domain, sk, address)
         } else {
             Ok(())
         }
     }
 
+    #[inline(always)]
     fn socket_sendmsg(subject: &Subject, sock: &Socket, msg: &Msg, _size: usize) -> Result {
         let Some(domain) = subject.domain() else {
             return Ok(());
@@ -127,10 +125,7 @@ impl Lsm for Portlock {
         let sk = sock.sk();
 
         if sk.is_udp() {
-            if let Some(address) = msg.name() {
-                check(domain, sk, address, Use::Send, Access::ConnectSendUdp)?;
-            }
-            check_udp_autobind(domain, sk)
+            send_udp(domain, sk, msg)
         } else if msg.flags() & landlock::MSG_FASTOPEN != 0 && sk.is_tcp() {
             match msg.name() {
                 Some(address) => check(domain, sk, address, Use::Connect, Access::ConnectTcp),
@@ -142,12 +137,39 @@ impl Lsm for Portlock {
     }
 }
 
+fn connect_udp(domain: &Domain, sk: &Sock, address: &[u8]) -> Result {
+    check(domain, sk, address, Use::Connect, Access::ConnectSendUdp)?;
+    if address::may_autobind(address) {
+        check_udp_autobind(domain, sk)
+    } else {
+        Ok(())
+    }
+}
+
+fn send_udp(domain: &Domain, sk: &Sock, msg: &Msg) -> Result {
+    if let Some(address) = msg.name() {
+        check(domain, sk, address, Use::Send, Access::ConnectSendUdp)?;
+    }
+    check_udp_autobind(domain, sk)
+}
+
 /// Whether `domain` lets `sk` use `address` for what `access` is about.
 ///
 /// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
 /// `EACCES` for one that a layer refuses.
 #[inline(always)]
 fn check(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
+    // What an allowed call asks. All else is decided from the beginning, out of line.
+    match address::plain_port(address, sk.family()) {
+        Some(port) if domain.allows(port, access) && !landlock::checks_are_traced() => Ok(()),
+        _ => check_in_full(domain, sk, address, used, access),
+    }
+}
+
+/// [`check`], in C Landlock's order.
+#[cold]
+#[inline(never)]
+fn check_in_full(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
     // With no layer that handles the right, even a wrong address is left to the stack.
     if !domain.handles(access) {
         return Ok(());

@@ -96,28 +96,30 @@ impl Index {
 
     /// Whether what `self` allows, `other` allows, too.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
-        if !other.unnamed.contains_all(self.unnamed) {
-            return false;
-        }
-
         let mut seen = None;
 
-        (0..=u8::MAX).all(|block| {
-            let pair = (
-                self.blocks[usize::from(block)],
-                other.blocks[usize::from(block)],
-            );
-
+        for (left, right) in self.blocks.iter().zip(&other.blocks) {
             // Neighbours often share their leaves.
-            if seen.replace(pair) == Some(pair) {
-                return true;
+            if seen.replace((left, right)) == Some((left, right)) {
+                continue;
             }
-            match (self.leaf(block), other.leaf(block)) {
-                (None, None) => true,
+
+            let left = self.leaves.get(usize::from(*left));
+            let right = other.leaves.get(usize::from(*right));
+            let within = match (left, right) {
                 (Some(left), Some(right)) => is_within(left, right),
-                _ => is_within(&self.rights(block), &other.rights(block)),
+                (None, None) => other.unnamed.contains_all(self.unnamed),
+                (left, right) => is_within(
+                    left.unwrap_or(&filled(self.unnamed)),
+                    right.unwrap_or(&filled(other.unnamed)),
+                ),
+            };
+
+            if !within {
+                return false;
             }
-        })
+        }
+        true
     }
 
     /// What both `self` and `other` allow.
@@ -132,6 +134,28 @@ impl Index {
             }
             leaf
         })
+    }
+
+    /// The same index in less memory, if there are neighbours that could share a leaf.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn shorter(&self) -> Result<Option<Self>> {
+        let mut leaves = self.blocks.iter().filter_map(|leaf| {
+            let leaf = usize::from(*leaf);
+
+            Some((leaf, self.leaves.get(leaf)?))
+        });
+        let Some(mut last) = leaves.next() else {
+            return Ok(None);
+        };
+
+        for next in leaves {
+            if next.0 != last.0 && are_equal(next.1, last.1) {
+                return Self::build(self.unnamed, |block| self.rights(block)).map(Some);
+            }
+            last = next;
+        }
+        Ok(None)
     }
 
     /// Makes an index of the leaves that `leaf_of` returns for each block, in ascending order.
@@ -156,10 +180,16 @@ impl Index {
     }
 }
 
+/// Whether two leaves are equal, which is told from the first difference.
+#[inline]
+fn are_equal(left: &Leaf, right: &Leaf) -> bool {
+    left.iter().zip(right).all(|(left, right)| left == right)
+}
+
 /// Whether the rights of each port in `left` are among those in `right`.
 #[inline]
 fn is_within(left: &Leaf, right: &Leaf) -> bool {
-    left.iter().zip(right).all(|(left, right)| left == right)
+    are_equal(left, right)
         || left
             .iter()
             .zip(right)
@@ -213,22 +243,25 @@ impl Draft {
         }
     }
 
-    /// Ends the draft: neighbours that came to be equal share a leaf, if there is memory to do so.
-    pub(crate) fn freeze(self) -> Index {
-        let Self(index) = self;
-        let is_double = |block: u8| {
-            let leaf = index.leaf(block);
+    /// Whether no rule has granted anything on `port` or beside it.
+    #[inline]
+    pub(crate) fn is_lonely(&self, port: u16) -> bool {
+        let nothing_on = |port| {
+            let (block, word, shift) = place(port);
 
-            leaf.is_some() && leaf == index.leaf(block.wrapping_add(1))
+            self.0.leaf(block).is_none_or(|leaf| {
+                (leaf[usize::from(word)] >> shift ^ self.0.unnamed.bits()) & AccessSet::all_bits()
+                    == 0
+            })
         };
 
-        // Copying a large index for nothing would be the dearest part of enforcing it.
-        if (0..u8::MAX).any(is_double) {
-            let shorter = Index::build(index.unnamed, |block| index.rights(block));
+        // What comes before the first port and after the last is of no harm.
+        nothing_on(port) && nothing_on(port.wrapping_sub(1)) && nothing_on(port.wrapping_add(1))
+    }
 
-            return shorter.unwrap_or(index);
-        }
-        index
+    /// Ends the draft.
+    pub(crate) fn freeze(self) -> Index {
+        self.0
     }
 
     /// Gives `block` a leaf of its own.
@@ -356,7 +389,9 @@ mod tests {
     fn what_was_frozen_is_not_what_is_written() -> Result {
         let handled = Access::BindTcp.into();
         // Two blocks that share a leaf.
-        let frozen = index(handled, [0, 256], handled)?;
+        let frozen = index(handled, [0, 256], handled)?
+            .shorter()?
+            .ok_or(EINVAL)?;
         let mut written = Draft::thaw(&frozen)?;
 
         assert_eq!(frozen.leaves.len(), 1);
@@ -373,11 +408,29 @@ mod tests {
     #[test]
     fn memory_follows_the_rules() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
+        let all = index(handled, 0..=u16::MAX, handled)?;
+        let shorter = all.shorter()?.ok_or(EINVAL)?;
 
-        for (ports, leaves) in [(0..=u16::MAX, 1), (80..=80, 1), (255..=256, 2)] {
-            assert_eq!(index(handled, ports, handled)?.leaves.len(), leaves);
-        }
+        assert_eq!(all.leaves.len(), 256);
+        assert_eq!(shorter.leaves.len(), 1);
+        assert!(all.is_within(&shorter) && shorter.is_within(&all));
+        assert!(shorter.shorter()?.is_none());
+        assert!(index(handled, 255..=256, handled)?.shorter()?.is_none());
         assert_eq!(Index::new(handled).leaves.len(), 0);
+        assert!(Index::new(handled).shorter()?.is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_port_with_a_rule_is_no_lonely_neighbour() -> Result {
+        let draft = draft(!AccessSet::empty(), [0, 256], Access::BindTcp.into())?;
+
+        for port in [0, 1, 255, 256, 257] {
+            assert!(!draft.is_lonely(port));
+        }
+        for port in [2, 3, 254, 258, 511, 512, 65534] {
+            assert!(draft.is_lonely(port));
+        }
         Ok(())
     }
 }

@@ -79,30 +79,23 @@ void portlock_trace_check(const u16 port, const u32 access_request,
  * @address: Address that was passed to the hook.
  * @addrlen: Length of @address, in bytes.
  * @socket_family: Family of the socket when it was checked.
- * @access_request: Requested access rights that at least one layer handles.
- * @layers: What each layer that handles @access_request does not grant.
- * @num_layers: Number of @layers.
+ * @layer: The youngest layer that refuses, with the refused access rights.
  */
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			 const struct sockaddr *const address,
 			 const int addrlen, const u16 socket_family,
-			 const u32 access_request,
-			 const struct portlock_layer *const layers,
-			 const u32 num_layers)
+			 const struct portlock_layer *const layer)
 {
 	struct layer_masks layer_masks = {};
+	const size_t index = layer->level - 1;
 
-	for (size_t i = 0; i < num_layers; i++) {
-		const size_t index = layers[i].level - 1;
+	if (WARN_ON_ONCE(index >= ARRAY_SIZE(layer_masks.layers)))
+		return;
 
-		if (WARN_ON_ONCE(index >= ARRAY_SIZE(layer_masks.layers)))
-			return;
-
-		layer_masks.layers[index].access = layers[i].access;
+	layer_masks.layers[index].access = layer->access;
 #ifdef CONFIG_SECURITY_LANDLOCK_LOG
-		layer_masks.layers[index].quiet = layers[i].quiet;
+	layer_masks.layers[index].quiet = layer->quiet;
 #endif /* CONFIG_SECURITY_LANDLOCK_LOG */
-	}
 
 	landlock_log_denial(
 		landlock_cred(current_cred()),
@@ -110,7 +103,7 @@ void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			.type = LANDLOCK_REQUEST_NET_ACCESS,
 			.audit.type = LSM_AUDIT_DATA_NET,
 			.audit.u.net = audit_net,
-			.access = access_request,
+			.access = layer->access,
 			.layer_masks = &layer_masks,
 #ifdef CONFIG_TRACEPOINTS
 			.trace_net =

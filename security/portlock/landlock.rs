@@ -243,6 +243,15 @@ pub(crate) fn commit(cred: PreparedCred, new_domain: bool, flags: u32) -> Result
     to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
 }
 
+/// What the layer at `level` says of a port, as C takes it.
+fn layer(level: u8, rights: Rule) -> bindings::portlock_layer {
+    bindings::portlock_layer {
+        access: rights.access.bits() as u32,
+        level,
+        quiet: rights.quiet,
+    }
+}
+
 /// What some layers say of a port, by ascending level.
 pub(crate) struct LayerRights {
     layers: [bindings::portlock_layer; MAX_LAYERS],
@@ -260,12 +269,8 @@ impl LayerRights {
 
     /// Adds what the layer at `level` says; a 17th layer, of which there is none, is left out.
     pub(crate) fn push(&mut self, level: u8, rights: Rule) {
-        if let Some(layer) = self.layers.get_mut(self.len) {
-            *layer = bindings::portlock_layer {
-                access: rights.access.bits() as u32,
-                level,
-                quiet: rights.quiet,
-            };
+        if let Some(next) = self.layers.get_mut(self.len) {
+            *next = layer(level, rights);
             self.len += 1;
         }
     }
@@ -336,22 +341,20 @@ pub(crate) struct Denial<'a> {
 
 impl Denial<'_> {
     /// Counts the denial and gives it to audit and trace, as far as the log flags and quiet rules of
-    /// the youngest layer in `missing` say.
+    /// the youngest layer that refuses say: the one at `level`, with what it refuses in `refused`.
     ///
     /// The current credentials must have a domain.
-    pub(crate) fn log(&self, missing: &LayerRights) {
+    pub(crate) fn log(&self, level: u8, refused: Rule) {
         let mut audit = self.audit();
 
-        // SAFETY: All pointers are valid for the call, and the lengths are right.
+        // SAFETY: All pointers are valid for the call, and the length is right.
         unsafe {
             bindings::portlock_log_denial(
                 &mut audit,
                 self.address.as_ptr().cast(),
                 self.address.len() as c_int,
                 self.socket_family,
-                self.access as u32,
-                missing.layers.as_ptr(),
-                missing.len as u32,
+                &layer(level, refused),
             )
         };
     }

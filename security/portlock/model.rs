@@ -150,14 +150,15 @@ fn ask(domain: &Domain, layers: &[Layer], port: u16, access: Access) {
 
 /// Asks for what only a denial or a listener needs.
 fn ask_details(domain: &Domain, layers: &[Layer], port: u16, access: Access) {
-    let missing = layers.iter().filter_map(|layer| {
+    let refusing = layers.iter().rev().find_map(|layer| {
         let rule = layer.rule(port).unwrap_or_default();
-        let missing = Rule {
-            access: AccessSet::from(access) & !rule.access,
+        let refused = Rule {
+            access: access.into(),
             quiet: rule.quiet,
         };
 
-        (layer.handled.contains(access)).then_some((layer.level, missing))
+        (layer.handled.contains(access) && !rule.access.contains(access))
+            .then_some((layer.level, refused))
     });
     let granted = layers.iter().filter_map(|layer| {
         let rule = layer.rule(port)?;
@@ -169,7 +170,7 @@ fn ask_details(domain: &Domain, layers: &[Layer], port: u16, access: Access) {
         Some((layer.level, granted))
     });
 
-    assert!(domain.missing(Some(port), access).iter().eq(missing));
+    assert_eq!(domain.refusing(Some(port), access), refusing);
     assert!(domain.granted(port).iter().eq(granted));
 }
 

@@ -54,8 +54,6 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			 const struct sockaddr *const address,
 			 const int addrlen, const u16 socket_family,
-			 const u32 access_request,
-			 const struct portlock_layer *const layers,
-			 const u32 num_layers);
+			 const struct portlock_layer *const layer);
 
 #endif /* _SECURITY_PORTLOCK_PORTLOCK_H */

@@ -54,6 +54,8 @@ struct Span {
 /// No two spans overlap, and none could be joined to another.
 pub(crate) struct Rules {
     tree: RBTree<Reverse<u16>, Rest>,
+    /// Whether a rule grants nothing, so that only the tree knows of it.
+    has_bare: bool,
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     _census: crate::model::Census,
 }
@@ -96,6 +98,7 @@ impl Rules {
     pub(crate) fn new() -> Self {
         Self {
             tree: RBTree::new(),
+            has_bare: false,
             #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
             _census: crate::model::Census::new(),
         }
@@ -135,6 +138,7 @@ impl Rules {
             .transpose()?;
 
         // Nothing fails from here on.
+        self.has_bare |= rule.access.is_empty();
         // INVARIANT: The port is cut out of its span, and joined to the neighbours that have the
         // same rule.
         if let Some(before) = before {
@@ -164,6 +168,25 @@ impl Rules {
         Ok(())
     }
 
+    /// [`Rules::add`], for a port on and beside which no rule grants anything: there is no need to
+    /// look for what it may be joined to.
+    pub(crate) fn add_lonely(&mut self, port: u16, rule: Rule) -> Result {
+        if self.has_bare || rule.access.is_empty() {
+            return self.add(port, rule);
+        }
+
+        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+        let span = Span {
+            first: port,
+            last: port,
+            rule,
+        };
+
+        // INVARIANT: There is no span at the port or beside it.
+        self.tree.insert(span.into_node(node));
+        Ok(())
+    }
+
     /// The rule of `port`, if there is one.
     pub(crate) fn get(&self, port: u16) -> Option<Rule> {
         let cursor = self.tree.cursor_lower_bound(&Reverse(port))?;
@@ -184,6 +207,7 @@ impl Rules {
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let mut copy = Self::new();
 
+        copy.has_bare = self.has_bare;
         for (first, rest) in &self.tree {
             let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
 

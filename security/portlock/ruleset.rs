@@ -105,9 +105,14 @@ impl Draft {
     /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
         let (rules, index) = self.open()?;
+        let is_lonely = index.is_lonely(port);
 
         index.reserve(port)?;
-        rules.add(port, rule)?;
+        if is_lonely {
+            rules.add_lonely(port, rule)?;
+        } else {
+            rules.add(port, rule)?;
+        }
         index.grant(port, rule.access);
         Ok(())
     }
@@ -137,27 +142,35 @@ impl Draft {
     }
 
     /// Returns the rules to be written, which are the ruleset's alone from then on.
+    #[inline]
     fn open(&mut self) -> Result<(&mut Rules, &mut index::Draft)> {
-        let opened = match &self.state {
-            State::Open { .. } => None,
-            State::Empty => Some((Rules::new(), index::Draft::new(self.handled))),
-            State::Frozen(frozen) => Some((
-                frozen.rules.try_clone()?,
-                index::Draft::thaw(&frozen.index)?,
-            )),
-        };
-
-        if let Some((rules, index)) = opened {
-            self.state = State::Open {
-                rules: UniqueArc::new(rules, GFP_KERNEL_ACCOUNT)?,
-                index,
-            };
+        if !matches!(self.state, State::Open { .. }) {
+            self.reopen()?;
         }
         match &mut self.state {
             State::Open { rules, index } => Ok((rules, index)),
             // The rules were opened above.
             State::Empty | State::Frozen(_) => Err(EINVAL),
         }
+    }
+
+    /// [`Draft::open`], for rules that are not open.
+    #[cold]
+    fn reopen(&mut self) -> Result {
+        let (rules, index) = match &self.state {
+            State::Open { .. } => return Ok(()),
+            State::Empty => (Rules::new(), index::Draft::new(self.handled)),
+            State::Frozen(frozen) => (
+                frozen.rules.try_clone()?,
+                index::Draft::thaw(&frozen.index)?,
+            ),
+        };
+
+        self.state = State::Open {
+            rules: UniqueArc::new(rules, GFP_KERNEL_ACCOUNT)?,
+            index,
+        };
+        Ok(())
     }
 }
 

@@ -35,7 +35,7 @@ use kernel::{
     lsm::PreparedCred,
     page::PAGE_SIZE,
     prelude::*,
-    sync::Arc,
+    sync::ArcBorrow,
     uaccess::{
         self,
         UserPtr,
@@ -76,17 +76,19 @@ fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
     )
 }
 
-/// Returns the ruleset of `fd`, if the file `may` do what it is for.
+/// Returns the ruleset of `file`, if the file `may` do what it is for.
 ///
-/// Returns `EBADF` for what is not open, `EBADFD` for another kind of file, and `EPERM`.
-fn ruleset_from_fd(fd: c_int, may: impl Fn(&LocalFile) -> bool) -> Result<Arc<Ruleset>> {
-    let file = LocalFile::fget(fd as u32)?;
-    let ruleset = RULESETS.get(&file).ok_or(EBADFD)?;
+/// Returns `EBADFD` for another kind of file, and `EPERM`.
+fn ruleset_of(
+    file: &LocalFile,
+    may: impl Fn(&LocalFile) -> bool,
+) -> Result<ArcBorrow<'_, Ruleset>> {
+    let ruleset = RULESETS.get(file).ok_or(EBADFD)?;
 
-    if !may(&file) {
+    if !may(file) {
         return Err(EPERM);
     }
-    Ok(ruleset.into())
+    Ok(ruleset)
 }
 
 /// Adds a rule to the ruleset of `ruleset_fd`.
@@ -95,7 +97,8 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
         return Err(EINVAL);
     }
 
-    let ruleset = ruleset_from_fd(ruleset_fd, anon_inode::can_write)?;
+    let file = LocalFile::fget(ruleset_fd as u32)?;
+    let ruleset = ruleset_of(&file, anon_inode::can_write)?;
 
     match rule_type {
         landlock::RULE_PATH_BENEATH => ruleset.landlock.add_path_beneath(attr, flags),
@@ -141,10 +144,14 @@ fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
 
     // Only this may be asked without a ruleset.
     let only_log = ruleset_fd == -1 && flags & !landlock::TSYNC == landlock::LOG_SUBDOMAINS_OFF;
-    let ruleset = if only_log {
+    let file = if only_log {
         None
     } else {
-        Some(ruleset_from_fd(ruleset_fd, anon_inode::can_read)?)
+        Some(LocalFile::fget(ruleset_fd as u32)?)
+    };
+    let ruleset = match &file {
+        Some(file) => Some(ruleset_of(file, anon_inode::can_read)?),
+        None => None,
     };
 
     let mut cred = PreparedCred::new()?;

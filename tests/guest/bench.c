@@ -99,8 +99,12 @@ static uint16_t port_of(const struct rules *const rules, const int which)
 	if (rules->pattern == NEIGHBOURS ||
 	    rules->pattern == NEIGHBOURS_DIFFERENT)
 		return rules->count == PORTS ? which : 2000 + which;
-	/* The middle is above the ports that take a privilege. */
-	return which * (PORTS / rules->count) + 1031;
+	/*
+	 * A multiplier without a pattern puts each port somewhere in its share
+	 * of all.  The middle is above the ports that take a privilege.
+	 */
+	return which * (PORTS / rules->count) +
+	       (which * 40503U >> 3) % (PORTS / rules->count);
 }
 
 static uint64_t rights_of(const struct rules *const rules, const int which)
@@ -279,10 +283,25 @@ static uint64_t cost_of(const enum call call,
 	return (least - clock + CALLS / 2) / CALLS;
 }
 
+/* Beside the port in the middle, so that the index has a leaf for it. */
+static bool has_port_without_rule(const struct rules *const rules,
+				  uint16_t *const port)
+{
+	if (rules->count == PORTS)
+		return false;
+	if (rules->pattern == NEIGHBOURS ||
+	    rules->pattern == NEIGHBOURS_DIFFERENT)
+		*port = port_of(rules, 0) - 1;
+	else
+		*port = port_of(rules, middle(rules)) + 1;
+	return true;
+}
+
 static void report_calls(const struct sockets *const sockets,
 			 const struct rules *const rules, const int layers)
 {
 	const uint16_t allowed = rules ? port_of(rules, middle(rules)) : 8080;
+	uint16_t denied;
 
 	report("bind", rules, layers, cost_of(BIND, sockets, allowed, EINVAL));
 	report("connect", rules, layers,
@@ -292,15 +311,14 @@ static void report_calls(const struct sockets *const sockets,
 	report("send", rules, layers, cost_of(SEND, sockets, allowed, 0));
 	report("setuid", rules, layers,
 	       cost_of(SETUID, sockets, allowed, EPERM));
-	/* Port 6 has no rule, unless all have. */
-	if (!rules || rules->count == PORTS)
+	if (!rules || !has_port_without_rule(rules, &denied))
 		return;
 	report("bind-denied", rules, layers,
-	       cost_of(BIND, sockets, 6, EACCES));
+	       cost_of(BIND, sockets, denied, EACCES));
 	report("connect-denied", rules, layers,
-	       cost_of(CONNECT, sockets, 6, EACCES));
+	       cost_of(CONNECT, sockets, denied, EACCES));
 	report("sendto-denied", rules, layers,
-	       cost_of(SENDTO, sockets, 6, EACCES));
+	       cost_of(SENDTO, sockets, denied, EACCES));
 }
 
 static void wait_for(const pid_t child)
@@ -596,7 +614,8 @@ static bool has_landlock(void)
 		       LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
-int main(void)
+/* With arguments, only rulesets of so many rules are measured. */
+int main(int argc, char *argv[])
 {
 	const struct rules none = {};
 
@@ -612,8 +631,13 @@ int main(void)
 				.pattern = pattern,
 				.count = rule_counts[i],
 			};
+			bool chosen = argc < 2;
 			pid_t child;
 
+			for (int a = 1; a < argc; a++)
+				chosen = chosen || atoi(argv[a]) == rules.count;
+			if (!chosen)
+				continue;
 			/* All ports are neighbours, and one has no other. */
 			if ((pattern < NEIGHBOURS && rules.count == PORTS) ||
 			    (pattern != SCATTERED && rules.count == 1))
