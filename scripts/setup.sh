@@ -25,14 +25,25 @@ debian_release() {
 	(. /etc/os-release 2>/dev/null && [[ ${ID:-} == debian ]] && printf '%s' "${VERSION_ID:-}") || true
 }
 RELEASE=$(debian_release)
+RELEASE=${RELEASE%%.*}
+
+# Why nothing can be installed here, and what to do then; empty where it can.
+cannot=
+if ((${RELEASE:-0} < 12)); then
+	cannot="Only on Debian 12 and 13 can this script install them: use your system's package manager."
+elif [[ $(id -u) != 0 ]] && ! have sudo; then
+	cannot="Installing them takes root: run make setup as root once, or install sudo."
+fi
+terminal=
+[[ ! -t 0 ]] || terminal=1
 
 as_root() {
 	if [[ $(id -u) == 0 ]]; then
 		"$@"
-	elif have sudo; then
-		if [[ -t 0 ]]; then sudo "$@"; else sudo -n "$@"; fi
+	elif [[ -n $terminal ]]; then
+		sudo "$@"
 	else
-		die "Installing $* needs root: run make setup as root once, or install sudo."
+		sudo -n "$@"
 	fi
 }
 
@@ -40,9 +51,12 @@ as_root() {
 apt_install() {
 	local what=$1 log=$LOGS/setup.log
 	shift
+	[[ -z $cannot ]] || die "Missing: $what (in Debian: $*). $cannot"
 	mkdir -p "$LOGS"
 	say setup "installing $what: $*"
 	if [[ -z $apt_fresh ]]; then
+		as_root true || die "sudo does not let this user install packages: run make setup as root once," \
+			"or in a terminal, where sudo can ask for the password."
 		printf '== apt-get update\n' >>"$log"
 		if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >>"$log" 2>&1 ||
 			tail -n 20 "$log" | grep -qE '^(E|W): Failed to fetch'; then
@@ -67,7 +81,8 @@ apt_install() {
 
 # --- Plain tools -----------------------------------------------------------------------------------
 # Each line: what to look for, and the Debian package that has it. A path is looked for as a file;
-# static:NAME is a program that must be linked statically; anything else is a command.
+# static:NAME is a program that must be linked statically; certificates are what cargo and curl trust,
+# whose place is known on Debian only; anything else is a command.
 plain_tools() {
 	cat <<-END
 		make make
@@ -85,6 +100,7 @@ plain_tools() {
 		cpio cpio
 		rsync rsync
 		curl curl
+		certificates ca-certificates
 		diff diffutils
 		file file
 		depmod kmod
@@ -102,6 +118,7 @@ present() {
 	case $1 in
 	header:*) [[ -e /usr/include/${1#header:} || -e /usr/include/x86_64-linux-gnu/${1#header:} ]] ;;
 	static:*) have "${1#static:}" && ! ldd "$(command -v "${1#static:}")" 2>/dev/null | grep -q '=>' ;;
+	certificates) [[ -z $RELEASE || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
 	/*) [[ -e $1 ]] ;;
 	*) have "$1" || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]] ;;
 	esac
@@ -118,10 +135,6 @@ setup_plain() {
 	local missing
 	missing=$(missing_tools)
 	[[ -n $missing ]] || return 0
-	if [[ -z $RELEASE ]] || ((${RELEASE%%.*} < 12)); then
-		die "These are missing, and only on Debian 12 and 13 can this script install them:" \
-			"$(awk '{ printf "%s%s (in Debian: %s)", sep, $1, $2; sep = ", " }' <<<"$missing")."
-	fi
 	# shellcheck disable=SC2046
 	apt_install "tools" $(awk '{ print $2 }' <<<"$missing" | sort -u) || die "The tools could not be installed; the log is build/log/setup.log."
 	missing=$(missing_tools)
@@ -176,7 +189,6 @@ find_libclang() {
 
 setup_llvm() {
 	find_llvm && return
-	[[ -n $RELEASE ]] || die "clang, lld, the llvm tools and libclang $MIN_LLVM or newer are needed (${llvm_too_old:-none found}): install them with your system's package manager."
 	apt_install "LLVM $LLVM_WANTED" clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev ||
 		die "LLVM could not be installed; the log is build/log/setup.log."
 	find_llvm || die "clang, lld, the llvm tools and libclang $MIN_LLVM or newer are needed (${llvm_too_old:-not all found}): apt-get install clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev."
@@ -246,7 +258,7 @@ setup_rust() {
 		fi
 		find_rust && return
 	fi
-	case ${RELEASE%%.*} in
+	case $RELEASE in
 	12) packages="rustc-web rust-web-src rustfmt-web rust-web-clippy" ;;
 	1[3-9]) packages="rustc rust-src rustfmt rust-clippy" ;;
 	*) die "rustc $MIN_RUSTC or newer with rust-src is needed (${rust_too_old:-none found with rust-src}): install it with rustup or your system's package manager." ;;
@@ -265,7 +277,7 @@ setup_rust_companions() {
 		"$t" --version >/dev/null 2>&1 || missing+=("${t##*/}")
 	done
 	((${#missing[@]})) || return 0
-	case $RUSTC:${RELEASE%%.*} in
+	case ${cannot:+cannot }$RUSTC:$RELEASE in
 	/usr/bin/rustc:12) apt_install "the Rust lints" rustfmt-web rust-web-clippy || true ;;
 	/usr/bin/rustc:1[3-9]) apt_install "the Rust lints" rustfmt rust-clippy || true ;;
 	*) say setup "${missing[*]} missing: make lint will need them (rustup component add rustfmt clippy)" ;;
@@ -312,11 +324,11 @@ find_cargo() {
 
 setup_bindgen() {
 	find_bindgen && return
-	if ((${RELEASE%%.*} >= 13)); then
+	if [[ -z $cannot ]] && ((RELEASE >= 13)); then
 		apt_install "bindgen" bindgen && find_bindgen && return
 	fi
 	if ! find_cargo; then
-		case ${RELEASE%%.*} in
+		case $RELEASE in
 		12) apt_install "cargo" cargo-web || die "cargo could not be installed; the log is build/log/setup.log." ;;
 		1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed; the log is build/log/setup.log." ;;
 		esac
@@ -335,6 +347,23 @@ setup_bindgen() {
 	find_bindgen || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}): cargo install --locked bindgen-cli."
 }
 
+# --- Where nothing can be installed ----------------------------------------------------------------
+# All that is missing, at once; Rust's tools only where rustup or cargo cannot bring them.
+name_missing() {
+	missing_tools | sed -E 's/^(header|static)://; s/ (.*)/ (in Debian: \1)/'
+	find_llvm || echo "clang, lld, the llvm tools and libclang $MIN_LLVM or newer (${llvm_too_old:-no complete set found})"
+	find_rust || { rustup_command >/dev/null && [[ -z $rust_too_old ]]; } ||
+		echo "rustc $MIN_RUSTC or newer with rust-src (${rust_too_old:-none found with rust-src})"
+	find_bindgen || find_cargo ||
+		echo "bindgen $MIN_BINDGEN or newer (${bindgen_too_old:-none found}), or cargo"
+}
+
+stop_if_missing() {
+	local missing
+	missing=$(name_missing) || exit 1
+	[[ -z $missing ]] || die "Missing: ${missing//$'\n'/, }. $cannot"
+}
+
 # --- All of it -------------------------------------------------------------------------------------
 [[ $(uname -sm) == "Linux x86_64" ]] || die "Portlock builds on x86-64 Linux, and this is $(uname -sm)."
 USER_LLVM=${LLVM:-} USER_RUSTC=${RUSTC:-} USER_BINDGEN=${BINDGEN:-}
@@ -345,6 +374,7 @@ if [[ ! -d $TREE ]]; then
 	need_space 8000 "The build of the kernel, with its source,"
 fi
 
+[[ -z $cannot ]] || stop_if_missing
 setup_plain
 setup_llvm
 setup_rust
