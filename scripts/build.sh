@@ -29,7 +29,8 @@ targets=("$@")
 cd "$ROOT"
 read -ra fragments <<<"${FRAGMENTS:-tests/config/product.config tests/config/test.config}"
 for f in "${fragments[@]}"; do
-	[[ -f $f ]] || die "The configuration fragment $f does not exist."
+	[[ -f $f ]] || die "The configuration fragment $f does not exist:" \
+		"FRAGMENTS names files, from the repository's top."
 done
 [[ -d $TREE ]] || die "There is no kernel tree in build/linux: run make apply."
 mkdir -p "$OUT"

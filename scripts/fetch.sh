@@ -13,8 +13,9 @@ SUITE=trixie-backports
 CHECKSUMS=$ROOT/scripts/checksums
 MARK=$BUILD/base	# what build/linux was made from
 notes=()		# why each source was not used
+trap 'rm -rf "$BUILD/linux.new"' EXIT
 
-# listed FILE: is its checksum in scripts/checksums, or in the note that fetch_package left beside it?
+# listed FILE: is its checksum in scripts/checksums, or in the note that from_package left beside it?
 listed() {
 	local sum
 	sum=$(sha256sum "$1" | cut -d ' ' -f 1)
@@ -26,12 +27,14 @@ listed() {
 check_version() {
 	local version
 	version=$(tree_version "$1" || true)
-	[[ -n $version ]] || die "$2 is no kernel source tree: it has no Makefile that names a version."
+	[[ -n $version ]] || die "$2 is no kernel source tree, as it has no Makefile that names a version:" \
+		"name a $SERIES.y tree or tarball with LINUX=path, or none to fetch one."
 	if [[ $version != "$SERIES".* ]]; then
-		rm -rf "$BUILD/linux.new"
 		die "$2 is Linux $version, and Portlock's patches are for $SERIES.y:" \
 			"name a $SERIES.y tree with LINUX=path, or none to fetch one."
 	fi
+	[[ ! -e $1/security/portlock ]] || die "$2 holds Portlock already:" \
+		"name the tree as it was before the series with LINUX=path, or none to fetch one."
 	[[ $version == "$BASE" ]] ||
 		say fetch "this is Linux $version; the patches were made on $BASE and may need care"
 }
@@ -51,13 +54,15 @@ extract() {
 	mkdir -p "$BUILD/linux.new"
 	say fetch "unpacking $tarball"
 	tar -xf "$tarball" -C "$BUILD/linux.new" --strip-components=1 ||
-		die "$tarball could not be unpacked: it is cut short or no tarball; delete it and run this again."
+		die "$tarball could not be unpacked, as it is cut short or no tarball:" \
+			"name a $SERIES.y tree or tarball with LINUX=path, or none to fetch one."
 	say fetch "unpacked in $(elapsed $((SECONDS - start)))"
 }
 
 from_user() {
 	local path
-	path=$(realpath -e -- "$LINUX" 2>/dev/null) || die "LINUX=$LINUX: there is no such file or folder."
+	path=$(realpath -e -- "$LINUX" 2>/dev/null) || die "LINUX=$LINUX: there is no such file or folder;" \
+		"name a $SERIES.y tree or tarball, or none to fetch one."
 	if [[ -d $path ]]; then
 		local key
 		key="tree $path $(stat -c %Y "$path/Makefile" 2>/dev/null || true)"
@@ -84,12 +89,12 @@ from_user() {
 }
 
 from_cache() {
-	local f
+	local f why="The cache ($CACHE) has no tarball."
 	for f in "$CACHE/$PACKAGE.tar.xz" "$CACHE/linux-$BASE.tar.xz"; do
 		[[ -f $f ]] || continue
 		if ! listed "$f"; then
 			say fetch "$f has a checksum that nobody vouches for; passed over"
-			notes+=("The cached $f does not have the right checksum: delete it.")
+			why="The cached $f does not have the right checksum: delete it."
 			continue
 		fi
 		extract "$f"
@@ -97,7 +102,7 @@ from_cache() {
 		install_tree "cache" "${1:-the cache, $f}"
 		return 0
 	done
-	notes+=("The cache ($CACHE) has no tarball.")
+	notes+=("$why")
 	return 1
 }
 
@@ -165,7 +170,7 @@ from_package() {
 		return 1
 	fi
 	signed=${signed:-/usr/share/keyrings/debian-archive-keyring.gpg}
-	if ! mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LOGS"; then
+	if ! mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LOGS" 2>/dev/null; then
 		notes+=("The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE.")
 		return 1
 	fi
@@ -195,15 +200,17 @@ from_package() {
 		notes+=("The suite $SUITE has no package $PACKAGE any more.")
 		return 1
 	fi
+	need_space 400 "The download of $PACKAGE" "$CACHE"
 	say fetch "downloading $PACKAGE $version (about 160 MB)"
 	# The signed index vouches for the package: apt checks it, and refuses what does not match.
 	if ! (cd "$apt/archives" && rm -f "$PACKAGE"_*.deb && apt-get "${options[@]}" download "$PACKAGE") >>"$log" 2>&1; then
+		rm -f "$apt/archives/$PACKAGE"_*.deb
 		notes+=("The package $PACKAGE could not be downloaded (see build/log/fetch.log): check the network and the disk space of $CACHE.")
 		return 1
 	fi
 	deb=$(find "$apt/archives" -maxdepth 1 -name "${PACKAGE}_*.deb" -print -quit)
 	if ! dpkg-deb --fsys-tarfile "$deb" | tar -xOf - "./usr/src/$PACKAGE.tar.xz" >"$CACHE/$PACKAGE.tar.xz.part"; then
-		rm -f "$CACHE/$PACKAGE.tar.xz.part"
+		rm -f "$CACHE/$PACKAGE.tar.xz.part" "$deb"
 		notes+=("The package $PACKAGE could not be unpacked into $CACHE: check its disk space.")
 		return 1
 	fi
@@ -225,7 +232,7 @@ from_kernel_org() {
 		return 1
 	}
 	say fetch "downloading $name from kernel.org"
-	mkdir -p "$CACHE"
+	need_space 400 "The download of $name" "$CACHE"
 	if ! curl -fsSL --retry 2 --connect-timeout 20 -o "$CACHE/$name.part" "$url"; then
 		rm -f "$CACHE/$name.part"
 		notes+=("kernel.org could not be reached for $name: check the network.")

@@ -57,7 +57,9 @@ write_if_changed() {
 # One make at a time in a clone: two would write the same tree.
 take_lock() {
 	[[ -n ${PORTLOCK_LOCKED:-} ]] && return
-	mkdir -p "$BUILD"
+	if ! mkdir -p "$BUILD" 2>/dev/null || [[ ! -w $BUILD ]]; then
+		die "$BUILD cannot be written: run this as the owner of the clone, or make a clone of your own."
+	fi
 	exec 9>"$BUILD/.lock"
 	if ! flock -n 9; then
 		say "wait" "another make is at work in this clone"
@@ -66,13 +68,15 @@ take_lock() {
 	export PORTLOCK_LOCKED=1
 }
 
+# need_space MB WHAT [CACHE]: stops unless build/, or the cache, has that much room.
 need_space() {
-	local need_mb=$1 what=$2 free_mb
-	mkdir -p "$BUILD"
-	free_mb=$(df -Pm "$BUILD" | awk 'NR == 2 { print $4 }')
+	local need_mb=$1 what=$2 dir=${3:-$BUILD} free_mb
+	local way="make build/ a symbolic link to a folder on a larger disk"
+	[[ $dir == "$BUILD" ]] || way="name a folder on a larger disk with PORTLOCK_CACHE"
+	mkdir -p "$dir" 2>/dev/null || die "$dir cannot be written: $way."
+	free_mb=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
 	if ((free_mb < need_mb)); then
-		die "$what needs about $((need_mb / 1000)) GB in $BUILD, and $((free_mb / 1000)) GB are free there:" \
-			"free some space, or make build/ a symbolic link to a folder on a larger disk."
+		die "$what needs about $need_mb MB in $dir, and $free_mb MB are free there: free some space, or $way."
 	fi
 }
 
