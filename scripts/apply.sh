@@ -45,8 +45,18 @@ inputs=$({
 	((${#overlay[@]} == 0)) || sha256sum -- "${overlay[@]}"
 	((${#patches[@]} == 0)) || sha256sum -- "${patches[@]/#/patches/}"
 } | sha256sum)
+# edited FILE: is FILE of the tree no longer what the last run wrote?
+edited() {
+	[[ -e $TREE/$1 && -e $STATE/last/$1 ]] && ! cmp -s "$TREE/$1" "$STATE/last/$1"
+}
+
 if [[ -f $STATE/inputs && $(<"$STATE/inputs") == "$inputs" && -z ${FORCE:-} ]]; then
 	say apply "nothing to do: $(<"$STATE/summary")"
+	while IFS= read -r f; do
+		if edited "$f"; then
+			say apply "build/linux/$f was edited by hand, and stays so: FORCE=1 drops the edit"
+		fi
+	done <"$STATE/files"
 	exit 0
 fi
 
@@ -78,8 +88,9 @@ for f in "${overlay[@]}"; do
 	target[$f]='overlay'
 done
 
-# The patches. Git would take the scratch folder for a part of this repository: the ceiling stops it.
-export GIT_CEILING_DIRECTORIES=$STATE
+# The patches. Git would take the scratch folder for a part of this repository: the ceilings stop it.
+GIT_CEILING_DIRECTORIES=$STATE:$(dirname "$TREE")
+export GIT_CEILING_DIRECTORIES
 mkdir -p "$LOGS"
 log=$LOGS/apply.log
 : >"$log"
@@ -109,15 +120,22 @@ for p in "${patches[@]}"; do
 	# git apply takes a hunk at another line, never one whose context differs.
 	if ! (cd "$SCRATCH" && git apply -v --whitespace=nowarn "$patch") >>"$log" 2>&1; then
 		grep -E '^error:' "$log" | head -n 10 >&2
+		# A file's first patch is written by editing it in build/linux, which is its only stock copy.
+		while IFS=$'\t' read -r _ _ f; do
+			if [[ -z ${ours[$f]:-} ]] && (cd "$TREE" && git apply -R --check --include="$f" "$patch") 2>/dev/null; then
+				die "build/linux/$f holds what patches/$p does already, edited by hand: take it out with" \
+					"patch -d build/linux -p1 -R <patches/$p and run make apply again."
+			fi
+		done <<<"$numstat"
 		die "patches/$p no longer applies without fuzz to Linux $(tree_version "$TREE") ($(sed -n 2p "$BUILD/base"))" \
 			"after the patches before it: rebase it on this tree. More is in build/log/apply.log."
 	fi
 done
 
 # A file edited by hand in build/linux is somebody's work: never overwrite it silently.
-for f in "${!target[@]}"; do
-	if [[ -n ${ours[$f]:-} && -z ${FORCE:-} && -e $STATE/last/$f ]] &&
-		! cmp -s "$TREE/$f" "$STATE/last/$f" && ! cmp -s "$TREE/$f" "$SCRATCH/$f"; then
+for f in "${!ours[@]}"; do
+	if [[ -z ${FORCE:-} ]] && edited "$f" && ! cmp -s "$TREE/$f" "$SCRATCH/$f" &&
+		! cmp -s "$TREE/$f" "$STATE/stock/$f"; then
 		die "build/linux/$f was edited by hand: move the change to the overlay or to a patch," \
 			"or run make apply FORCE=1 to drop it."
 	fi
