@@ -10,6 +10,8 @@ take_lock
 OUT=$BUILD/export
 WORK=$BUILD/export.work
 STATE=$BUILD/apply
+NEW=$BUILD/export.new	# becomes build/export only when it is proven
+trap 'rm -rf "$WORK" "$WORK.check" "$NEW"' EXIT
 # shellcheck disable=SC2153
 export GIT_CEILING_DIRECTORIES=$BUILD GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME='Portlock developers' GIT_AUTHOR_EMAIL='portlock@localhost'
@@ -79,6 +81,8 @@ for p in "${patches[@]}"; do
 	file=$ROOT/patches/$p
 	if grep -q '^From: ' "$file" && grep -q '^Subject: ' "$file"; then
 		git -C "$WORK" am -q --keep-non-patch "$file" >/dev/null || die "git am does not take patches/$p."
+		# For a mail without a date, git am takes the time of day.
+		grep -q '^Date: ' "$file" || git -C "$WORK" commit -q --amend --no-edit --date="$GIT_AUTHOR_DATE"
 	else
 		# No mail: the text before the first hunk is the message.
 		git -C "$WORK" apply --index "$file" || die "patches/$p does not apply."
@@ -88,19 +92,20 @@ for p in "${patches[@]}"; do
 	fi
 done
 
-rm -rf "$OUT"
+rm -rf "$NEW"
 git -C "$WORK" format-patch -q --zero-commit --no-signature --no-base --subject-prefix="PATCH" -n \
-	-o "$OUT" base..main >/dev/null
-if grep -lE '^Signed-off-by:' "$OUT"/*.patch; then
+	-o "$NEW" base..main >/dev/null
+if grep -lE '^Signed-off-by:' "$NEW"/*.patch; then
 	die "A mail of the series carries a sign-off, which only the person who sends it can give."
 fi
 
 # The proof: the mails alone make the tree that make apply made.
 start_repo "$WORK.check"
-git -C "$WORK.check" am -q "$OUT"/*.patch >/dev/null || die "git am does not take the exported series."
+git -C "$WORK.check" am -q "$NEW"/*.patch >/dev/null || die "git am does not take the exported series."
 while IFS= read -r f; do
 	cmp -s "$WORK.check/$f" "$STATE/last/$f" || die "The exported series does not give make apply's $f."
 done <"$STATE/files"
 n=$(git -C "$WORK.check" ls-files | wc -l)
-rm -rf "$WORK" "$WORK.check"
+rm -rf "$OUT"
+mv "$NEW" "$OUT"
 say export "$(find "$OUT" -name '*.patch' | wc -l) mails in build/export, checked: git am gives the same $n files"
