@@ -25,17 +25,36 @@ SHOWN_LINES = 40
 # Two signs closer than this belong to one report.
 _ONE_REPORT = 60
 
+# How many lines after its first the report of a killer of processes says whose memory it is about.
+_KILLER_LINES = 60
+
 _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[[^]]*\])? ")
+
+
+def _limits_met(lines: list[str]) -> set[int]:
+    """Where the traces are that the kernel prints when a memory cgroup has used up what it may: what tests of limits are
+    about. When all of the memory is gone, the report has no statistics of a cgroup."""
+    traces: set[int] = set()
+    for start, line in enumerate(lines):
+        if " invoked oom-killer: " not in line:
+            continue
+        report = range(start + 1, min(start + 1 + _KILLER_LINES, len(lines)))
+        end = next((index for index in report if " invoked oom-killer: " in lines[index]
+                    or "Mem-Info:" in lines[index] or "Memory cgroup stats for " in lines[index]), None)
+        if end is not None and "Memory cgroup stats for " in lines[end]:
+            traces.update(index for index in range(start, end) if without_stamp(lines[index]) == "Call Trace:")
+    return traces
 
 
 def reports(log: str) -> list[list[str]]:
     """The reports in `log`, each as the lines to show, from the line that gave it away."""
     lines = [line.rstrip("\r") for line in log.splitlines()]
     allowed = [re.compile(pattern) for pattern, _ in ALLOWED]
+    limits_met = _limits_met(lines)
     found: list[list[str]] = []
     last = None
     for index, line in enumerate(lines):
-        if not _SIGNS.search(line) or any(pattern.search(line) for pattern in allowed):
+        if index in limits_met or not _SIGNS.search(line) or any(pattern.search(line) for pattern in allowed):
             continue
         # The kernel's own lines are stamped. An audit record can quote anything a program is called.
         if " audit: " in line or line.startswith("audit: ") or "Kernel command line:" in line:

@@ -86,6 +86,14 @@ class KernelLog(unittest.TestCase):
     def test_one_report_for_signs_that_belong_together(self) -> None:
         self.assertEqual(len(kernel_log.reports("Oops: 0000\nRIP: f\nCall Trace:\nKernel panic - not syncing: x\n")), 1)
 
+    def test_a_cgroup_that_met_its_limit_is_no_fault(self) -> None:
+        killer = "[ 1.0] a_test invoked oom-killer: gfp_mask=0x400cc0(GFP_KERNEL_ACCOUNT), order=0\n[ 1.0] Call Trace:\n[ 1.0]  <TASK>\n"
+        of_cgroup = killer + "[ 1.0] memory: usage 8kB\n[ 1.0] Memory cgroup stats for /a:\n"
+        of_all = killer + "[ 1.0] Mem-Info:\n"
+        for log, number in ((of_cgroup, 0), (of_cgroup * 3, 0), (of_all, 1), (killer, 1), (of_all + of_cgroup, 1),
+                            (killer + "[ 1.0] BUG: KASAN: a\n" + of_cgroup, 1), ("[ 1.0] Call Trace:\n" + of_cgroup, 1)):
+            self.assertEqual(len(kernel_log.reports(log)), number, log)
+
     def test_console_and_dmesg_are_joined(self) -> None:
         self.assertEqual(kernel_log.joined("a\r\nb\r\n", "a\nc\n").splitlines(), ["a", "c", "b"])
 
