@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs one job: boots the guest, follows its programs, and judges what they report."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -235,6 +236,9 @@ class Session:
         """One boot. Returns the programs that it did not get to."""
         name = f"test-{self.job.boot.name}" + (f"-{attempt + 1}" if attempt else "")
         environment = {"PORTLOCK_BOOT": self.job.boot.meaning}
+        # How long the tests of races look for one is for whoever runs them to say.
+        if rounds := os.environ.get("PORTLOCK_ROUNDS"):
+            environment["PORTLOCK_ROUNDS"] = rounds
         initramfs = self._guest.archive + plan("test", environment, (p.plan_line(self._scale) for p in programs))
         follower = self.current = Follower(programs, self._guest.modules, self._scale)
         machine = Machine(self._paths, name, self.job.boot.lsm, initramfs)

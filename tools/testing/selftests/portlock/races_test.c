@@ -1,0 +1,1436 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: calls that meet
+ *
+ * Threads and processes on several processors use rulesets, domains and sockets
+ * at the same time.  Who comes first is open, what comes out is not: in each
+ * round the answers must be those of some order of the calls.
+ *
+ * PORTLOCK_ROUNDS is how many rounds each test does.  How often each call had
+ * which result is printed, to be read: a race of which only one outcome shows
+ * has not been one.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+/* Enough for each outcome to show, and few enough for a quick look. */
+#define DEFAULT_ROUNDS 64
+
+/*
+ * A process serves for some rounds: for as many layers as fit in a domain, or
+ * for a few more where no round adds a layer.
+ */
+#define ROUNDS_OF_LAYERS MAX_LAYERS
+#define ROUNDS_WITHOUT 64
+
+#define MAX_RACERS 3
+
+/* Ports that all rounds of a process use, and one for each of its rounds. */
+#define OPEN_PORT 1
+#define SHUT_PORT 2
+#define OTHER_OPEN_PORT 3
+#define PORT(round) (100 + (round))
+#define OTHER_PORT(round) (200 + (round))
+#define THIRD_PORT(round) (300 + (round))
+
+/* Results that are counted are errnos, and these of our own. */
+enum {
+	COUNT_IN = 160,
+	COUNT_OUT,
+	NUM_COUNTS,
+};
+
+#define MAX_OPERATIONS 6
+
+/* What all processes of a test share. */
+static struct shared {
+	/* What must not happen, and did first. */
+	const char *violation;
+	int got;
+	unsigned long round;
+	/* Results by operation. */
+	unsigned long counts[MAX_OPERATIONS][NUM_COUNTS];
+} *shared;
+
+/* What the racers of a process share. */
+static struct {
+	unsigned int num;
+	/* The line at which all of them wait for the last. */
+	unsigned int waiting;
+	unsigned int turn;
+	/* The round of all rounds, and of this process. */
+	unsigned long total;
+	int round;
+	/* For the tests, which set them anew as they need. */
+	int fd;
+	int other_fd;
+	int started;
+	int finished;
+	bool stop;
+} race;
+
+static int cpus[MAX_RACERS + 1];
+static __thread unsigned int seed;
+
+/* Time */
+
+static void relax(void)
+{
+#if defined(__i386__) || defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	sched_yield();
+#endif
+}
+
+static unsigned int random_below(unsigned int limit)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % limit;
+}
+
+static void meet(void)
+{
+	const unsigned int turn = __atomic_load_n(&race.turn, __ATOMIC_SEQ_CST);
+
+	if (__atomic_add_fetch(&race.waiting, 1, __ATOMIC_SEQ_CST) ==
+	    race.num) {
+		__atomic_store_n(&race.waiting, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&race.turn, turn + 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	while (__atomic_load_n(&race.turn, __ATOMIC_SEQ_CST) == turn)
+		relax();
+}
+
+/* Starts a call at a moment that differs from round to round. */
+static void meet_and_stagger(void)
+{
+	unsigned int i;
+
+	meet();
+	for (i = random_below(4) ? random_below(200) : 0; i; i--)
+		__asm__ __volatile__("" : : : "memory");
+}
+
+/* Leaves the others about as much time as a call of theirs takes. */
+static void linger(void)
+{
+	unsigned int i;
+
+	for (i = random_below(8); i; i--)
+		relax();
+}
+
+static int load(const int *value)
+{
+	return __atomic_load_n(value, __ATOMIC_SEQ_CST);
+}
+
+static void store(int *value, int to)
+{
+	__atomic_store_n(value, to, __ATOMIC_SEQ_CST);
+}
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpus[cpu], &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/*
+ * Where one host thread runs all processors of a guest in turn, they change
+ * when a timer is due.  This makes a timer due all the time, so that they change
+ * in the middle of a call.
+ */
+static void jitter(void)
+{
+	struct timespec time = {};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_TIMERSLACK, 1);
+	pin(MAX_RACERS);
+	for (;;) {
+		time.tv_nsec = 2000 + random_below(40000);
+		nanosleep(&time, NULL);
+	}
+}
+
+/* Results */
+
+static int count(int operation, int ret)
+{
+	const int index = ret < 0 ? -ret : ret;
+
+	if (index < NUM_COUNTS)
+		__atomic_add_fetch(&shared->counts[operation][index], 1,
+				   __ATOMIC_RELAXED);
+	return ret;
+}
+
+static bool must(bool holds, const char *what, int got)
+{
+	const char *none = NULL;
+
+	if (!holds &&
+	    __atomic_compare_exchange_n(&shared->violation, &none, what, false,
+					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		shared->got = got;
+		shared->round = race.total;
+	}
+	return holds;
+}
+
+/* What the race takes to take place.  No racer waits for one that cannot. */
+static void need(int ret, const char *what)
+{
+	if (!must(ret >= 0, what, ret))
+		_exit(1);
+}
+
+static const char *count_name(int index)
+{
+	switch (index) {
+	case 0:
+		return "success";
+	case COUNT_IN:
+		return "in";
+	case COUNT_OUT:
+		return "out";
+	default:
+		return strerrorname_np(index);
+	}
+}
+
+static void print_counts(const char *const *operations)
+{
+	int op, i;
+
+	for (op = 0; op < MAX_OPERATIONS && operations[op]; op++) {
+		char line[256] = "";
+		int len = 0, outcomes = 0;
+
+		for (i = 0; i < NUM_COUNTS && len < (int)sizeof(line); i++) {
+			if (!shared->counts[op][i])
+				continue;
+			outcomes++;
+			len += snprintf(line + len, sizeof(line) - len,
+					" %s %lu", count_name(i),
+					shared->counts[op][i]);
+		}
+		ksft_print_msg("%s:%s%s\n", operations[op], line,
+			       outcomes == 1 ? " (the only outcome)" : "");
+	}
+}
+
+/* Probes */
+
+/*
+ * Whether the calling thread may bind @port: 0 or -EACCES.  The address is
+ * that of nobody here, so that no port is ever taken.
+ */
+static int ask(int port)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+	int ret;
+
+	need(fd, "socket");
+	/* TEST-NET-1 of RFC 5737. */
+	addr.in.sin_addr.s_addr = htonl(0xc0000201);
+	ret = bind(fd, &addr.sa, len) ? -errno : -EPROTO;
+	close(fd);
+	if (ret == -EADDRNOTAVAIL)
+		ret = 0;
+	must(ret == 0 || ret == -EACCES, "a probe failed", ret);
+	return ret;
+}
+
+static void must_allow(int port, const char *what)
+{
+	const int ret = ask(port);
+
+	must(ret == 0, what, ret);
+}
+
+static void must_deny(int port, const char *what)
+{
+	const int ret = ask(port);
+
+	must(ret == -EACCES, what, ret);
+}
+
+/*
+ * A ruleset that leaves open what the rounds of this process are about, but for
+ * the ports that are named.
+ */
+static int ruleset_without(int port, int other_port)
+{
+	const int fd = net_ruleset(BIND_TCP);
+	int i;
+
+	need(fd, "ruleset");
+	need(add_port(fd, OPEN_PORT, BIND_TCP), "rule");
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		if (PORT(i) != port)
+			need(add_port(fd, PORT(i), BIND_TCP), "rule");
+		if (OTHER_PORT(i) != other_port)
+			need(add_port(fd, OTHER_PORT(i), BIND_TCP), "rule");
+	}
+	return fd;
+}
+
+/* Racers */
+
+typedef void (*racer_fn)(void);
+
+struct racer {
+	pthread_t thread;
+	racer_fn run;
+	int cpu;
+	unsigned int seed;
+};
+
+static void *run_racer(void *data)
+{
+	const struct racer *const racer = data;
+
+	pin(racer->cpu);
+	seed = racer->seed;
+	racer->run();
+	return NULL;
+}
+
+struct plan {
+	/* What a process does before its racers start, if anything. */
+	racer_fn prepare;
+	racer_fn racers[MAX_RACERS];
+	/* The rounds of a process. */
+	int rounds;
+	/* What is counted. */
+	const char *operations[MAX_OPERATIONS];
+};
+
+/* One process: all its racers do all its rounds. */
+static void run_process(const struct plan *plan)
+{
+	struct racer racers[MAX_RACERS] = {};
+	int i;
+
+	seed = race.total;
+	if (plan->prepare)
+		plan->prepare();
+	for (i = 0; i < MAX_RACERS && plan->racers[i]; i++)
+		race.num++;
+	for (i = 0; i < race.num; i++) {
+		racers[i].run = plan->racers[i];
+		racers[i].cpu = i;
+		racers[i].seed = race.total * MAX_RACERS + i;
+		need(-pthread_create(&racers[i].thread, NULL, run_racer,
+				     &racers[i]),
+		     "thread");
+	}
+	for (i = 0; i < race.num; i++)
+		need(-pthread_join(racers[i].thread, NULL), "join");
+}
+
+static unsigned long num_rounds(void)
+{
+	const char *const told = getenv("PORTLOCK_ROUNDS");
+	const unsigned long num = told ? strtoul(told, NULL, 0) : 0;
+
+	return num ? num : DEFAULT_ROUNDS;
+}
+
+/* Returns the number of rounds that were done, or a negative errno. */
+static long run_race(const struct plan *plan)
+{
+	const unsigned long rounds = num_rounds();
+
+	for (race.total = 0; race.total < rounds && !shared->violation;
+	     race.total += plan->rounds) {
+		const pid_t child = fork();
+		int ret;
+
+		if (child == 0) {
+			run_process(plan);
+			_exit(0);
+		}
+		if (child < 0)
+			return -errno;
+		ret = wait_child(child);
+		if (ret < 0)
+			return ret;
+	}
+	return race.total;
+}
+
+FIXTURE(races)
+{
+	pid_t jitter;
+};
+
+FIXTURE_SETUP(races)
+{
+	cpu_set_t set;
+	int i, num = 0;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(set), &set));
+	for (i = 0; i < CPU_SETSIZE && num <= MAX_RACERS; i++) {
+		if (CPU_ISSET(i, &set))
+			cpus[num++] = i;
+	}
+	if (num < 2)
+		SKIP(return, "there is one processor only");
+	for (i = num; i <= MAX_RACERS; i++)
+		cpus[i] = cpus[i % num];
+
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, no_new_privs());
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, shared);
+	self->jitter = fork();
+	ASSERT_LE(0, self->jitter);
+	if (self->jitter == 0)
+		jitter();
+}
+
+FIXTURE_TEARDOWN(races)
+{
+	EXPECT_EQ(0, kill(self->jitter, SIGKILL));
+	EXPECT_EQ(self->jitter, waitpid(self->jitter, NULL, 0));
+}
+
+/* A race lasts for as many rounds as it is told; who runs it sets the limit. */
+#define TIMEOUT 2000000
+
+/* Runs a race and holds it to what it must not do. */
+static void expect_order(struct __test_metadata *_metadata,
+			 const struct plan *plan)
+{
+	const long rounds = run_race(plan);
+
+	ksft_print_msg("%ld rounds\n", rounds);
+	print_counts(plan->operations);
+	EXPECT_EQ(NULL, shared->violation)
+	{
+		TH_LOG("%s: %s, in or after round %lu", shared->violation,
+		       strerror(shared->got < 0 ? -shared->got : 0),
+		       shared->round);
+	}
+	EXPECT_LT(0, rounds);
+}
+
+/*
+ * A rule that is added while the ruleset is being enforced is in the domain or
+ * it is not, and stays so.
+ */
+
+enum { RULE, RULE_ADDED, RULE_OTHER };
+
+static void check_layers(const int *answers, int round)
+{
+	int i;
+
+	must_allow(OPEN_PORT, "a port of the ruleset was refused");
+	must_deny(SHUT_PORT, "a port of no rule was allowed");
+	for (i = 0; i <= round; i++) {
+		const int ret = ask(PORT(i));
+
+		must(ret == answers[i], "an answer changed", ret);
+	}
+}
+
+static void enforce_while_adding(void)
+{
+	int answers[ROUNDS_OF_LAYERS];
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		meet_and_stagger();
+		need(restrict_self(race.fd, 0), "restrict_self");
+		answers[i] = ask(PORT(i));
+		count(RULE, answers[i] ? COUNT_OUT : COUNT_IN);
+		check_layers(answers, i);
+		meet();
+		/* The rule is in the ruleset now, which changes nothing. */
+		check_layers(answers, i);
+	}
+}
+
+static void add_while_enforcing(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		race.fd = ruleset_without(PORT(i), 0);
+		meet_and_stagger();
+		count(RULE_ADDED, add_port(race.fd, PORT(i), BIND_TCP));
+		count(RULE_OTHER, add_port(race.fd, THIRD_PORT(i), BIND_TCP));
+		meet();
+		close(race.fd);
+	}
+	must_allow(SHUT_PORT, "a thread without a domain was restricted");
+}
+
+TEST_F_TIMEOUT(races, rules_are_in_or_out, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			add_while_enforcing,
+			enforce_while_adding,
+			enforce_while_adding,
+		},
+		.rounds = ROUNDS_OF_LAYERS,
+		.operations = {
+			"rule in the domain",
+			"add_rule",
+			"add_rule of another",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+	EXPECT_EQ(shared->counts[RULE_ADDED][0],
+		  (shared->counts[RULE][COUNT_IN] +
+		   shared->counts[RULE][COUNT_OUT]) / 2);
+}
+
+/* A descriptor that is closed, or becomes another one's, stands for one. */
+
+/* So far from others that the sockets of probes never take its place. */
+#define FAR 100
+
+enum { REUSED_ENFORCED, REUSED_ADDED, REUSED_WHICH };
+
+static void enforce_while_closing(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		int ret, first, second;
+
+		meet_and_stagger();
+		ret = count(REUSED_ENFORCED, restrict_self(race.fd, 0));
+		must(ret == 0 || ret == -EBADF, "restrict_self failed", ret);
+		first = ask(PORT(i));
+		second = ask(OTHER_PORT(i));
+		if (ret)
+			must(!first && !second,
+			     "a call that failed made a domain", ret);
+		else
+			must(!first != !second,
+			     "a domain is of two rulesets or none", first);
+		if (!ret)
+			count(REUSED_WHICH, first ? COUNT_OUT : COUNT_IN);
+		must_allow(OPEN_PORT, "a port of both rulesets was refused");
+		meet();
+		must(first == ask(PORT(i)), "an answer changed", first);
+		must(second == ask(OTHER_PORT(i)), "an answer changed",
+		     second);
+	}
+}
+
+static void close_while_enforcing(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		const int fd = ruleset_without(0, OTHER_PORT(i));
+
+		race.fd = fd + FAR;
+		need(dup2(fd, race.fd), "dup2");
+		close(fd);
+		race.other_fd = ruleset_without(PORT(i), 0);
+		meet_and_stagger();
+		if (random_below(2)) {
+			close(race.fd);
+			linger();
+		}
+		need(dup2(race.other_fd, race.fd), "dup2");
+		meet();
+		close(race.fd);
+		close(race.other_fd);
+	}
+}
+
+static void add_while_closing(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		int ret;
+
+		meet_and_stagger();
+		ret = count(REUSED_ADDED,
+			    add_port(race.fd, THIRD_PORT(i), BIND_TCP));
+		must(ret == 0 || ret == -EBADF, "add_rule failed", ret);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, a_descriptor_stands_for_one_ruleset, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			close_while_enforcing,
+			enforce_while_closing,
+			add_while_closing,
+		},
+		.rounds = ROUNDS_OF_LAYERS,
+		.operations = {
+			"restrict_self",
+			"add_rule",
+			"first of the two rulesets",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/*
+ * Rules that several threads add are all there in the end, also when others
+ * enforce the ruleset meanwhile, which freezes what it has so far.
+ */
+
+#define NUM_ADDED 8
+
+enum { ADDED_A, ADDED_B, ADDED_SEEN };
+
+static void add_many(int operation, int first, int second)
+{
+	int i;
+
+	for (i = 0; i < NUM_ADDED; i++) {
+		int ret;
+
+		ret = count(operation,
+			    add_port(race.fd, first + i, BIND_TCP));
+		must(ret == 0, "add_rule failed", ret);
+		/* The other's port, with another right. */
+		ret = count(operation,
+			    add_port(race.fd, second + i, CONNECT_TCP));
+		must(ret == 0, "add_rule failed", ret);
+	}
+}
+
+/* Returns how many of the ports are open, the same each time it looks. */
+static int enforce_and_count(void)
+{
+	int i, num = 0;
+
+	if (restrict_self(race.fd, 0))
+		return 100;
+	for (i = 0; i < NUM_ADDED; i++)
+		num += !ask(PORT(i)) + !ask(OTHER_PORT(i));
+	for (i = 0; i < NUM_ADDED; i++)
+		num -= !ask(PORT(i)) + !ask(OTHER_PORT(i));
+	if (num)
+		return 101;
+	for (i = 0; i < NUM_ADDED; i++)
+		num += !ask(PORT(i)) + !ask(OTHER_PORT(i));
+	return ask(SHUT_PORT) ? num : 102;
+}
+
+static int enforce_in_child(void)
+{
+	const pid_t child = vfork();
+
+	if (child == 0)
+		_exit(enforce_and_count());
+	need(child, "vfork");
+	return wait_child(child);
+}
+
+static void add_one_half(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		int ret;
+
+		race.fd = net_ruleset(BIND_TCP | CONNECT_TCP);
+		need(race.fd, "ruleset");
+		meet_and_stagger();
+		add_many(ADDED_A, PORT(0), OTHER_PORT(0));
+		meet();
+		ret = enforce_in_child();
+		must(ret == 2 * NUM_ADDED, "a rule was lost", 0);
+		close(race.fd);
+	}
+}
+
+static void add_other_half(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		add_many(ADDED_B, OTHER_PORT(0), PORT(0));
+		meet();
+	}
+}
+
+static void enforce_meanwhile(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		int ret;
+
+		meet_and_stagger();
+		ret = enforce_in_child();
+		must(ret >= 0 && ret <= 2 * NUM_ADDED,
+		     "a domain that was enforced meanwhile changed", 0);
+		count(ADDED_SEEN, ret == 0		? COUNT_OUT :
+				  ret == 2 * NUM_ADDED ? COUNT_IN :
+							 0);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, no_rule_is_lost, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			add_one_half,
+			add_other_half,
+			enforce_meanwhile,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"add_rule",
+			"add_rule by the other",
+			"all of the rules (in), none (out) or some when enforced",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/*
+ * Once a thread has restricted all, no sibling can do what the layer forbids;
+ * and none is restricted before the call began, or by one that failed.
+ */
+
+enum { SYNC_CALL, SYNC_SIBLING, SYNC_NEW };
+
+static void restrict_all_threads(void)
+{
+	int i, fd, ret;
+
+	meet();
+	for (i = 0; i < ROUNDS_OF_LAYERS; i++) {
+		fd = ruleset_without(PORT(i), 0);
+		store(&race.started, i + 1);
+		ret = count(SYNC_CALL,
+			    restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+		must(ret == 0, "TSYNC failed", ret);
+		store(&race.finished, i + 1);
+		close(fd);
+		must_deny(PORT(i), "the caller was not restricted");
+	}
+	fd = ruleset_without(0, OTHER_PORT(0));
+	ret = count(SYNC_CALL, restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+	must(ret == -E2BIG, "a 17th layer was not refused", ret);
+	close(fd);
+	race.stop = true;
+	meet();
+	must_allow(OTHER_PORT(0), "a refused layer restricts");
+	meet();
+}
+
+/* Asks for the port of a round, and knows what may have happened till then. */
+static void check_sync(int operation)
+{
+	const int finished = load(&race.finished);
+	const int round = finished && random_below(2) ?
+				  finished - 1 :
+				  random_below(ROUNDS_OF_LAYERS);
+	const int ret = count(operation, ask(PORT(round)));
+
+	if (round < finished)
+		must(ret == -EACCES, "a thread escaped", ret);
+	if (round >= load(&race.started))
+		must(ret == 0, "a thread was restricted too early", ret);
+	must_allow(OTHER_PORT(0), "a port of all layers was refused");
+}
+
+static void be_restricted(void)
+{
+	/* The raw call changes this thread and no other. */
+	need(syscall(__NR_setresuid, -1, 1000, -1), "setresuid");
+	meet();
+	while (!__atomic_load_n(&race.stop, __ATOMIC_SEQ_CST)) {
+		check_sync(SYNC_SIBLING);
+		linger();
+	}
+	meet();
+	must_allow(OTHER_PORT(0), "a refused layer restricts a sibling");
+	meet();
+}
+
+static void *check_sync_once(void *data)
+{
+	seed = *(const unsigned int *)data;
+	check_sync(SYNC_NEW);
+	return NULL;
+}
+
+static void make_threads(void)
+{
+	unsigned int new_seed;
+	pthread_t thread;
+
+	meet();
+	while (!__atomic_load_n(&race.stop, __ATOMIC_SEQ_CST)) {
+		new_seed = random_below(1U << 16);
+		need(-pthread_create(&thread, NULL, check_sync_once,
+				     &new_seed),
+		     "thread");
+		check_sync(SYNC_SIBLING);
+		need(-pthread_join(thread, NULL), "join");
+		linger();
+	}
+	meet();
+	must_allow(OTHER_PORT(0), "a refused layer restricts a sibling");
+	meet();
+}
+
+TEST_F_TIMEOUT(races, no_sibling_escapes, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			restrict_all_threads,
+			be_restricted,
+			make_threads,
+		},
+		.rounds = ROUNDS_OF_LAYERS,
+		.operations = {
+			"restrict_self with TSYNC",
+			"bind in a sibling",
+			"bind in a new sibling",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* A child is restricted if its parent was, and only if its parent is. */
+static void fork_while_restricted(void)
+{
+	meet();
+	while (!__atomic_load_n(&race.stop, __ATOMIC_SEQ_CST)) {
+		const int round = load(&race.finished) % ROUNDS_OF_LAYERS;
+		const int before = ask(PORT(round));
+		const pid_t child = fork();
+		int ret, after;
+
+		if (child == 0) {
+			ret = ask(PORT(round));
+			_exit(ask(PORT(round)) == ret ? -ret : EPROTO);
+		}
+		need(child, "fork");
+		ret = count(SYNC_NEW, -wait_child(child));
+		after = ask(PORT(round));
+		must(ret == 0 || ret == -EACCES, "a child's answer changed",
+		     ret);
+		if (before)
+			must(ret == -EACCES, "a child escaped", ret);
+		if (ret)
+			must(after == -EACCES,
+			     "a child was restricted and its parent was not",
+			     after);
+	}
+	meet();
+	must_allow(OTHER_PORT(0), "a refused layer restricts a sibling");
+	meet();
+}
+
+TEST_F_TIMEOUT(races, no_child_escapes, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			restrict_all_threads,
+			be_restricted,
+			fork_while_restricted,
+		},
+		.rounds = ROUNDS_OF_LAYERS,
+		.operations = {
+			"restrict_self with TSYNC",
+			"bind in a sibling",
+			"bind in a child",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* Each of two calls at once restricts all; a lone one may be overtaken. */
+
+#define ROUNDS_OF_RIVALS (MAX_LAYERS / 3)
+
+enum { RIVAL_CALL, RIVAL_OWN_CALL, RIVAL_OWN_LAYER };
+
+static void check_rivals(int round)
+{
+	must_deny(PORT(round), "a thread escaped the one call");
+	must_deny(OTHER_PORT(round), "a thread escaped the other call");
+	must_allow(OPEN_PORT, "a port of all layers was refused");
+}
+
+static void restrict_as_rival(bool other)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_RIVALS; i++) {
+		const int fd = ruleset_without(other ? 0 : PORT(i),
+					       other ? OTHER_PORT(i) : 0);
+		int ret;
+
+		meet_and_stagger();
+		ret = count(RIVAL_CALL,
+			    restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC));
+		must(ret == 0, "TSYNC failed", ret);
+		meet();
+		check_rivals(i);
+		close(fd);
+		meet();
+	}
+}
+
+static void restrict_as_one(void)
+{
+	restrict_as_rival(false);
+}
+
+static void restrict_as_other(void)
+{
+	restrict_as_rival(true);
+}
+
+static void restrict_alone(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_RIVALS; i++) {
+		/* Its ports are those of the rounds that never come. */
+		const int port = PORT(ROUNDS_OF_LAYERS - 1 - i);
+		const int fd = ruleset_without(port, 0);
+		int ret;
+
+		meet_and_stagger();
+		/* The others are at it for longer. */
+		if (random_below(2)) {
+			while (ask(OTHER_PORT(i)) == 0)
+				linger();
+		}
+		ret = count(RIVAL_OWN_CALL, restrict_self(fd, 0));
+		must(ret == 0, "restrict_self failed", ret);
+		meet();
+		check_rivals(i);
+		count(RIVAL_OWN_LAYER, ask(port) ? COUNT_IN : COUNT_OUT);
+		close(fd);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, rivals_restrict_all, TIMEOUT)
+{
+	static const struct plan plan = {
+		.racers = {
+			restrict_as_one,
+			restrict_as_other,
+			restrict_alone,
+		},
+		.rounds = ROUNDS_OF_RIVALS,
+		.operations = {
+			"restrict_self with TSYNC",
+			"restrict_self",
+			"own layer kept (in) or taken over (out)",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* Processes that share a domain end, and add layers, at the same time. */
+
+enum { SHARED_CHILD };
+
+static int inherit_and_leave(int round)
+{
+	const int fd = ruleset_without(PORT(0), OTHER_PORT(0));
+	int ret;
+
+	if (ask(SHUT_PORT) != -EACCES)
+		return 1;
+	ret = restrict_self(fd, 0);
+	close(fd);
+	if (ret)
+		return 2;
+	return ask(SHUT_PORT) == -EACCES && ask(PORT(0)) == -EACCES &&
+			       ask(OPEN_PORT) == 0 ?
+		       0 :
+		       3;
+}
+
+static void make_children(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS - 1; i++) {
+		pid_t child;
+		int ret;
+
+		meet_and_stagger();
+		child = fork();
+		if (child == 0)
+			_exit(inherit_and_leave(i));
+		need(child, "fork");
+		ret = count(SHARED_CHILD, wait_child(child));
+		must(ret == 0, "a child's domain was wrong", ret);
+	}
+}
+
+static void leave_the_shared_domain(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_OF_LAYERS - 1; i++) {
+		const int fd = ruleset_without(PORT(i), 0);
+
+		meet_and_stagger();
+		need(restrict_self(fd, 0), "restrict_self");
+		close(fd);
+		must_deny(PORT(i), "the own layer does not hold");
+		must_deny(SHUT_PORT, "the shared layer does not hold");
+		must_allow(OPEN_PORT, "a port of all layers was refused");
+	}
+}
+
+static void share_a_domain(void)
+{
+	const int fd = ruleset_without(0, 0);
+
+	need(restrict_self(fd, 0), "restrict_self");
+	close(fd);
+}
+
+TEST_F_TIMEOUT(races, domains_are_shared, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = share_a_domain,
+		.racers = {
+			leave_the_shared_domain,
+			make_children,
+			make_children,
+		},
+		.rounds = ROUNDS_OF_LAYERS - 1,
+		.operations = {
+			"child (success: its layers held)",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* Sockets */
+
+static int shut_socket, shut_socket6, open_socket;
+
+static int make_receiver(int family, __u16 port)
+{
+	const int fd = make_socket(family, SOCK_DGRAM, 0);
+
+	need(fd, "receiver");
+	need(bind_fd(fd, family, port), "bind of the receiver");
+	return fd;
+}
+
+static bool receives(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) >= 0;
+}
+
+/* Whatever a call returned, this is what it must not have done. */
+static void check_receivers(void)
+{
+	must(!receives(shut_socket) && !receives(shut_socket6),
+	     "a datagram reached a port of no rule", 0);
+	while (receives(open_socket))
+		;
+}
+
+static void make_receivers(void)
+{
+	shut_socket = make_receiver(AF_INET, SHUT_PORT);
+	shut_socket6 = make_receiver(AF_INET6, SHUT_PORT);
+	open_socket = make_receiver(AF_INET, OPEN_PORT);
+}
+
+/* Sending to one port, and binding one. */
+static void restrict_udp(int bind_port)
+{
+	const int fd = net_ruleset(ALL_NET);
+
+	need(fd, "ruleset");
+	need(add_port(fd, OPEN_PORT, SEND_UDP | CONNECT_TCP), "rule");
+	need(add_port(fd, bind_port, BIND_UDP | BIND_TCP), "rule");
+	need(restrict_self(fd, 0), "restrict_self");
+	close(fd);
+}
+
+static socklen_t mapped(union addr *addr, __u16 port)
+{
+	const socklen_t len = loopback(addr, AF_INET6, port);
+
+	/* ::ffff:127.0.0.1 */
+	memset(&addr->in6.sin6_addr, 0, sizeof(addr->in6.sin6_addr));
+	memset(&addr->in6.sin6_addr.s6_addr[10], 0xff, 2);
+	addr->in6.sin6_addr.s6_addr[12] = 127;
+	addr->in6.sin6_addr.s6_addr[15] = 1;
+	return len;
+}
+
+/* One of the ways to write the address of @port, which all mean it. */
+static socklen_t some_address(union addr *addr, __u16 port)
+{
+	socklen_t len;
+
+	switch (random_below(4)) {
+	case 0:
+		return mapped(addr, port);
+	case 1:
+		return loopback(addr, AF_INET6, port);
+	case 2:
+		return loopback(addr, AF_INET, port);
+	default:
+		len = loopback(addr, AF_INET, port);
+		addr->sa.sa_family = AF_UNSPEC;
+		return len;
+	}
+}
+
+static int send_byte(int fd, const union addr *addr, socklen_t len)
+{
+	return sendto(fd, "x", 1, MSG_NOSIGNAL, &addr->sa, len) == 1 ? 0 :
+								       -errno;
+}
+
+static int disconnect(int fd)
+{
+	const struct sockaddr addr = {
+		.sa_family = AF_UNSPEC,
+	};
+
+	return connect(fd, &addr, sizeof(addr)) ? -errno : 0;
+}
+
+/*
+ * Another thread may turn an IPv6 socket into an IPv4 one while its address is
+ * being checked.  What the stack then makes of the address must have been
+ * checked, too.
+ */
+
+enum { FORM_TURN, FORM_SHUT, FORM_OPEN, FORM_CONNECT, FORM_BIND };
+
+static void prepare_forms(void)
+{
+	make_receivers();
+	/* Any port that is free may be bound. */
+	restrict_udp(0);
+}
+
+static bool is_refusal(int ret)
+{
+	return ret == -EACCES || ret == -EINVAL || ret == -EAFNOSUPPORT;
+}
+
+static void turn_into_ipv4(void)
+{
+	const int ipv4 = AF_INET;
+	union addr addr;
+	socklen_t len;
+	int i;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		race.fd = make_socket(AF_INET6, SOCK_DGRAM, 0);
+		need(race.fd, "socket");
+		len = mapped(&addr, OPEN_PORT);
+		need(connect(race.fd, &addr.sa, len), "connect");
+		meet_and_stagger();
+		count(FORM_TURN,
+		      setsockopt(race.fd, IPPROTO_IPV6, IPV6_ADDRFORM, &ipv4,
+				 sizeof(ipv4)) ?
+			      -errno :
+			      0);
+		meet();
+		check_receivers();
+		close(race.fd);
+	}
+}
+
+static void send_while_turning(void)
+{
+	union addr addr;
+	socklen_t len;
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		len = some_address(&addr, SHUT_PORT);
+		ret = count(FORM_SHUT, send_byte(race.fd, &addr, len));
+		must(is_refusal(ret), "a datagram was sent", ret);
+		len = mapped(&addr, OPEN_PORT);
+		count(FORM_OPEN, send_byte(race.fd, &addr, len));
+		meet();
+	}
+}
+
+static void connect_while_turning(void)
+{
+	union addr addr;
+	socklen_t len;
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		do {
+			len = some_address(&addr, SHUT_PORT);
+		} while (addr.sa.sa_family == AF_UNSPEC);
+		if (random_below(2)) {
+			ret = connect(race.fd, &addr.sa, len) ? -errno : 0;
+			count(FORM_CONNECT, ret);
+		} else {
+			ret = bind(race.fd, &addr.sa, len) ? -errno : 0;
+			count(FORM_BIND, ret);
+		}
+		must(is_refusal(ret), "a port of no rule was used", ret);
+		/* Now and then, it can no longer be turned. */
+		if (!random_below(8))
+			disconnect(race.fd);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, a_turned_socket_stays_in_the_domain, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = prepare_forms,
+		.racers = {
+			turn_into_ipv4,
+			send_while_turning,
+			connect_while_turning,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"IPV6_ADDRFORM",
+			"sendto a shut port",
+			"sendto an open port",
+			"connect to a shut port",
+			"bind of a shut port",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* A socket gets the port that its user may bind, or none. */
+
+enum { AUTO_BIND, AUTO_SEND, AUTO_CONNECT, AUTO_OPTION };
+
+static void prepare_autobind(void)
+{
+	make_receivers();
+	restrict_udp(OTHER_OPEN_PORT);
+}
+
+static int port_of(int fd)
+{
+	union addr addr;
+	socklen_t len = sizeof(addr);
+
+	need(getsockname(fd, &addr.sa, &len), "getsockname");
+	return ntohs(addr.in.sin_port);
+}
+
+static void bind_while_sending(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		race.fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+		need(race.fd, "socket");
+		meet_and_stagger();
+		ret = count(AUTO_BIND,
+			    bind_fd(race.fd, AF_INET, OTHER_OPEN_PORT));
+		must(ret == 0, "bind of an open port", ret);
+		meet();
+		must(port_of(race.fd) == OTHER_OPEN_PORT,
+		     "the socket has another port", 0);
+		check_receivers();
+		close(race.fd);
+	}
+}
+
+static void send_while_binding(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		ret = count(AUTO_SEND,
+			    send_fd_to(race.fd, AF_INET, OPEN_PORT));
+		must(ret == 0 || ret == -EACCES, "sendto", ret);
+		if (ret == 0)
+			must(port_of(race.fd) == OTHER_OPEN_PORT,
+			     "a port was bound that no rule allows", 0);
+		meet();
+	}
+}
+
+static void connect_while_binding(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		const int value = i % 2;
+
+		meet_and_stagger();
+		ret = setsockopt(race.fd, SOL_SOCKET, SO_REUSEADDR, &value,
+				 sizeof(value));
+		count(AUTO_OPTION, ret ? -errno : 0);
+		ret = count(AUTO_CONNECT,
+			    connect_fd(race.fd, AF_INET, OPEN_PORT));
+		must(ret == 0 || ret == -EACCES, "connect", ret);
+		if (ret == 0)
+			must(port_of(race.fd) == OTHER_OPEN_PORT,
+			     "a port was bound that no rule allows", 0);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, no_port_is_bound_on_the_way, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = prepare_autobind,
+		.racers = {
+			bind_while_sending,
+			send_while_binding,
+			connect_while_binding,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"bind",
+			"sendto from a socket that may be bound",
+			"connect of a socket that may be bound",
+			"setsockopt",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+/* A socket serves a free thread and a restricted one, each as far as it may. */
+
+enum { BOTH_FREE, BOTH_SEND, BOTH_SEND_OPEN, BOTH_CONNECT, BOTH_BIND };
+
+static void use_freely(void)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		int ret;
+
+		race.fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+		race.other_fd = make_socket(AF_INET, SOCK_STREAM, 0);
+		need(race.fd, "socket");
+		need(race.other_fd, "socket");
+		meet_and_stagger();
+		ret = count(BOTH_FREE,
+			    connect_fd(race.fd, AF_INET, SHUT_PORT));
+		must(ret == 0, "a free thread was refused", ret);
+		disconnect(race.fd);
+		ret = count(BOTH_FREE,
+			    connect_fd(race.other_fd, AF_INET, SHUT_PORT));
+		must(ret == -ECONNREFUSED, "a free thread was refused", ret);
+		meet();
+		check_receivers();
+		close(race.fd);
+		close(race.other_fd);
+	}
+}
+
+static void send_restricted(void)
+{
+	int i, ret;
+
+	restrict_udp(0);
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		ret = count(BOTH_SEND,
+			    send_fd_to(race.fd, AF_INET, SHUT_PORT));
+		must(ret == -EACCES, "a datagram was sent", ret);
+		ret = count(BOTH_SEND_OPEN,
+			    send_fd_to(race.fd, AF_INET, OPEN_PORT));
+		must(ret == 0, "sendto an open port", ret);
+		ret = count(BOTH_CONNECT,
+			    connect_fd(race.fd, AF_INET, SHUT_PORT));
+		must(ret == -EACCES, "a socket was connected", ret);
+		meet();
+	}
+}
+
+static void connect_restricted(void)
+{
+	int i, ret;
+
+	restrict_udp(0);
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		ret = count(BOTH_CONNECT,
+			    connect_fd(race.other_fd, AF_INET, SHUT_PORT));
+		must(ret == -EACCES, "a socket was connected", ret);
+		ret = count(BOTH_BIND,
+			    bind_fd(race.other_fd, AF_INET, SHUT_PORT));
+		must(ret == -EACCES, "a socket was bound", ret);
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, a_shared_socket_obeys_its_user, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = make_receivers,
+		.racers = {
+			use_freely,
+			send_restricted,
+			connect_restricted,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"connect to a shut port by a free thread",
+			"sendto a shut port",
+			"sendto an open port",
+			"connect to a shut port",
+			"bind of a shut port",
+		},
+	};
+
+	expect_order(_metadata, &plan);
+}
+
+TEST_HARNESS_MAIN
