@@ -1,0 +1,884 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: as much as there can be
+ *
+ * All ports in a ruleset, all layers in a domain, thousands of domains; and who
+ * pays for it: the memory of a rule is charged to the memory cgroup of who adds
+ * it, that of a domain to who enforces it.
+ */
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+#define NUM_PORTS 65536
+
+#define TCP (BIND_TCP | CONNECT_TCP)
+
+static int read_file(const char *path, char *text, size_t size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, text, size - 1);
+	close(fd);
+	if (len < 0)
+		return -EIO;
+	text[len] = '\0';
+	return 0;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* The number after @name and a blank, or a negative errno. */
+static long read_number(const char *path, const char *name)
+{
+	char text[8192];
+	const char *line;
+	const size_t len = strlen(name);
+	int ret;
+
+	ret = read_file(path, text, sizeof(text));
+	if (ret)
+		return ret;
+	for (line = text; line; line = strchr(line, '\n')) {
+		if (*line == '\n')
+			line++;
+		if (!strncmp(line, name, len) &&
+		    (len == 0 || line[len] == ' ' || line[len] == ':'))
+			return strtol(line + len + (len != 0), NULL, 10);
+	}
+	return -ENODATA;
+}
+
+static long now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void pause_ms(long ms)
+{
+	const struct timespec time = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000,
+	};
+
+	nanosleep(&time, NULL);
+}
+
+/*
+ * A socket cannot be bound to or connected with an address from elsewhere, so
+ * that the same one can ask for each port: 0 or -EACCES.
+ */
+static int ask(int fd, bool for_bind, __u16 port)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, AF_INET, port);
+
+	/* TEST-NET-1 of RFC 5737. */
+	addr.in.sin_addr.s_addr = htonl(0xc0000201);
+	if (!(for_bind ? bind(fd, &addr.sa, len) :
+			 connect(fd, &addr.sa, len)))
+		return -EPROTO;
+	return errno == (for_bind ? EADDRNOTAVAIL : ENETUNREACH) ? 0 : -errno;
+}
+
+/* What a ruleset grants on a port. */
+typedef __u64 (*rights_fn)(int port, int layer);
+
+/* Adds a rule for each port that has rights. */
+static int fill(int fd, rights_fn rights, int layer)
+{
+	int port, ret = 0;
+
+	for (port = 0; !ret && port < NUM_PORTS; port++) {
+		if (rights(port, layer))
+			ret = add_port(fd, port, rights(port, layer));
+	}
+	return ret;
+}
+
+/* Returns a ruleset of so many rules. */
+static int filled_ruleset(rights_fn rights, int layer)
+{
+	const int fd = net_ruleset(TCP);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = fill(fd, rights, layer);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+/*
+ * Returns how many answers are wrong, of those on every @step-th port, with
+ * layers 0 to @num - 1 of @rights in force.
+ */
+static int count_wrong(rights_fn rights, int num, int step)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	int port, layer, wrong = 0;
+
+	if (fd < 0)
+		return fd;
+	for (port = 0; port < NUM_PORTS; port += step) {
+		__u64 allowed = TCP;
+
+		for (layer = 0; layer < num; layer++)
+			allowed &= rights(port, layer);
+		wrong += ask(fd, true, port) !=
+			 (allowed & BIND_TCP ? 0 : -EACCES);
+		wrong += ask(fd, false, port) !=
+			 (allowed & CONNECT_TCP ? 0 : -EACCES);
+	}
+	close(fd);
+	return wrong;
+}
+
+FIXTURE(limits)
+{
+};
+
+FIXTURE_SETUP(limits)
+{
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, no_new_privs());
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+}
+
+/* Seconds, for a guest that emulates its processor. */
+#define TIMEOUT 600
+
+/* Every port has a rule, and none has all rights. */
+static __u64 one_right_each(int port, int layer)
+{
+	return (port % 3 == 0) == (layer % 2 == 0) ? BIND_TCP : CONNECT_TCP;
+}
+
+/* Every port has a rule, that of most grants all. */
+static __u64 all_but_some(int port, int layer)
+{
+	return port % 61 == layer ? CONNECT_TCP : TCP;
+}
+
+TEST_F_TIMEOUT(limits, rules_for_all_ports, TIMEOUT)
+{
+	int fd;
+
+	fd = filled_ruleset(one_right_each, 0);
+	ASSERT_LE(0, fd);
+	/* Each rule is there already, and may be there once more. */
+	EXPECT_EQ(0, fill(fd, one_right_each, 0));
+	EXPECT_EQ(0, restrict_self(fd, 0));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, count_wrong(one_right_each, 1, 1));
+
+	/* The other right on each port, so that none is left. */
+	fd = filled_ruleset(one_right_each, 1);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, restrict_self(fd, 0));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, count_wrong(one_right_each, 2, 1));
+}
+
+TEST_F_TIMEOUT(limits, rules_for_all_ports_in_all_layers, TIMEOUT)
+{
+	long adding = 0, enforcing = 0, start;
+	int layer, fd;
+
+	for (layer = 0; layer < MAX_LAYERS; layer++) {
+		start = now_ms();
+		fd = filled_ruleset(all_but_some, layer);
+		ASSERT_LE(0, fd);
+		adding += now_ms() - start;
+
+		start = now_ms();
+		ASSERT_EQ(0, restrict_self(fd, 0));
+		enforcing += now_ms() - start;
+		ASSERT_EQ(0, close(fd));
+		ASSERT_EQ(0, count_wrong(all_but_some, layer + 1, 97));
+	}
+	EXPECT_EQ(0, count_wrong(all_but_some, MAX_LAYERS, 7));
+	fd = net_ruleset(TCP);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-E2BIG, restrict_self(fd, 0));
+	EXPECT_EQ(0, close(fd));
+	TH_LOG("%d layers of %d rules: %ld ms to add, %ld ms to enforce",
+	       MAX_LAYERS, NUM_PORTS, adding, enforcing);
+}
+
+/* Memory cgroups */
+
+#define CGROUP "/sys/fs/cgroup"
+#define GROUP CGROUP "/portlock-limits"
+
+/* A rule takes at least the node of its tree: a parent and two children. */
+#define MIN_RULE_BYTES (3 * sizeof(void *))
+
+/*
+ * A domain tells 65,536 ports apart, a bit each, whatever it is made of.  That
+ * needs ports that follow no pattern.
+ */
+#define MIN_DOMAIN_BYTES (NUM_PORTS / 8)
+
+/* What each processor may keep for the next to come, and half-filled slabs. */
+#define SLACK (32 * 1024)
+
+static __u64 no_pattern(int port, int layer)
+{
+	/* The last step of MurmurHash3. */
+	__u32 hash = port + 1;
+
+	hash ^= hash >> 16;
+	hash *= 0x85ebca6b;
+	hash ^= hash >> 13;
+	hash *= 0xc2b2ae35;
+	hash ^= hash >> 16;
+	return hash & 1 ? BIND_TCP : CONNECT_TCP;
+}
+
+/* How long charges may take to show; each processor keeps some for later. */
+#define SETTLE_TRIES 100
+#define SETTLE_MS 250
+
+/* Kernel memory that is charged to the group, in bytes. */
+static long charged(void)
+{
+	return read_number(GROUP "/memory.stat", "kernel");
+}
+
+static long settled_charge(void)
+{
+	long last = -1, now = charged();
+	int i, same = 0;
+
+	/* The statistics are brought up to date every two seconds. */
+	for (i = 0; i < SETTLE_TRIES && now >= 0 && same < 10; i++) {
+		last = now;
+		pause_ms(SETTLE_MS);
+		now = charged();
+		same = now == last ? same + 1 : 0;
+	}
+	return now;
+}
+
+/* Waits until the charge is at least, or at most, @bytes. */
+static long wait_for_charge(bool at_least, long bytes)
+{
+	long now = charged();
+	int i;
+
+	for (i = 0; i < SETTLE_TRIES && now >= 0; i++) {
+		if (at_least ? now >= bytes : now <= bytes)
+			break;
+		pause_ms(SETTLE_MS);
+		now = charged();
+	}
+	return now;
+}
+
+static int join_group(void)
+{
+	return write_file(GROUP "/cgroup.procs", "0");
+}
+
+/*
+ * A process of the group, which is told when to do the next thing.  It talks
+ * with its parent through memory that is there already, for in a full group even
+ * a byte in a pipe takes too much.
+ */
+struct member {
+	pid_t pid;
+	struct talk {
+		int commands;
+		int answers;
+		int answer;
+	} *talk;
+};
+
+static void wait_for_command(const struct member *member)
+{
+	struct talk *const talk = member->talk;
+
+	while (__atomic_load_n(&talk->commands, __ATOMIC_SEQ_CST) ==
+	       talk->answers)
+		pause_ms(1);
+}
+
+static void answer(const struct member *member, int ret)
+{
+	struct talk *const talk = member->talk;
+
+	talk->answer = ret;
+	__atomic_add_fetch(&talk->answers, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Lets the member do the next thing, and returns what came of it. */
+static int command(const struct member *member)
+{
+	struct talk *const talk = member->talk;
+	siginfo_t info = {};
+
+	__atomic_add_fetch(&talk->commands, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&talk->answers, __ATOMIC_SEQ_CST) <
+	       talk->commands) {
+		/* It may have been killed. */
+		if (waitid(P_PID, member->pid, &info,
+			   WEXITED | WNOHANG | WNOWAIT))
+			return -errno;
+		if (info.si_pid)
+			return -ECHILD;
+		pause_ms(1);
+	}
+	return talk->answer;
+}
+
+typedef void (*member_fn)(const struct member *member, int fd);
+
+/* Starts a process that joins the group, and waits until it has. */
+static int start_member(struct member *member, member_fn run, int fd)
+{
+	int ret;
+
+	member->talk = mmap(NULL, sizeof(*member->talk), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (member->talk == MAP_FAILED)
+		return -errno;
+	memset(member->talk, 0, sizeof(*member->talk));
+	member->pid = fork();
+	if (member->pid < 0)
+		return -errno;
+	if (member->pid == 0) {
+		wait_for_command(member);
+		ret = join_group();
+		/* No page of its own comes when there is no memory left. */
+		if (!ret && mlockall(MCL_CURRENT))
+			ret = -errno;
+		answer(member, ret);
+		if (!ret)
+			run(member, fd);
+		_exit(1);
+	}
+	return command(member);
+}
+
+/* Returns the signal that ended it, or a negative errno. */
+static int end_member(const struct member *member)
+{
+	int status;
+
+	kill(member->pid, SIGKILL);
+	if (waitpid(member->pid, &status, 0) != member->pid)
+		return -errno;
+	munmap(member->talk, sizeof(*member->talk));
+	return WIFSIGNALED(status) ? WTERMSIG(status) : -ECHILD;
+}
+
+FIXTURE(group)
+{
+};
+
+FIXTURE_SETUP(group)
+{
+	int ret;
+
+	ret = write_file(CGROUP "/cgroup.subtree_control", "+memory");
+	if (ret == -ENOENT || ret == -EINVAL)
+		SKIP(return, "there is no memory cgroup at " CGROUP);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, mkdir(GROUP, 0755));
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, no_new_privs());
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	int i, ret = -1;
+
+	/* What is left in the group goes with it. */
+	write_file(GROUP "/cgroup.kill", "1");
+	for (i = 0; ret && i < SETTLE_TRIES; i++) {
+		ret = rmdir(GROUP);
+		if (ret)
+			pause_ms(SETTLE_MS);
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(0, write_file(CGROUP "/cgroup.subtree_control", "-memory"));
+}
+
+static void add_rules(const struct member *member, int fd)
+{
+	wait_for_command(member);
+	answer(member, fill(fd, one_right_each, 0));
+	wait_for_command(member);
+	answer(member, close(fd) ? -errno : 0);
+	/* The parent ends it. */
+	pause();
+}
+
+/*
+ * The ruleset comes from outside, as the parent made it: only what is added to
+ * it is charged to the group.
+ */
+TEST_F_TIMEOUT(group, pays_for_the_rules_that_it_adds, TIMEOUT)
+{
+	const long least = NUM_PORTS * MIN_RULE_BYTES;
+	long before, after, end;
+	struct member member;
+	int fd;
+
+	fd = net_ruleset(TCP);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, start_member(&member, add_rules, fd));
+	before = settled_charge();
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, command(&member));
+	after = wait_for_charge(true, before + least);
+	EXPECT_LE(before + least, after);
+
+	/* The rules outlive who added them, and so does the charge. */
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_LE(least, settled_charge());
+	EXPECT_EQ(0, close(fd));
+	end = wait_for_charge(false, before + SLACK);
+	EXPECT_GE(before + SLACK, end);
+	TH_LOG("KiB of kernel memory: %ld, with %d rules %ld, at the end %ld",
+	       before / 1024, NUM_PORTS, after / 1024, end / 1024);
+}
+
+/* The process goes and takes its ruleset with it. */
+TEST_F_TIMEOUT(group, pays_no_longer_than_there_is_a_ruleset, TIMEOUT)
+{
+	const long least = NUM_PORTS * MIN_RULE_BYTES;
+	struct member member;
+	long before, end;
+	int fd;
+
+	fd = net_ruleset(TCP);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, start_member(&member, add_rules, fd));
+	EXPECT_EQ(0, close(fd));
+	before = settled_charge();
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, command(&member));
+	EXPECT_LE(before + least, wait_for_charge(true, before + least));
+	ASSERT_EQ(0, command(&member));
+	end = wait_for_charge(false, before + SLACK);
+	EXPECT_GE(before + SLACK, end);
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_GE(SLACK, wait_for_charge(false, SLACK));
+	TH_LOG("KiB of kernel memory: %ld, without the ruleset %ld",
+	       before / 1024, end / 1024);
+}
+
+static void enforce_rules(const struct member *member, int fd)
+{
+	wait_for_command(member);
+	/* Whatever the call needs but once. */
+	answer(member, restrict_self(-1,
+				     LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF));
+	wait_for_command(member);
+	answer(member, restrict_self(fd, 0));
+	wait_for_command(member);
+	answer(member, count_wrong(no_pattern, 1, 11));
+	pause();
+}
+
+#define NUM_MEMBERS 8
+
+/* Neither made the ruleset nor added to it, and yet pays for the domain. */
+TEST_F_TIMEOUT(group, pays_for_the_domains_that_it_enforces, TIMEOUT)
+{
+	const long least = NUM_MEMBERS * MIN_DOMAIN_BYTES;
+	struct member members[NUM_MEMBERS];
+	long before, after, end;
+	int fd, i;
+
+	fd = filled_ruleset(no_pattern, 0);
+	ASSERT_LE(0, fd);
+	for (i = 0; i < NUM_MEMBERS; i++) {
+		ASSERT_EQ(0, start_member(&members[i], enforce_rules, fd));
+		ASSERT_EQ(0, command(&members[i]));
+	}
+	before = settled_charge();
+	ASSERT_LE(0, before);
+
+	for (i = 0; i < NUM_MEMBERS; i++)
+		ASSERT_EQ(0, command(&members[i]));
+	after = wait_for_charge(true, before + least);
+	EXPECT_LE(before + least, after);
+	for (i = 0; i < NUM_MEMBERS; i++)
+		EXPECT_EQ(0, command(&members[i]));
+
+	for (i = 0; i < NUM_MEMBERS; i++)
+		EXPECT_EQ(SIGKILL, end_member(&members[i]));
+	/* The ruleset is still there, and is none of the group's. */
+	end = wait_for_charge(false, SLACK);
+	EXPECT_GE(SLACK, end);
+	EXPECT_EQ(0, close(fd));
+	TH_LOG("KiB of kernel memory: %ld, with %d domains %ld, at the end %ld",
+	       before / 1024, NUM_MEMBERS, after / 1024, end / 1024);
+}
+
+/* Room for a process and some rules, not for many. */
+#define SMALL_MAX "6M"
+
+#define MAX_FILLERS 64
+
+/* Adds rules until there is no memory, and returns how that was said. */
+static int fill_the_group(int *fillers, int *num)
+{
+	int ret = 0;
+
+	for (*num = 0; !ret && *num < MAX_FILLERS; (*num)++) {
+		fillers[*num] = net_ruleset(TCP);
+		if (fillers[*num] < 0)
+			return fillers[*num];
+		ret = fill(fillers[*num], one_right_each, *num);
+	}
+	return ret;
+}
+
+static void meet_the_limit(const struct member *member, int fd)
+{
+	const int sock_fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	int fillers[MAX_FILLERS];
+	int i, num, ret;
+
+	wait_for_command(member);
+	answer(member, sock_fd < 0 ? sock_fd : fill_the_group(fillers, &num));
+
+	/* Nor is there memory for a domain. */
+	wait_for_command(member);
+	answer(member, restrict_self(fd, 0));
+	wait_for_command(member);
+	ret = ask(sock_fd, true, 3);
+	answer(member, ret ? ret : ask(sock_fd, false, 3));
+
+	/* But as soon as something is given back. */
+	wait_for_command(member);
+	for (i = 0; i < num; i++)
+		close(fillers[i]);
+	for (i = 0; i < SETTLE_TRIES; i++) {
+		ret = restrict_self(fd, 0);
+		if (ret != -ENOMEM)
+			break;
+		pause_ms(SETTLE_MS);
+	}
+	answer(member, ret);
+	wait_for_command(member);
+	answer(member, count_wrong(no_pattern, 1, 11));
+	pause();
+}
+
+static int restrict_elsewhere(int fd)
+{
+	const pid_t child = fork();
+
+	if (child == 0) {
+		const int own = filled_ruleset(one_right_each, 0);
+
+		if (own < 0 || restrict_self(own, 0) || restrict_self(fd, 0))
+			_exit(1);
+		_exit(0);
+	}
+	return child < 0 ? -errno : wait_child(child);
+}
+
+/*
+ * A process that must not be killed for its memory is refused it.  That the
+ * rules and the domain are refused proves that they are charged.
+ */
+TEST_F_TIMEOUT(group, refuses_what_it_has_no_memory_for, TIMEOUT)
+{
+	struct member member;
+	int fd;
+
+	fd = filled_ruleset(no_pattern, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, write_file(GROUP "/memory.max", SMALL_MAX));
+	/* For the child, which inherits it. */
+	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "-1000"));
+	ASSERT_EQ(0, start_member(&member, meet_the_limit, fd));
+	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "0"));
+
+	EXPECT_EQ(-ENOMEM, command(&member));
+	EXPECT_EQ(-ENOMEM, command(&member));
+	EXPECT_EQ(0, command(&member))
+		TH_LOG("a call that failed restricts");
+	EXPECT_LT(0, read_number(GROUP "/memory.events", "oom"));
+	EXPECT_EQ(0, read_number(GROUP "/memory.events", "oom_kill"));
+	/* The others have what they need. */
+	EXPECT_EQ(0, restrict_elsewhere(fd));
+
+	EXPECT_EQ(0, command(&member));
+	EXPECT_EQ(0, command(&member));
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_EQ(0, close(fd));
+}
+
+static void exceed_the_limit(const struct member *member, int fd)
+{
+	int fillers[MAX_FILLERS];
+	int num;
+
+	wait_for_command(member);
+	answer(member, fill_the_group(fillers, &num));
+	pause();
+}
+
+TEST_F_TIMEOUT(group, is_killed_alone, TIMEOUT)
+{
+	struct member member;
+	int fd;
+
+	fd = filled_ruleset(no_pattern, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, write_file(GROUP "/memory.max", SMALL_MAX));
+	ASSERT_EQ(0, start_member(&member, exceed_the_limit, fd));
+	EXPECT_EQ(-ECHILD, command(&member));
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_EQ(1, read_number(GROUP "/memory.events", "oom_kill"));
+	EXPECT_EQ(0, restrict_elsewhere(fd));
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Many domains */
+
+#define NUM_PROCESSES 10000
+
+/* What a process takes at most that shares its parent's memory, about. */
+#define PROCESS_KB 64
+
+#define STACK_SIZE 4096
+
+/* Some of them are asked what they may do. */
+#define NUM_ASKED 500
+
+/* The port that only the process of this number may bind, among some. */
+static __u16 port_of(int number)
+{
+	return 1024 + number;
+}
+
+/*
+ * All processes share this memory, down to the errno.  So they share a processor,
+ * and only one of them has something to do at a time.
+ */
+static struct {
+	/* Those that are in their domain, or have failed. */
+	int ready;
+	int failed;
+	/* The pipe that they read a byte of before they look. */
+	int command[2];
+	/* Those that have looked, and what was wrong. */
+	int looked;
+	int wrong;
+	int socket;
+} many;
+
+static int add_up(int *counter)
+{
+	return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
+}
+
+static int restrict_to(int number)
+{
+	const int fd = net_ruleset(BIND_TCP);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = add_port(fd, port_of(number), BIND_TCP);
+	if (!ret)
+		ret = restrict_self(fd, 0);
+	close(fd);
+	return ret;
+}
+
+static int live_in_a_domain(void *data)
+{
+	const int number = (intptr_t)data;
+	char byte;
+
+	if (restrict_to(number))
+		add_up(&many.failed);
+	add_up(&many.ready);
+	while (read(many.command[0], &byte, 1) == 1) {
+		if (ask(many.socket, true, port_of(number)) ||
+		    ask(many.socket, true, port_of(number) + 1) != -EACCES ||
+		    ask(many.socket, true, port_of(number) - 1) != -EACCES)
+			add_up(&many.wrong);
+		add_up(&many.looked);
+	}
+	return 0;
+}
+
+static void wait_for(const int *counter, int value)
+{
+	while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) < value)
+		sched_yield();
+}
+
+static int stay_on_one_cpu(void)
+{
+	cpu_set_t set;
+	int cpu = sched_getcpu();
+
+	if (cpu < 0)
+		return -errno;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+static long slab_kb(void)
+{
+	return read_number("/proc/meminfo", "SUnreclaim");
+}
+
+/* What went before may still be on its way back. */
+static long settled_slab(void)
+{
+	long last = -1, now = slab_kb();
+	int i;
+
+	for (i = 0; i < SETTLE_TRIES && labs(now - last) > now / 256; i++) {
+		last = now;
+		pause_ms(4 * SETTLE_MS);
+		now = slab_kb();
+	}
+	return now;
+}
+
+/* Waits until slabs take no more than @kb, for as long as is allowed. */
+static long settle_slab(long kb)
+{
+	long now = slab_kb();
+	int i;
+
+	for (i = 0; i < SETTLE_TRIES && now > kb; i++) {
+		pause_ms(SETTLE_MS);
+		now = slab_kb();
+	}
+	return now;
+}
+
+#define THREADS_MAX "/proc/sys/kernel/threads-max"
+
+static int start_many(char *stacks)
+{
+	int i, children = 0;
+
+	for (i = 0; i < NUM_PROCESSES; i++) {
+		char *const stack = stacks + (i + 1) * STACK_SIZE;
+
+		if (clone(live_in_a_domain, stack,
+			  CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD,
+			  (void *)(intptr_t)i) < 0)
+			break;
+		children++;
+		wait_for(&many.ready, children);
+	}
+	return children;
+}
+
+/* Starts all, asks some, and ends all.  Returns what slabs took, in KiB. */
+static long run_many(struct __test_metadata *_metadata, char *stacks)
+{
+	int i, children;
+	long peak;
+
+	many.ready = 0;
+	many.looked = 0;
+	ASSERT_EQ(0, pipe2(many.command, O_CLOEXEC));
+	children = start_many(stacks);
+	EXPECT_EQ(NUM_PROCESSES, children);
+	EXPECT_EQ(0, many.failed);
+	peak = slab_kb();
+
+	/* They wait in line, so each byte is another's. */
+	for (i = 0; i < NUM_ASKED; i++) {
+		EXPECT_EQ(1, write(many.command[1], "l", 1));
+		wait_for(&many.looked, i + 1);
+	}
+	EXPECT_EQ(0, many.wrong);
+
+	/* All of them see the end of the pipe. */
+	EXPECT_EQ(0, close(many.command[1]));
+	for (i = 0; i < children; i++)
+		ASSERT_LT(0, waitpid(-1, NULL, 0));
+	EXPECT_EQ(-1, waitpid(-1, NULL, 0));
+	EXPECT_EQ(ECHILD, errno);
+	EXPECT_EQ(0, close(many.command[0]));
+	return peak;
+}
+
+/* What is lost shows each time, what slabs keep half filled does not. */
+#define NUM_PASSES 4
+
+/* Less than the smallest object of a domain, for each of them. */
+#define SLACK_KB (NUM_PROCESSES * 40 / 1024)
+
+TEST_F_TIMEOUT(limits, ten_thousand_domains, TIMEOUT)
+{
+	long available, before, peak, after = 0;
+	char saved[16] = {};
+	char *stacks;
+	int pass;
+
+	available = read_number("/proc/meminfo", "MemAvailable");
+	if (available < NUM_PROCESSES * PROCESS_KB)
+		SKIP(return, "%d processes may take %d KiB, and there are %ld",
+		     NUM_PROCESSES, NUM_PROCESSES * PROCESS_KB, available);
+	ASSERT_EQ(0, read_file(THREADS_MAX, saved, sizeof(saved)));
+	ASSERT_EQ(0, write_file(THREADS_MAX, "20000"));
+	stacks = mmap(NULL, NUM_PROCESSES * STACK_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, stacks);
+	ASSERT_EQ(0, stay_on_one_cpu());
+	many.socket = make_socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_LE(0, many.socket);
+
+	for (pass = 0; pass < NUM_PASSES; pass++) {
+		before = settled_slab();
+		peak = run_many(_metadata, stacks);
+		after = settle_slab(before + SLACK_KB);
+		TH_LOG("KiB of slabs: %ld, with %d domains %ld, then %ld",
+		       before, NUM_PROCESSES, peak, after);
+		if (after <= before + SLACK_KB)
+			break;
+	}
+	EXPECT_GE(before + SLACK_KB, after);
+	EXPECT_EQ(0, write_file(THREADS_MAX, saved));
+}
+
+TEST_HARNESS_MAIN
