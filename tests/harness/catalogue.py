@@ -42,7 +42,7 @@ class Expectation:
 
     #: How many tests have to pass; unknown for programs that it does not name.
     passes: int | None = None
-    #: The tests among those that may be skipped for once.
+    #: The tests among those that may be skipped for once, as shell patterns.
     may_skip: tuple[str, ...] = ()
     #: Seconds the program may take in the guest.
     timeout: int = 300
