@@ -1,0 +1,1444 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: memory that is not there
+ *
+ * Each allocation of a call fails once, in turn, until the call no longer needs
+ * the one that would fail.  Each time the call either works, or it says so and
+ * nothing has changed: the ruleset has the rules that it had, the thread and
+ * its siblings may do what they could, and no file descriptor was added.  The
+ * same call then works.
+ *
+ * This takes a kernel that injects faults, see
+ * Documentation/fault-injection/fault-injection.rst.
+ */
+
+#include <linux/audit.h>
+#include <linux/netlink.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "kselftest_harness.h"
+#include "common.h"
+
+/* Where a fault may be injected: in the caller, or in one of its threads. */
+#define NUM_SIBLINGS 2
+
+/* A bit a port is enough to tell what a thread may do. */
+#define MAX_PORTS 256
+
+/* How many rules take more than a page to copy. */
+#define MANY_RULES 200
+
+/* The outermost layers leave all ports open but this one. */
+#define SHUT_PORT 2
+#define OPEN_PORT 1
+
+/*
+ * How many rounds in a row must get by without the fault.  The memory that
+ * a call takes depends a little on what was cached.
+ */
+#define SPARE_ROUNDS 3
+
+/* No call allocates this often. */
+#define MAX_FAULTS 20000
+
+/* The call ended the process, which only execve(2) may do. */
+#define KILLED (-ECHILD)
+
+/* What a thread may do, or what it could if it enforced a ruleset. */
+struct sight {
+	int error;
+	int no_new_privs;
+	bool opens_root;
+	bool opens_tmp;
+	__u64 bind[MAX_PORTS / 64];
+	__u64 connect[MAX_PORTS / 64];
+};
+
+/* All that a call may change. */
+struct view {
+	struct sight caller;
+	struct sight siblings[NUM_SIBLINGS];
+	struct sight ruleset;
+	struct sight child;
+	__u64 fds;
+};
+
+/* What a round tells the test that started it, in memory that they share. */
+struct report {
+	/* What could not be prepared or looked at, and why. */
+	const char *trouble;
+	int trouble_error;
+	/* What the call returned with the fault, and then without one. */
+	int ret;
+	int again;
+	/* The fault happened. */
+	bool injected;
+	/* After the first call, and after the second if there was one. */
+	struct view after;
+	struct view after_again;
+	/* What a child or another program sees. */
+	struct sight child;
+};
+
+struct sibling {
+	pthread_t thread;
+	pid_t tid;
+	bool other_user;
+	int command[2];
+	int answer[2];
+	int fail_nth;
+	struct sight sight;
+	int error;
+};
+
+/* A round has a process of its own, and this in it. */
+static struct {
+	struct report *report;
+	int report_fd;
+	int num_ports;
+	int fail_nth;
+	int ruleset;
+	int tmp;
+	int program;
+	int socket;
+	unsigned int nth;
+	struct sibling siblings[NUM_SIBLINGS];
+} scene;
+
+FIXTURE(faults)
+{
+};
+
+/* The table of calls starts here; the cases are at the end of the file. */
+FIXTURE_VARIANT(faults)
+{
+	/* Does it once, and returns a negative errno if it failed. */
+	int (*call)(const FIXTURE_VARIANT(faults) *variant);
+
+	/* The ruleset: what it handles, its rules, and whether it is frozen. */
+	__u64 net;
+	__u64 fs;
+	int num_rules;
+	bool was_enforced;
+
+	/* Layers of the caller: before its siblings came, and after. */
+	int outer;
+	int own;
+	/* What they handle, if not binding and connecting TCP sockets. */
+	__u64 outer_net;
+	/* They allow port 0, that is, any port that is free. */
+	bool allows_autobind;
+
+	bool siblings;
+	/* The call is to fail in the sibling of other credentials. */
+	bool in_sibling;
+
+	/* For restrict_self(). */
+	__u32 flags;
+	bool no_ruleset;
+
+	/* For add_rule(), and for sockets. */
+	int port;
+	int type;
+	bool is_bound;
+
+	/* With audit and trace events on. */
+	bool logged;
+
+	/* The ways in which it may fail, and what it returns if it does not. */
+	int errors[4];
+	int clean;
+
+	/* How often it may fail, if not with each allocation. */
+	int max_failures;
+
+	/* It changes nothing that can be seen. */
+	bool no_trace;
+	/* It may well take no memory. */
+	bool maybe_no_memory;
+};
+
+/* Looking around */
+
+/*
+ * A socket may not be bound to or connected with an address from elsewhere, so
+ * that the same one can ask for each port.
+ */
+static socklen_t elsewhere(union addr *addr, __u16 port)
+{
+	const socklen_t len = loopback(addr, AF_INET, port);
+
+	/* TEST-NET-1 of RFC 5737. */
+	addr->in.sin_addr.s_addr = htonl(0xc0000201);
+	return len;
+}
+
+static void look_at_ports(struct sight *sight)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	union addr addr;
+	socklen_t len;
+	int port;
+
+	if (fd < 0) {
+		sight->error = fd;
+		return;
+	}
+	for (port = 0; port < scene.num_ports; port++) {
+		len = elsewhere(&addr, port);
+		if (bind(fd, &addr.sa, len) == 0)
+			sight->error = -EPROTO;
+		else if (errno == EADDRNOTAVAIL)
+			sight->bind[port / 64] |= 1ULL << port % 64;
+		else if (errno != EACCES)
+			sight->error = -errno;
+		if (connect(fd, &addr.sa, len) == 0)
+			sight->error = -EPROTO;
+		else if (errno == ENETUNREACH)
+			sight->connect[port / 64] |= 1ULL << port % 64;
+		else if (errno != EACCES)
+			sight->error = -errno;
+	}
+	close(fd);
+}
+
+static bool opens(const char *path, int *error)
+{
+	const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (errno != EACCES)
+		*error = -errno;
+	return false;
+}
+
+static void look(struct sight *sight)
+{
+	memset(sight, 0, sizeof(*sight));
+	look_at_ports(sight);
+	sight->opens_root = opens("/", &sight->error);
+	sight->opens_tmp = opens("/tmp", &sight->error);
+	sight->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
+/* What the ruleset would leave to its user.  This freezes its rules. */
+static int look_at_ruleset(struct sight *sight)
+{
+	pid_t child;
+
+	if (scene.ruleset < 0)
+		return 0;
+	child = vfork();
+	if (child == 0) {
+		const int ret = restrict_self(scene.ruleset, 0);
+
+		look(sight);
+		/* The layers may be too many. */
+		if (ret)
+			sight->error = ret;
+		_exit(0);
+	}
+	return child < 0 ? -errno : wait_child(child);
+}
+
+static void *work(void *data)
+{
+	struct sibling *const sibling = data;
+	char byte;
+
+	sibling->tid = gettid();
+	/* The raw call changes this thread and no other. */
+	if (sibling->other_user && syscall(__NR_setresuid, -1, 1000, -1))
+		sibling->error = -errno;
+	while (read(sibling->command[0], &byte, 1) == 1) {
+		look(&sibling->sight);
+		if (write(sibling->answer[1], &byte, 1) != 1)
+			break;
+	}
+	return NULL;
+}
+
+static int look_at_sibling(struct sibling *sibling, struct sight *sight)
+{
+	char byte = 'l';
+
+	if (write(sibling->command[1], &byte, 1) != 1)
+		return -errno;
+	if (read(sibling->answer[0], &byte, 1) != 1)
+		return -errno;
+	*sight = sibling->sight;
+	return sibling->error;
+}
+
+static int take_view(struct view *view, bool siblings)
+{
+	int i, ret;
+
+	memset(view, 0, sizeof(*view));
+	for (i = 0; i < 64; i++) {
+		if (fcntl(i, F_GETFD) >= 0)
+			view->fds |= 1ULL << i;
+	}
+	view->child = scene.report->child;
+	look(&view->caller);
+	for (i = 0; siblings && i < NUM_SIBLINGS; i++) {
+		ret = look_at_sibling(&scene.siblings[i], &view->siblings[i]);
+		if (ret)
+			return ret;
+	}
+	return look_at_ruleset(&view->ruleset);
+}
+
+/* Faults */
+
+static int arm(int fd, unsigned int nth)
+{
+	char text[16];
+	const int len = snprintf(text, sizeof(text), "%u", nth);
+
+	return write(fd, text, len) == len ? 0 : -errno;
+}
+
+/* Returns how many allocations were left until the one that would fail. */
+static int disarm(int fd)
+{
+	char text[16] = {};
+	int ret;
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return -errno;
+	ret = arm(fd, 0);
+	return ret ? ret : atoi(text);
+}
+
+static int open_fail_nth(pid_t tid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fail-nth", tid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The knobs of the two ways in which an allocation can fail.  By default they
+ * spare all that may wait for memory, which is all of ours, and tell the
+ * kernel's log of each fault.  The pages of a process are spared: without one
+ * of them the kernel may end it wherever it is, as soon as it touches the page.
+ */
+static const struct knob {
+	const char *name;
+	const char *value;
+} knobs[] = {
+	{ "failslab/ignore-gfp-wait", "N" },
+	{ "failslab/cache-filter", "N" },
+	{ "failslab/verbose", "0" },
+	{ "fail_page_alloc/ignore-gfp-wait", "N" },
+	{ "fail_page_alloc/ignore-gfp-highmem", "Y" },
+	{ "fail_page_alloc/min-order", "0" },
+	{ "fail_page_alloc/verbose", "0" },
+};
+
+/* What they were before. */
+static char saved_knobs[ARRAY_SIZE(knobs)][16];
+
+#define DEBUGFS "/tmp/portlock-faults"
+
+static int write_file(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int read_file(const char *path, char *text, size_t size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	len = read(fd, text, size - 1);
+	close(fd);
+	return len > 0 ? 0 : -EIO;
+}
+
+static int turn_knob(int i, bool back)
+{
+	char path[128];
+	int ret;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s", knobs[i].name);
+	if (back)
+		return write_file(path, saved_knobs[i]);
+	ret = read_file(path, saved_knobs[i], sizeof(saved_knobs[i]));
+	return ret ? ret : write_file(path, knobs[i].value);
+}
+
+/* Mounts what the knobs are in, for this process alone. */
+static int mount_debugfs(void)
+{
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	if (mkdir(DEBUGFS, 0700) && errno != EEXIST)
+		return -errno;
+	return mount("debugfs", DEBUGFS, "debugfs", 0, NULL) ? -errno : 0;
+}
+
+/* Logging */
+
+#define EVENTS "/sys/kernel/tracing/events/landlock/enable"
+
+static int set_audit(bool on)
+{
+	struct {
+		struct nlmsghdr head;
+		struct audit_status status;
+	} message = {
+		.head = {
+			.nlmsg_len = sizeof(message),
+			.nlmsg_type = AUDIT_SET,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		},
+		.status = {
+			.mask = AUDIT_STATUS_ENABLED,
+			.enabled = on,
+		},
+	};
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+	} answer;
+	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+			      NETLINK_AUDIT);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (send(fd, &message, sizeof(message), 0) < 0 ||
+	    recv(fd, &answer, sizeof(answer), 0) < 0)
+		ret = -errno;
+	else if (answer.head.nlmsg_type == NLMSG_ERROR)
+		ret = answer.error.error;
+	close(fd);
+	return ret;
+}
+
+static int set_logging(bool on)
+{
+	const int ret = write_file(EVENTS, on ? "1" : "0");
+
+	return ret ? ret : set_audit(on);
+}
+
+/* Preparing a round */
+
+static __u64 outer_net(const FIXTURE_VARIANT(faults) *variant)
+{
+	return variant->outer_net ? variant->outer_net :
+				    BIND_TCP | CONNECT_TCP;
+}
+
+static int add_layers(const FIXTURE_VARIANT(faults) *variant, int num)
+{
+	const int fd = net_ruleset(outer_net(variant));
+	int port, i, ret = 0;
+
+	if (fd < 0)
+		return fd;
+	for (port = 0; !ret && port < scene.num_ports; port++) {
+		if (port == SHUT_PORT ||
+		    (port == 0 && !variant->allows_autobind))
+			continue;
+		ret = add_port(fd, port, outer_net(variant));
+	}
+	for (i = 0; !ret && i < num; i++)
+		ret = restrict_self(fd, 0);
+	close(fd);
+	return ret;
+}
+
+static int make_ruleset(const FIXTURE_VARIANT(faults) *variant)
+{
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_net = variant->net,
+		.handled_access_fs = variant->fs,
+	};
+
+	return create_ruleset(&attr, sizeof(attr), 0);
+}
+
+/* Rules that tell ports and rights apart. */
+static int fill_ruleset(const FIXTURE_VARIANT(faults) *variant)
+{
+	int port, ret = 0;
+
+	for (port = 1; !ret && port <= variant->num_rules; port++)
+		ret = add_port(scene.ruleset, port,
+			       port % 2 ? variant->net :
+					  variant->net & BIND_TCP);
+	return ret;
+}
+
+static int start_siblings(void)
+{
+	struct sight sight;
+	int i, ret;
+
+	for (i = 0; i < NUM_SIBLINGS; i++) {
+		struct sibling *const sibling = &scene.siblings[i];
+
+		sibling->other_user = i == NUM_SIBLINGS - 1;
+		if (pipe2(sibling->command, O_CLOEXEC) ||
+		    pipe2(sibling->answer, O_CLOEXEC))
+			return -errno;
+		ret = pthread_create(&sibling->thread, NULL, work, sibling);
+		if (ret)
+			return -ret;
+		/* It has changed its credentials when it answers. */
+		ret = look_at_sibling(sibling, &sight);
+		if (ret)
+			return ret;
+		sibling->fail_nth = open_fail_nth(sibling->tid);
+		if (sibling->fail_nth < 0)
+			return sibling->fail_nth;
+	}
+	return 0;
+}
+
+static int make_test_socket(const FIXTURE_VARIANT(faults) *variant)
+{
+	int ret = 0;
+
+	scene.socket = make_socket(AF_INET, variant->type, 0);
+	if (scene.socket < 0)
+		return scene.socket;
+	if (variant->is_bound)
+		ret = bind_fd(scene.socket, AF_INET, OPEN_PORT);
+	return ret;
+}
+
+/* Says in the report what failed, if something did. */
+static bool is_fine(const char *what, int ret)
+{
+	if (ret >= 0)
+		return true;
+	scene.report->trouble = what;
+	scene.report->trouble_error = ret;
+	return false;
+}
+
+static bool prepare(const FIXTURE_VARIANT(faults) *variant)
+{
+	struct sight sight;
+
+	scene.ruleset = -1;
+	/* All files of the round are open before it restricts itself. */
+	scene.fail_nth = open_fail_nth(gettid());
+	if (!is_fine("fail-nth", scene.fail_nth))
+		return false;
+	scene.tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!is_fine("/tmp", scene.tmp))
+		return false;
+	/* On the way to it, procfs says ENOENT when there is no memory. */
+	scene.program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if (!is_fine("program", scene.program))
+		return false;
+	if (variant->type && !is_fine("socket", make_test_socket(variant)))
+		return false;
+	if (variant->net || variant->fs) {
+		scene.ruleset = make_ruleset(variant);
+		if (!is_fine("ruleset", scene.ruleset) ||
+		    !is_fine("rules", fill_ruleset(variant)))
+			return false;
+	}
+	if (variant->was_enforced &&
+	    !is_fine("freezing", look_at_ruleset(&sight)))
+		return false;
+	if (variant->outer &&
+	    !is_fine("outer layers", add_layers(variant, variant->outer)))
+		return false;
+	if (variant->siblings && !is_fine("siblings", start_siblings()))
+		return false;
+	return !variant->own ||
+	       is_fine("own layers", add_layers(variant, variant->own));
+}
+
+/* Calls */
+
+static int call_create_ruleset(const FIXTURE_VARIANT(faults) *variant)
+{
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_net = ALL_NET,
+		.handled_access_fs = LANDLOCK_ACCESS_FS_READ_DIR,
+		.scoped = LANDLOCK_SCOPE_SIGNAL,
+	};
+	const int ret = create_ruleset(&attr, sizeof(attr), 0);
+
+	if (ret < 0)
+		return ret;
+	scene.ruleset = ret;
+	return 0;
+}
+
+static int call_add_port(const FIXTURE_VARIANT(faults) *variant)
+{
+	return add_port(scene.ruleset, variant->port, BIND_TCP | CONNECT_TCP);
+}
+
+static int call_add_path(const FIXTURE_VARIANT(faults) *variant)
+{
+	const struct landlock_path_beneath_attr attr = {
+		.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR,
+		.parent_fd = scene.tmp,
+	};
+
+	return add_rule(scene.ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0);
+}
+
+static int call_restrict_self(const FIXTURE_VARIANT(faults) *variant)
+{
+	return restrict_self(variant->no_ruleset ? -1 : scene.ruleset,
+			     variant->flags);
+}
+
+/* A child is as restricted as its parent, or there is none. */
+static int call_fork(const FIXTURE_VARIANT(faults) *variant)
+{
+	const pid_t child = fork();
+
+	if (child == 0) {
+		look(&scene.report->child);
+		_exit(0);
+	}
+	return child < 0 ? -errno : wait_child(child);
+}
+
+/*
+ * The program that is executed is this one, which only looks around when it
+ * finds this variable.  It holds the descriptor of the report and the number
+ * of ports.
+ */
+#define PROBE_ENV "PORTLOCK_FAULTS_PROBE"
+
+static void __attribute__((constructor)) probe(void)
+{
+	const char *const told = getenv(PROBE_ENV);
+	struct report *report;
+	int fail_nth, report_fd, left;
+
+	if (!told)
+		return;
+	/* Up to here, and here, memory may be missing: once. */
+	fail_nth = open_fail_nth(gettid());
+	if (fail_nth < 0)
+		fail_nth = open_fail_nth(gettid());
+	if (fail_nth < 0 ||
+	    sscanf(told, "%d,%d", &report_fd, &scene.num_ports) != 2)
+		_exit(1);
+	left = disarm(fail_nth);
+	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      report_fd, 0);
+	if (left < 0 || report == MAP_FAILED)
+		_exit(1);
+	report->injected = left == 0;
+	look(&report->child);
+	_exit(0);
+}
+
+static int exec_with_fault(void)
+{
+	char value[32];
+	char *const argv[] = { "faults_test", NULL };
+	char *const envp[] = { value, NULL };
+	const int fail_nth = open_fail_nth(gettid());
+	int ret, left;
+
+	snprintf(value, sizeof(value), PROBE_ENV "=%d,%d", scene.report_fd,
+		 scene.num_ports);
+	if (fail_nth < 0)
+		return fail_nth;
+	ret = arm(fail_nth, scene.nth);
+	if (ret)
+		return ret;
+	syscall(__NR_execveat, scene.program, "", argv, envp, AT_EMPTY_PATH);
+	ret = -errno;
+	left = disarm(fail_nth);
+	if (left < 0)
+		return left;
+	scene.report->injected = left == 0;
+	return ret;
+}
+
+static int call_exec(const FIXTURE_VARIANT(faults) *variant)
+{
+	pid_t child;
+	int status;
+
+	/* What is left there when the process is killed. */
+	scene.report->injected = true;
+	child = fork();
+	if (child == 0)
+		_exit(-exec_with_fault());
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return -errno;
+	/* Past the point of no return, there is no one to tell. */
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGKILL ||
+				       WTERMSIG(status) == SIGSEGV ||
+				       WTERMSIG(status) == SIGABRT ?
+			       KILLED :
+			       -EPROTO;
+	/* The C library ends with this when it has no memory to start. */
+	if (WEXITSTATUS(status) == 127)
+		return KILLED;
+	return -WEXITSTATUS(status);
+}
+
+static int call_bind(const FIXTURE_VARIANT(faults) *variant)
+{
+	return bind_fd(scene.socket, AF_INET, variant->port);
+}
+
+static int call_connect(const FIXTURE_VARIANT(faults) *variant)
+{
+	return connect_fd(scene.socket, AF_INET, variant->port);
+}
+
+static int call_send(const FIXTURE_VARIANT(faults) *variant)
+{
+	return send_fd_to(scene.socket, AF_INET, variant->port);
+}
+
+/* Rounds */
+
+enum round {
+	/* Looks without calling. */
+	UNTOUCHED,
+	/* Calls without a fault. */
+	CLEAN,
+	FAULT,
+};
+
+static bool arms_itself(const FIXTURE_VARIANT(faults) *variant)
+{
+	return variant->call == call_exec;
+}
+
+static void run(const FIXTURE_VARIANT(faults) *variant, enum round round)
+{
+	struct report *const report = scene.report;
+	bool injected;
+	int left, fd;
+
+	if (!prepare(variant))
+		return;
+	fd = variant->in_sibling ? scene.siblings[NUM_SIBLINGS - 1].fail_nth :
+				   scene.fail_nth;
+
+	if (round == FAULT && !arms_itself(variant) &&
+	    !is_fine("arm", arm(fd, scene.nth)))
+		return;
+	if (round != UNTOUCHED)
+		report->ret = variant->call(variant);
+	left = disarm(fd);
+	if (!is_fine("disarm", left))
+		return;
+	if (!arms_itself(variant))
+		report->injected = round == FAULT && left == 0;
+	if (!is_fine("view", take_view(&report->after, variant->siblings)))
+		return;
+	if (round != FAULT || report->ret == variant->clean)
+		return;
+
+	scene.nth = 0;
+	injected = report->injected;
+	report->again = variant->call(variant);
+	report->injected = injected;
+	is_fine("second view",
+		take_view(&report->after_again, variant->siblings));
+}
+
+static int run_round(const FIXTURE_VARIANT(faults) *variant, enum round round,
+		     unsigned int nth)
+{
+	pid_t child;
+
+	memset(scene.report, 0, sizeof(*scene.report));
+	scene.nth = nth;
+	child = fork();
+	if (child == 0) {
+		run(variant, round);
+		_exit(0);
+	}
+	return child < 0 ? -errno : wait_child(child);
+}
+
+static bool may_fail_with(const FIXTURE_VARIANT(faults) *variant, int error)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(variant->errors); i++) {
+		if (variant->errors[i] && error == -variant->errors[i])
+			return true;
+	}
+	return false;
+}
+
+static bool same(const struct view *one, const struct view *other)
+{
+	return !memcmp(one, other, sizeof(*one));
+}
+
+static bool has_errors(const struct view *view)
+{
+	return view->caller.error || view->siblings[0].error ||
+	       view->siblings[1].error || view->child.error;
+}
+
+FIXTURE_SETUP(faults)
+{
+	int i, fd;
+
+	if (access("/proc/self/fail-nth", W_OK))
+		SKIP(return, "the kernel injects no faults");
+	ASSERT_EQ(0, mount_debugfs());
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		const int ret = turn_knob(i, false);
+
+		if (ret == -ENOENT)
+			SKIP(return, "the kernel has no %s", knobs[i].name);
+		ASSERT_EQ(0, ret);
+	}
+
+	ASSERT_EQ(0, own_network());
+	fd = memfd_create("report", 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, sizeof(struct report)));
+	scene.report = mmap(NULL, sizeof(struct report),
+			    PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, scene.report);
+	scene.report_fd = fd;
+	scene.num_ports = variant->num_rules + 8;
+	ASSERT_GE(MAX_PORTS, scene.num_ports);
+
+	if (variant->logged) {
+		const int ret = set_logging(true);
+
+		if (ret == -ENOENT || ret == -EPROTONOSUPPORT)
+			SKIP(return, "the kernel has no audit or no events");
+		ASSERT_EQ(0, ret);
+	}
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	int i;
+
+	if (variant->logged)
+		EXPECT_EQ(0, set_logging(false));
+	for (i = 0; i < ARRAY_SIZE(knobs); i++)
+		EXPECT_EQ(0, turn_knob(i, true));
+}
+
+/* Seconds, for a kernel with checkers in a guest without KVM. */
+#define TIMEOUT 600
+
+TEST_F_TIMEOUT(faults, every_allocation, TIMEOUT)
+{
+	const struct report *const report = scene.report;
+	int faults = 0, failures = 0, silent = 0, spare = 0;
+	struct view untouched, clean;
+	unsigned int nth;
+
+	ASSERT_EQ(0, run_round(variant, UNTOUCHED, 0));
+	ASSERT_EQ(NULL, report->trouble)
+		TH_LOG("%s: %s", report->trouble,
+		       strerror(-report->trouble_error));
+	untouched = report->after;
+	ASSERT_FALSE(has_errors(&untouched));
+
+	ASSERT_EQ(0, run_round(variant, CLEAN, 0));
+	ASSERT_EQ(NULL, report->trouble);
+	ASSERT_EQ(variant->clean, report->ret);
+	clean = report->after;
+	ASSERT_FALSE(has_errors(&clean));
+	/* Else nothing below could tell the two apart. */
+	ASSERT_EQ(variant->no_trace, same(&untouched, &clean));
+
+	for (nth = 1; spare < SPARE_ROUNDS; nth++) {
+		ASSERT_GT(MAX_FAULTS, nth);
+		ASSERT_EQ(0, run_round(variant, FAULT, nth));
+		ASSERT_EQ(NULL, report->trouble)
+			TH_LOG("fault %u: %s: %s", nth, report->trouble,
+			       strerror(-report->trouble_error));
+		if (report->injected)
+			faults++;
+		spare = report->injected ? 0 : spare + 1;
+
+		if (report->ret == variant->clean) {
+			silent += report->injected;
+			EXPECT_TRUE(same(&clean, &report->after))
+				TH_LOG("fault %u, which the call survived",
+				       nth);
+			continue;
+		}
+		failures++;
+		EXPECT_TRUE(report->injected)
+			TH_LOG("%s without a fault", strerror(-report->ret));
+		EXPECT_TRUE(may_fail_with(variant, report->ret))
+			TH_LOG("fault %u: %s", nth, strerror(-report->ret));
+		EXPECT_TRUE(same(&untouched, &report->after))
+			TH_LOG("fault %u changed something", nth);
+		EXPECT_EQ(variant->clean, report->again)
+			TH_LOG("fault %u: the second call: %s", nth,
+			       strerror(-report->again));
+		EXPECT_TRUE(same(&clean, &report->after_again))
+			TH_LOG("fault %u changed what comes after", nth);
+	}
+	TH_LOG("%d faults: the call failed %d times and worked %d times",
+	       faults, failures, silent);
+	if (!variant->maybe_no_memory)
+		EXPECT_LT(0, faults);
+	if (variant->max_failures)
+		EXPECT_GE(variant->max_failures, failures);
+}
+
+/* The table of cases */
+
+#define TCP (BIND_TCP | CONNECT_TCP)
+#define READ_DIR LANDLOCK_ACCESS_FS_READ_DIR
+#define TSYNC LANDLOCK_RESTRICT_SELF_TSYNC
+
+FIXTURE_VARIANT_ADD(faults, create_ruleset)
+{
+	.call = call_create_ruleset,
+	.errors = { ENOMEM },
+};
+
+FIXTURE_VARIANT_ADD(faults, add_first_port)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.port = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_port)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.port = 5,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_known_port)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.port = 2,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_port_after_enforcing_one_rule)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 1,
+	.was_enforced = true,
+	.port = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_first_port_after_enforcing_no_rule)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.was_enforced = true,
+	.port = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_port_after_enforcing_many_rules)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = MANY_RULES,
+	.was_enforced = true,
+	.port = MANY_RULES + 2,
+};
+
+/* C Landlock, which copies when it enforces, takes no memory here. */
+FIXTURE_VARIANT_ADD(faults, add_known_port_after_enforcing_many_rules)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = MANY_RULES,
+	.was_enforced = true,
+	.port = MANY_RULES / 2,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_path)
+{
+	.call = call_add_path,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_path_after_enforcing)
+{
+	.call = call_add_path,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+	.was_enforced = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_without_rules)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_many_rules)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = MANY_RULES,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_paths)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.fs = READ_DIR,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_both)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_with_frozen_rules)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.was_enforced = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_inner_layer)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.outer = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_inner_layer_of_both)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+	.outer = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_inner_layer_of_paths)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.fs = READ_DIR,
+	.outer = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_sixteenth_layer)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+	.outer = MAX_LAYERS - 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_with_log_flags)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.outer = 1,
+	.flags = LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF |
+		 LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON |
+		 LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_with_no_new_privs)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.flags = LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS,
+};
+
+/* With events of the ruleset and the domain. */
+FIXTURE_VARIANT_ADD(faults, restrict_while_logged)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+	.outer = 1,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_the_log)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.outer = 1,
+	.no_ruleset = true,
+	.flags = LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.siblings = true,
+	.flags = TSYNC,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings_of_whom_one_fails)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.siblings = true,
+	.in_sibling = true,
+	.flags = TSYNC | LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings_with_inner_layer)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.fs = READ_DIR,
+	.num_rules = 3,
+	.outer = 1,
+	.siblings = true,
+	.flags = TSYNC | LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings_outside_the_domain)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.own = 2,
+	.siblings = true,
+	.in_sibling = true,
+	.flags = TSYNC,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings_with_sixteenth_layer)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.net = TCP,
+	.num_rules = 3,
+	.own = MAX_LAYERS - 1,
+	.siblings = true,
+	.flags = TSYNC,
+};
+
+/* The domain of the caller becomes that of all. */
+FIXTURE_VARIANT_ADD(faults, restrict_the_log_of_siblings)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.own = 1,
+	.siblings = true,
+	.no_ruleset = true,
+	.flags = TSYNC | LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_the_log_of_a_sibling_that_fails)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.own = 1,
+	.siblings = true,
+	.in_sibling = true,
+	.no_ruleset = true,
+	.flags = TSYNC | LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF,
+};
+
+FIXTURE_VARIANT_ADD(faults, fork)
+{
+	.call = call_fork,
+	.errors = { ENOMEM, EAGAIN },
+	.outer = 2,
+};
+
+/* Without memory for the arguments it says E2BIG, and for its parts ENOEXEC. */
+FIXTURE_VARIANT_ADD(faults, exec)
+{
+	.call = call_exec,
+	.errors = { ENOMEM, E2BIG, ENOEXEC, -KILLED },
+	.outer = 2,
+};
+
+/*
+ * A refused call is refused, whatever memory the record of it lacks.  What may
+ * fail is the copy of the address that the kernel makes before any hook sees it,
+ * once audit has been on since the boot (audit_sockaddr()): one allocation.
+ */
+#define MAY_FAIL_BEFORE_THE_HOOK .errors = { ENOMEM }, .max_failures = 1
+
+FIXTURE_VARIANT_ADD(faults, bind_allowed)
+{
+	.call = call_bind,
+	.errors = { ENOMEM, ENOBUFS, EADDRINUSE },
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, bind_allowed_while_logged)
+{
+	.call = call_bind,
+	.errors = { ENOMEM, ENOBUFS, EADDRINUSE },
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, bind_denied)
+{
+	.call = call_bind,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, bind_denied_while_logged)
+{
+	.call = call_bind,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_allowed)
+{
+	.call = call_connect,
+	.errors = { ENOMEM, ENOBUFS, EADDRNOTAVAIL },
+	.clean = -ECONNREFUSED,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_allowed_while_logged)
+{
+	.call = call_connect,
+	.errors = { ENOMEM, ENOBUFS, EADDRNOTAVAIL },
+	.clean = -ECONNREFUSED,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_denied)
+{
+	.call = call_connect,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_denied_while_logged)
+{
+	.call = call_connect,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, send_allowed)
+{
+	.call = call_send,
+	.errors = { ENOMEM, ENOBUFS, EAGAIN },
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.is_bound = true,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, send_allowed_while_logged)
+{
+	.call = call_send,
+	.errors = { ENOMEM, ENOBUFS, EAGAIN },
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.is_bound = true,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, send_denied)
+{
+	.call = call_send,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.is_bound = true,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, send_denied_while_logged)
+{
+	.call = call_send,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.is_bound = true,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, autobind_allowed)
+{
+	.call = call_send,
+	.errors = { ENOMEM, ENOBUFS, EAGAIN },
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.allows_autobind = true,
+	.type = SOCK_DGRAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, autobind_allowed_while_logged)
+{
+	.call = call_send,
+	.errors = { ENOMEM, ENOBUFS, EAGAIN },
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.allows_autobind = true,
+	.type = SOCK_DGRAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, autobind_denied)
+{
+	.call = call_send,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, autobind_denied_while_logged)
+{
+	.call = call_connect,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+TEST_HARNESS_MAIN
