@@ -44,6 +44,7 @@ use crate::{
     error::VTABLE_DEFAULT_ERROR,
     net::socket::{
         Msg,
+        Sockaddr,
         Socket, //
     }, //
 };
@@ -86,7 +87,7 @@ use self::hooks::HookList;
 /// # mod example {
 /// use kernel::{
 ///     lsm::{Hooks, Lsm},
-///     net::socket::Socket,
+///     net::socket::{Sockaddr, Socket},
 ///     prelude::*, //
 /// };
 ///
@@ -101,8 +102,8 @@ use self::hooks::HookList;
 ///         Ok(())
 ///     }
 ///
-///     fn socket_bind(_subject: &(), sock: &Socket, address: &[u8]) -> Result {
-///         let family = address.first_chunk().map(|family| u16::from_ne_bytes(*family));
+///     fn socket_bind(_subject: &(), sock: &Socket, address: Sockaddr<'_>) -> Result {
+///         let family = address.bytes().first_chunk().map(|family| u16::from_ne_bytes(*family));
 ///
 ///         match family {
 ///             None => Err(EINVAL),
@@ -136,11 +137,10 @@ pub trait Lsm: Sized + Send + Sync + 'static {
 
     /// Asks whether the current task may bind `sock` to `address`.
     ///
-    /// `address` is a `struct sockaddr` of some family, as long as the caller said, which may be
-    /// too short for that family or for any. Called before the protocol has looked at it, without
+    /// Called before the protocol has looked at it, without
     /// the socket lock; may sleep.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
-    fn socket_bind(subject: &Self::Cred, sock: &Socket, address: &[u8]) -> Result {
+    fn socket_bind(subject: &Self::Cred, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let _ = (subject, sock, address);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -151,7 +151,7 @@ pub trait Lsm: Sized + Send + Sync + 'static {
     /// drops the peer of a socket that has one. Called before the protocol has looked at it, without
     /// the socket lock; may sleep.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
-    fn socket_connect(subject: &Self::Cred, sock: &Socket, address: &[u8]) -> Result {
+    fn socket_connect(subject: &Self::Cred, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let _ = (subject, sock, address);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
@@ -404,8 +404,8 @@ mod tests {
             Ok(())
         }
 
-        fn socket_bind(_subject: &(), _sock: &Socket, address: &[u8]) -> Result {
-            match address {
+        fn socket_bind(_subject: &(), _sock: &Socket, address: Sockaddr<'_>) -> Result {
+            match address.bytes() {
                 [] => Err(ENODATA),
                 [1, ..] => Ok(()),
                 _ => Err(EACCES),

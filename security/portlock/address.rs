@@ -58,21 +58,17 @@ pub(crate) fn may_autobind(address: &[u8]) -> bool {
 /// or `AF_INET6`, and not too short. For any other, ask [`asked`].
 #[inline]
 pub(crate) fn plain_port(address: &[u8], socket_family: u16) -> Option<u16> {
-    let min_len = match socket_family {
-        AF_INET => SOCKADDR_IN_LEN,
-        AF_INET6 if cfg!(CONFIG_IPV6) => SIN6_LEN_RFC2133,
+    let head = match socket_family {
+        AF_INET => address.first_chunk::<SOCKADDR_IN_LEN>()?.first_chunk()?,
+        AF_INET6 if cfg!(CONFIG_IPV6) => {
+            address.first_chunk::<SIN6_LEN_RFC2133>()?.first_chunk()?
+        }
         _ => return None,
     };
+    let [family_0, family_1, high, low] = *head;
 
-    match address {
-        [family_0, family_1, high, low, ..]
-            if address.len() >= min_len
-                && u16::from_ne_bytes([*family_0, *family_1]) == socket_family =>
-        {
-            Some(u16::from_be_bytes([*high, *low]))
-        }
-        _ => None,
-    }
+    (u16::from_ne_bytes([family_0, family_1]) == socket_family)
+        .then_some(u16::from_be_bytes([high, low]))
 }
 
 /// Says what `address`, as user space passed it, asks of a socket of `socket_family`.

@@ -26,6 +26,7 @@ use kernel::{
     net::socket::{
         Msg,
         Sock,
+        Sockaddr,
         Socket, //
     },
     prelude::*,
@@ -86,32 +87,38 @@ impl Lsm for Portlock {
     }
 
     #[inline(always)]
-    fn socket_bind(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
+    fn socket_bind(subject: &Subject, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let Some(domain) = subject.domain() else {
             return Ok(());
         };
         let sk = sock.sk();
 
         if sk.is_tcp() {
-            check(domain, sk, address, Use::Bind, Access::BindTcp)
+            check(domain, sk, address.bytes(), Use::Bind, Access::BindTcp)
         } else if sk.is_udp() {
-            check(domain, sk, address, Use::Bind, Access::BindUdp)
+            check(domain, sk, address.bytes(), Use::Bind, Access::BindUdp)
         } else {
             Ok(())
         }
     }
 
     #[inline(always)]
-    fn socket_connect(subject: &Subject, sock: &Socket, address: &[u8]) -> Result {
+    fn socket_connect(subject: &Subject, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let Some(domain) = subject.domain() else {
             return Ok(());
         };
         let sk = sock.sk();
 
         if sk.is_tcp() {
-            check(domain, sk, address, Use::Connect, Access::ConnectTcp)
+            check(
+                domain,
+                sk,
+                address.bytes(),
+                Use::Connect,
+                Access::ConnectTcp,
+            )
         } else if sk.is_udp() {
-            connect_udp(domain, sk, address)
+            connect_udp(domain, sk, address.bytes())
         } else {
             Ok(())
         }
@@ -128,7 +135,7 @@ impl Lsm for Portlock {
             send_udp(domain, sk, msg)
         } else if msg.flags() & landlock::MSG_FASTOPEN != 0 && sk.is_tcp() {
             match msg.name() {
-                Some(address) => check(domain, sk, address, Use::Connect, Access::ConnectTcp),
+                Some(name) => check(domain, sk, name.bytes(), Use::Connect, Access::ConnectTcp),
                 None => Ok(()),
             }
         } else {
@@ -147,8 +154,8 @@ fn connect_udp(domain: &Domain, sk: &Sock, address: &[u8]) -> Result {
 }
 
 fn send_udp(domain: &Domain, sk: &Sock, msg: &Msg) -> Result {
-    if let Some(address) = msg.name() {
-        check(domain, sk, address, Use::Send, Access::ConnectSendUdp)?;
+    if let Some(name) = msg.name() {
+        check(domain, sk, name.bytes(), Use::Send, Access::ConnectSendUdp)?;
     }
     check_udp_autobind(domain, sk)
 }

@@ -3,7 +3,7 @@
 //! The rules of one ruleset, which the layers made of it share.
 
 use crate::access::AccessSet;
-use core::cmp::Reverse;
+use core::cmp::Ordering;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -53,11 +53,34 @@ struct Span {
 ///
 /// No two spans overlap, and none could be joined to another.
 pub(crate) struct Rules {
-    tree: RBTree<Reverse<u16>, Rest>,
+    tree: RBTree<First, Rest>,
     /// Whether a rule grants nothing, so that only the tree knows of it.
     has_bare: bool,
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     _census: crate::model::Census,
+}
+
+/// The first port of a [`Span`], the greatest first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct First(u16);
+
+impl Ord for First {
+    // Two comparisons make shorter code in a search than u16's one with three answers.
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.0 > other.0 {
+            Ordering::Less
+        } else if self.0 < other.0 {
+            Ordering::Greater
+        } else {
+            Ordering::Equal
+        }
+    }
+}
+
+impl PartialOrd for First {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// A [`Span`] without its first port.
@@ -74,18 +97,15 @@ struct Around {
 }
 
 impl Span {
-    fn into_node(
-        self,
-        node: RBTreeNodeReservation<Reverse<u16>, Rest>,
-    ) -> RBTreeNode<Reverse<u16>, Rest> {
+    fn into_node(self, node: RBTreeNodeReservation<First, Rest>) -> RBTreeNode<First, Rest> {
         let Self { first, last, rule } = self;
 
-        node.into_node(Reverse(first), Rest { last, rule })
+        node.into_node(First(first), Rest { last, rule })
     }
 }
 
 /// A node of the tree as a span.
-fn span((first, rest): (&Reverse<u16>, &Rest)) -> Span {
+fn span((first, rest): (&First, &Rest)) -> Span {
     Span {
         first: first.0,
         last: rest.last,
@@ -156,10 +176,10 @@ impl Rules {
             self.tree.insert(after.into_node(node));
         }
         if let Some(right) = right {
-            self.tree.remove(&Reverse(right.first));
+            self.tree.remove(&First(right.first));
         }
         if begins_here && left.is_some() {
-            self.tree.remove(&Reverse(port));
+            self.tree.remove(&First(port));
         }
         match node {
             Some(node) => drop(self.tree.insert(joined.into_node(node))),
@@ -189,7 +209,7 @@ impl Rules {
 
     /// The rule of `port`, if there is one.
     pub(crate) fn get(&self, port: u16) -> Option<Rule> {
-        let cursor = self.tree.cursor_lower_bound(&Reverse(port))?;
+        let cursor = self.tree.cursor_lower_bound(&First(port))?;
         let (_, rest) = cursor.current();
 
         (port <= rest.last).then_some(rest.rule)
@@ -218,7 +238,7 @@ impl Rules {
 
     /// Changes the span that begins where `span` does.
     fn set(&mut self, span: Span) {
-        if let Some(rest) = self.tree.get_mut(&Reverse(span.first)) {
+        if let Some(rest) = self.tree.get_mut(&First(span.first)) {
             *rest = Rest {
                 last: span.last,
                 rule: span.rule,
@@ -228,7 +248,7 @@ impl Rules {
 
     /// The spans at `port` and beside it.
     fn around(&self, port: u16) -> Around {
-        let Some(cursor) = self.tree.cursor_lower_bound(&Reverse(port)) else {
+        let Some(cursor) = self.tree.cursor_lower_bound(&First(port)) else {
             // All spans begin after the port; the nearest is the last of the tree.
             return Around {
                 at: None,

@@ -28,6 +28,7 @@ use kernel::{
     fs::{
         anon_inode::{
             self,
+            Fd,
             Handles, //
         },
         LocalFile, //
@@ -97,7 +98,7 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
         return Err(EINVAL);
     }
 
-    let file = LocalFile::fget(ruleset_fd as u32)?;
+    let file = Fd::get(ruleset_fd)?;
     let ruleset = ruleset_of(&file, anon_inode::can_write)?;
 
     match rule_type {
@@ -147,7 +148,7 @@ fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
     let file = if only_log {
         None
     } else {
-        Some(LocalFile::fget(ruleset_fd as u32)?)
+        Some(Fd::get(ruleset_fd)?)
     };
     let ruleset = match &file {
         Some(file) => Some(ruleset_of(file, anon_inode::can_read)?),

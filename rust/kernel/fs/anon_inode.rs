@@ -24,9 +24,71 @@ use crate::{
         Arc,
         ArcBorrow, //
     },
-    types::ForeignOwnable, //
+    types::{
+        ForeignOwnable,
+        NotThreadSafe, //
+    }, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Deref, //
+};
+
+/// The file of a descriptor, held for the length of a system call, as C's `CLASS(fd, ...)`.
+///
+/// Unlike [`LocalFile::fget`], this takes no reference if nobody but the current thread could close
+/// the descriptor meanwhile.
+///
+/// # Invariants
+///
+/// It is what `fdget()` returned to the current thread in this system call, and not empty.
+pub struct Fd(bindings::fd, NotThreadSafe);
+
+impl Fd {
+    /// Looks up a descriptor of the current process, as C's `fdget()` does.
+    ///
+    /// Returns [`EBADF`] if it is not open, or was opened with `O_PATH`.
+    #[inline]
+    pub fn get(fd: c_int) -> Result<Self> {
+        // SAFETY: There is nothing to ask of the caller. CAST: A negative number is that of no
+        // descriptor, and does not become one.
+        let fd = unsafe { bindings::fdget(fd as u32) };
+
+        if fd.word == 0 {
+            return Err(EBADF);
+        }
+        // INVARIANT: As just seen.
+        Ok(Self(fd, NotThreadSafe))
+    }
+
+    #[inline]
+    fn as_ptr(&self) -> *mut bindings::file {
+        const FLAGS: usize = (bindings::FDPUT_FPUT | bindings::FDPUT_POS_UNLOCK) as usize;
+
+        (self.0.word & !FLAGS) as *mut bindings::file
+    }
+}
+
+impl Deref for Fd {
+    type Target = LocalFile;
+
+    #[inline]
+    fn deref(&self) -> &LocalFile {
+        // SAFETY: By the type invariant the file stays valid for as long as `self`, and `fdget()`
+        // takes no position lock.
+        unsafe { LocalFile::from_raw_file(self.as_ptr()) }
+    }
+}
+
+impl Drop for Fd {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.word & bindings::FDPUT_FPUT as usize != 0 {
+            // SAFETY: By the type invariant `fdget()` took this reference, and this is its last use.
+            unsafe { bindings::fput(self.as_ptr()) };
+        }
+    }
+}
 
 /// The operations of files that each own a reference to a `T`, and only that.
 ///

@@ -23,8 +23,8 @@ use core::marker::PhantomData;
 
 #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
 use crate::net::socket::{
-    sockaddr_bytes,
     Msg,
+    Sockaddr,
     Socket, //
 };
 
@@ -151,7 +151,7 @@ impl<L: Registered> Trampolines<L> {
         // SAFETY: By the safety requirements of this function.
         let sock = unsafe { Socket::from_ptr(sock) };
         // SAFETY: By the safety requirements of this function.
-        let address = unsafe { sockaddr_bytes(address.cast(), addrlen) };
+        let address = unsafe { Sockaddr::from_raw(address.cast(), addrlen) };
 
         errno(L::socket_bind(subject, sock, address))
     }
@@ -172,7 +172,7 @@ impl<L: Registered> Trampolines<L> {
         // SAFETY: By the safety requirements of this function.
         let sock = unsafe { Socket::from_ptr(sock) };
         // SAFETY: By the safety requirements of this function.
-        let address = unsafe { sockaddr_bytes(address.cast(), addrlen) };
+        let address = unsafe { Sockaddr::from_raw(address.cast(), addrlen) };
 
         errno(L::socket_connect(subject, sock, address))
     }

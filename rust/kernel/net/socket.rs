@@ -17,7 +17,10 @@ use crate::{
     prelude::*,
     types::Opaque, //
 };
-use core::mem::offset_of;
+use core::{
+    marker::PhantomData,
+    mem::offset_of, //
+};
 
 /// [`SockKind::protocol_and_type`] of a TCP socket.
 const TCP: [u16; 2] = [
@@ -314,10 +317,9 @@ impl Msg {
 
     /// Returns the address that the message carries: where it is to go, if it is being sent.
     ///
-    /// `None` if it carries none. The bytes are a `struct sockaddr` of some family, as long as the
-    /// caller said, which may be too short for that family or for any.
+    /// `None` if it carries none.
     #[inline]
-    pub fn name(&self) -> Option<&[u8]> {
+    pub fn name(&self) -> Option<Sockaddr<'_>> {
         // SAFETY: By the type invariant the `struct msghdr` is valid and nobody writes this field.
         let name = unsafe { (*self.as_ptr()).msg_name };
         // SAFETY: As above.
@@ -329,25 +331,54 @@ impl Msg {
 
         // SAFETY: By the type invariant `name`, which is not null, points to `len` initialized
         // bytes that nobody writes while `self` is borrowed.
-        Some(unsafe { sockaddr_bytes(name.cast(), len) })
+        Some(unsafe { Sockaddr::from_raw(name.cast(), len) })
     }
 }
 
-/// Returns the `len` bytes of an address that C passed, none if `len` is not positive.
+/// An address that C passed: a pointer to a `struct sockaddr` of some family, and a length.
 ///
-/// # Safety
+/// # Invariants
 ///
-/// If `len` is positive, then `address` must not be null and for the lifetime `'a` must point to
-/// `len` initialized bytes that nobody writes.
-#[inline]
-pub(crate) unsafe fn sockaddr_bytes<'a>(address: *const u8, len: c_int) -> &'a [u8] {
-    if len <= 0 {
-        return &[];
+/// If `len` is positive, then for the lifetime `'a` `address` is not null and points to `len`
+/// initialized bytes that nobody writes.
+#[derive(Clone, Copy)]
+pub struct Sockaddr<'a> {
+    address: *const u8,
+    len: c_int,
+    _p: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Sockaddr<'a> {
+    /// Takes an address as C passes it.
+    ///
+    /// # Safety
+    ///
+    /// If `len` is positive, then `address` must not be null and for the lifetime `'a` must point to
+    /// `len` initialized bytes that nobody writes.
+    #[inline]
+    pub const unsafe fn from_raw(address: *const u8, len: c_int) -> Self {
+        // INVARIANT: The caller guarantees it.
+        Self {
+            address,
+            len,
+            _p: PhantomData,
+        }
     }
 
-    // SAFETY: The caller guarantees `len` initialized bytes, which nobody writes. CAST: `len` is
-    // positive, so its value does not change.
-    unsafe { core::slice::from_raw_parts(address, len as usize) }
+    /// Returns the bytes, none if C gave no positive length.
+    ///
+    /// They are a `struct sockaddr` as long as user space said, which may be too short for its
+    /// family, or to have one.
+    #[inline]
+    pub const fn bytes(self) -> &'a [u8] {
+        if self.len <= 0 {
+            return &[];
+        }
+
+        // SAFETY: By the type invariant there are `len` initialized bytes, which nobody writes.
+        // CAST: `len` is positive, so its value does not change.
+        unsafe { core::slice::from_raw_parts(self.address, self.len as usize) }
+    }
 }
 
 #[cfg(CONFIG_RUST_LSM_KUNIT_TEST)]
@@ -443,15 +474,17 @@ pub(crate) mod tests {
             // while `msg` is used.
             let msg = unsafe { Msg::from_ptr(&hdr) };
 
-            assert_eq!(msg.name().map(<[u8]>::len), Some(expected));
+            assert_eq!(msg.name().map(|name| name.bytes().len()), Some(expected));
         }
     }
 
     #[test]
     fn no_bytes_are_asked_of_a_null_address() {
         // SAFETY: The length is not positive.
-        assert!(unsafe { sockaddr_bytes(ptr::null(), 0) }.is_empty());
+        let none = unsafe { Sockaddr::from_raw(ptr::null(), 0) };
         // SAFETY: As above.
-        assert!(unsafe { sockaddr_bytes(ptr::null(), -1) }.is_empty());
+        let fewer = unsafe { Sockaddr::from_raw(ptr::null(), -1) };
+
+        assert!(none.bytes().is_empty() && fewer.bytes().is_empty());
     }
 }
