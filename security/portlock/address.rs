@@ -10,7 +10,10 @@ use crate::landlock::{
     AF_INET6,
     AF_UNSPEC, //
 };
-use kernel::prelude::*;
+use kernel::{
+    net::socket::Sockaddr,
+    prelude::*, //
+};
 
 /// What the socket call does with the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub(crate) fn may_autobind(address: &[u8]) -> bool {
 /// The port of an address as a socket of `socket_family` usually gets it: of its own family, `AF_INET`
 /// or `AF_INET6`, and not too short. For any other, ask [`asked`].
 #[inline]
-pub(crate) fn plain_port(address: &[u8], socket_family: u16) -> Option<u16> {
+pub(crate) fn plain_port(address: Sockaddr<'_>, socket_family: u16) -> Option<u16> {
     let head = match socket_family {
         AF_INET => address.first_chunk::<SOCKADDR_IN_LEN>()?.first_chunk()?,
         AF_INET6 if cfg!(CONFIG_IPV6) => {

@@ -26,6 +26,7 @@ use kernel::{
     net::socket::{
         Msg,
         Sock,
+        SockKind,
         Sockaddr,
         Socket, //
     },
@@ -88,88 +89,119 @@ impl Lsm for Portlock {
 
     #[inline(always)]
     fn socket_bind(subject: &Subject, sock: &Socket, address: Sockaddr<'_>) -> Result {
-        let Some(domain) = subject.domain() else {
-            return Ok(());
-        };
-        let sk = sock.sk();
-
-        if sk.is_tcp() {
-            check(domain, sk, address.bytes(), Use::Bind, Access::BindTcp)
-        } else if sk.is_udp() {
-            check(domain, sk, address.bytes(), Use::Bind, Access::BindUdp)
-        } else {
-            Ok(())
+        match subject.domain() {
+            Some(domain) => bind(sock, address, domain),
+            None => Ok(()),
         }
     }
 
     #[inline(always)]
     fn socket_connect(subject: &Subject, sock: &Socket, address: Sockaddr<'_>) -> Result {
-        let Some(domain) = subject.domain() else {
-            return Ok(());
-        };
-        let sk = sock.sk();
-
-        if sk.is_tcp() {
-            check(
-                domain,
-                sk,
-                address.bytes(),
-                Use::Connect,
-                Access::ConnectTcp,
-            )
-        } else if sk.is_udp() {
-            connect_udp(domain, sk, address.bytes())
-        } else {
-            Ok(())
+        match subject.domain() {
+            Some(domain) => connect(sock, address, domain),
+            None => Ok(()),
         }
     }
 
     #[inline(always)]
     fn socket_sendmsg(subject: &Subject, sock: &Socket, msg: &Msg, _size: usize) -> Result {
-        let Some(domain) = subject.domain() else {
-            return Ok(());
-        };
-        let sk = sock.sk();
-
-        if sk.is_udp() {
-            send_udp(domain, sk, msg)
-        } else if msg.flags() & landlock::MSG_FASTOPEN != 0 && sk.is_tcp() {
-            match msg.name() {
-                Some(name) => check(domain, sk, name.bytes(), Use::Connect, Access::ConnectTcp),
-                None => Ok(()),
-            }
-        } else {
-            Ok(())
+        match subject.domain() {
+            Some(domain) => send(sock, msg, domain),
+            None => Ok(()),
         }
     }
 }
 
-fn connect_udp(domain: &Domain, sk: &Sock, address: &[u8]) -> Result {
-    check(domain, sk, address, Use::Connect, Access::ConnectSendUdp)?;
-    if address::may_autobind(address) {
+// A task without a domain pays for nothing of what follows: neither for registers that are saved, nor
+// for arguments that are moved, since they come in the order of the hooks.
+
+#[inline(never)]
+fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
+    let sk = sock.sk();
+    let kind = sk.kind();
+
+    if kind.is_tcp() {
+        check(domain, sk, kind, address, Use::Bind, Access::BindTcp)
+    } else if kind.is_udp() {
+        bind_udp(domain, sk, kind, address)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
+    let sk = sock.sk();
+    let kind = sk.kind();
+
+    if kind.is_tcp() {
+        check(domain, sk, kind, address, Use::Connect, Access::ConnectTcp)
+    } else if kind.is_udp() {
+        connect_udp(domain, sk, kind, address)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
+    let sk = sock.sk();
+    let kind = sk.kind();
+
+    if kind.is_udp() {
+        send_udp(domain, sk, kind, msg)
+    } else if msg.flags() & landlock::MSG_FASTOPEN != 0 && kind.is_tcp() {
+        match msg.name() {
+            Some(name) => check(domain, sk, kind, name, Use::Connect, Access::ConnectTcp),
+            None => Ok(()),
+        }
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn bind_udp(domain: &Domain, sk: &Sock, kind: SockKind, address: Sockaddr<'_>) -> Result {
+    check(domain, sk, kind, address, Use::Bind, Access::BindUdp)
+}
+
+#[inline(never)]
+fn connect_udp(domain: &Domain, sk: &Sock, kind: SockKind, address: Sockaddr<'_>) -> Result {
+    let access = Access::ConnectSendUdp;
+
+    check(domain, sk, kind, address, Use::Connect, access)?;
+    if address::may_autobind(address.bytes()) {
         check_udp_autobind(domain, sk)
     } else {
         Ok(())
     }
 }
 
-fn send_udp(domain: &Domain, sk: &Sock, msg: &Msg) -> Result {
+#[inline(never)]
+fn send_udp(domain: &Domain, sk: &Sock, kind: SockKind, msg: &Msg) -> Result {
     if let Some(name) = msg.name() {
-        check(domain, sk, name.bytes(), Use::Send, Access::ConnectSendUdp)?;
+        check(domain, sk, kind, name, Use::Send, Access::ConnectSendUdp)?;
     }
     check_udp_autobind(domain, sk)
 }
 
-/// Whether `domain` lets `sk` use `address` for what `access` is about.
+/// Whether `domain` lets `sk`, which is of `kind`, use `address` for what `access` is about.
 ///
 /// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
 /// `EACCES` for one that a layer refuses.
 #[inline(always)]
-fn check(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
+fn check(
+    domain: &Domain,
+    sk: &Sock,
+    kind: SockKind,
+    address: Sockaddr<'_>,
+    used: Use,
+    access: Access,
+) -> Result {
     // What an allowed call asks. All else is decided from the beginning, out of line.
-    match address::plain_port(address, sk.family()) {
+    match address::plain_port(address, kind.family()) {
         Some(port) if domain.allows(port, access) && !landlock::checks_are_traced() => Ok(()),
-        _ => check_in_full(domain, sk, address, used, access),
+        _ => check_in_full(domain, sk, address.bytes(), used, access),
     }
 }
 
@@ -214,8 +246,18 @@ fn check_in_full(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: 
 
 /// Whether `domain` lets a UDP socket get a local port, if it has none: connect and send bind it
 /// then, which is checked as a bind to port 0.
+#[inline]
 fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
-    if !domain.handles(Access::BindUdp) || sk.local_port() != 0 {
+    if !domain.handles(Access::BindUdp) {
+        return Ok(());
+    }
+    check_unbound(domain, sk)
+}
+
+/// [`check_udp_autobind`], for a domain that asks for the port.
+#[inline(never)]
+fn check_unbound(domain: &Domain, sk: &Sock) -> Result {
+    if sk.local_port() != 0 {
         return Ok(());
     }
 
@@ -224,5 +266,5 @@ fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
     let [family_0, family_1] = sk.family().to_ne_bytes();
 
     [address[0], address[1]] = [family_0, family_1];
-    check(domain, sk, &address, Use::Bind, Access::BindUdp)
+    check_in_full(domain, sk, &address, Use::Bind, Access::BindUdp)
 }

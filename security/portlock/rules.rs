@@ -83,10 +83,36 @@ impl PartialOrd for First {
     }
 }
 
-/// A [`Span`] without its first port.
+/// A [`Span`] without its first port. A node of the tree is 32 bytes long with it.
 struct Rest {
     last: u16,
-    rule: Rule,
+    rule: Packed,
+}
+
+/// A [`Rule`] in a byte: the rights, and a bit for the quiet flag.
+#[derive(Clone, Copy)]
+struct Packed(u8);
+
+kernel::static_assert!(AccessSet::COUNT < u8::BITS);
+
+const QUIET: u8 = 1 << AccessSet::COUNT;
+
+impl From<Rule> for Packed {
+    fn from(rule: Rule) -> Self {
+        let quiet = if rule.quiet { QUIET } else { 0 };
+
+        // CAST: There are fewer rights than bits.
+        Self(rule.access.bits() as u8 | quiet)
+    }
+}
+
+impl From<Packed> for Rule {
+    fn from(Packed(bits): Packed) -> Self {
+        Self {
+            access: AccessSet::from_bits(u64::from(bits & !QUIET)).unwrap_or_default(),
+            quiet: bits & QUIET != 0,
+        }
+    }
 }
 
 /// The spans that a port is in, or may be joined to.
@@ -100,7 +126,12 @@ impl Span {
     fn into_node(self, node: RBTreeNodeReservation<First, Rest>) -> RBTreeNode<First, Rest> {
         let Self { first, last, rule } = self;
 
-        node.into_node(First(first), Rest { last, rule })
+        let rest = Rest {
+            last,
+            rule: rule.into(),
+        };
+
+        node.into_node(First(first), rest)
     }
 }
 
@@ -109,7 +140,7 @@ fn span((first, rest): (&First, &Rest)) -> Span {
     Span {
         first: first.0,
         last: rest.last,
-        rule: rest.rule,
+        rule: rest.rule.into(),
     }
 }
 
@@ -212,7 +243,7 @@ impl Rules {
         let cursor = self.tree.cursor_lower_bound(&First(port))?;
         let (_, rest) = cursor.current();
 
-        (port <= rest.last).then_some(rest.rule)
+        (port <= rest.last).then(|| rest.rule.into())
     }
 
     /// The ports with their rules, in no particular order.
@@ -220,7 +251,7 @@ impl Rules {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, Rule)> + '_ {
         self.tree
             .iter()
-            .flat_map(|(first, rest)| (first.0..=rest.last).map(|port| (port, rest.rule)))
+            .flat_map(|(first, rest)| (first.0..=rest.last).map(|port| (port, rest.rule.into())))
     }
 
     /// Copies the rules, with memory charged to the current task.
@@ -241,7 +272,7 @@ impl Rules {
         if let Some(rest) = self.tree.get_mut(&First(span.first)) {
             *rest = Rest {
                 last: span.last,
-                rule: span.rule,
+                rule: span.rule.into(),
             };
         }
     }

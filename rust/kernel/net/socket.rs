@@ -365,6 +365,18 @@ impl<'a> Sockaddr<'a> {
         }
     }
 
+    /// Returns the first `N` bytes, if there are as many.
+    #[inline]
+    pub fn first_chunk<const N: usize>(self) -> Option<&'a [u8; N]> {
+        if N == 0 || i64::from(self.len) < N as i64 {
+            return None;
+        }
+
+        // SAFETY: By the type invariant there are `len` initialized bytes, which nobody writes, and
+        // as just seen `len` is positive and not less than `N`.
+        Some(unsafe { &*self.address.cast() })
+    }
+
     /// Returns the bytes, none if C gave no positive length.
     ///
     /// They are a `struct sockaddr` as long as user space said, which may be too short for its
@@ -486,5 +498,18 @@ pub(crate) mod tests {
         let fewer = unsafe { Sockaddr::from_raw(ptr::null(), -1) };
 
         assert!(none.bytes().is_empty() && fewer.bytes().is_empty());
+        assert!(none.first_chunk::<1>().is_none() && fewer.first_chunk::<1>().is_none());
+    }
+
+    #[test]
+    fn a_chunk_is_given_only_if_all_of_it_is_there() {
+        let bytes = [1u8, 2, 3, 4];
+        // SAFETY: `bytes` lives longer, and nobody writes it.
+        let address = unsafe { Sockaddr::from_raw(bytes.as_ptr(), 4) };
+
+        assert_eq!(address.first_chunk(), Some(&bytes));
+        assert_eq!(address.first_chunk(), Some(&[1, 2]));
+        assert!(address.first_chunk::<5>().is_none());
+        assert_eq!(address.bytes(), bytes);
     }
 }
