@@ -82,7 +82,7 @@ apt_install() {
 # --- Plain tools -----------------------------------------------------------------------------------
 # Each line: what to look for, and the Debian package that has it. A path is looked for as a file;
 # static:NAME is a program that must be linked statically; certificates are what cargo and curl trust,
-# whose place is known on Debian only; anything else is a command.
+# whose place is known on Debian only; plots is what draws them, in any Python; anything else is a command.
 plain_tools() {
 	cat <<-END
 		make make
@@ -112,6 +112,9 @@ plain_tools() {
 		static:busybox busybox-static
 		shellcheck shellcheck
 	END
+	if [[ $WHAT == bench ]]; then
+		echo "plots python3-matplotlib"
+	fi
 }
 
 present() {
@@ -119,6 +122,7 @@ present() {
 	header:*) [[ -e /usr/include/${1#header:} || -e /usr/include/x86_64-linux-gnu/${1#header:} ]] ;;
 	static:*) have "${1#static:}" && ! ldd "$(command -v "${1#static:}")" 2>/dev/null | grep -q '=>' ;;
 	certificates) [[ -z $RELEASE || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
+	plots) python3 -c 'import matplotlib' 2>/dev/null || /usr/bin/python3 -c 'import matplotlib' 2>/dev/null ;;
 	/*) [[ -e $1 ]] ;;
 	*) have "$1" || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]] ;;
 	esac
@@ -368,6 +372,7 @@ stop_if_missing() {
 [[ $(uname -sm) == "Linux x86_64" ]] || die "Portlock builds on x86-64 Linux, and this is $(uname -sm)."
 USER_LLVM=${LLVM:-} USER_RUSTC=${RUSTC:-} USER_BINDGEN=${BINDGEN:-}
 LLVM='' RUSTC='' BINDGEN='' LIBCLANG_PATH='' RUST_LIB_SRC=''
+WHAT=${1:-}
 mkdir -p "$BUILD"
 [[ -f $LOGS/setup.log ]] && rm -f "$LOGS/setup.log"
 if [[ ! -d $TREE ]]; then

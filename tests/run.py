@@ -6,6 +6,7 @@
   scene   shows a process held to its ports, in ten seconds of reading
   fuzz    compares C Landlock and Portlock, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock
+  mutate  breaks the code on purpose, and sees that some test notices
   shell   gives a guest to type in, with Portlock on
 
 Nothing is written outside of the build folder, and the guest sees nothing of this machine.
@@ -20,7 +21,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import bench, catalogue, fuzz, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, fuzz, mutate, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -35,7 +36,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | bench | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | bench | mutate | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -74,6 +75,12 @@ def _arguments() -> argparse.Namespace:
     counting.add_argument("--rules", metavar="N,...", type=lambda text: text.split(","), default=[],
                           help="only these numbers of rules, of 1, 16, 256, 4096, 65536; leaves no files")
 
+    breaking = commands.add_parser(
+        "mutate", parents=[places], help="break the code on purpose",
+        description="Puts each fault of tests/mutations.toml into the patched tree, builds, and runs the test that should notice. "
+        "The exit status is zero only if all are noticed.")
+    breaking.add_argument("--name", metavar="TEXT", help="only faults whose name has this in it")
+
     console = commands.add_parser("shell", parents=[places], help="a guest to type in")
     console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
     return parser.parse_args()
@@ -106,6 +113,8 @@ def main() -> int:
             return suite.run(paths, choice, arguments.list)
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
+        if arguments.command == "mutate":
+            return mutate.run(paths, arguments.name or None)
         if arguments.command == "bench":
             return bench.run(paths, arguments.rules)
         if arguments.command == "fuzz":

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""`run.py mutate`: puts one fault at a time into the patched tree, and sees that some test goes red."""
+
+import os
+import subprocess
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from .base import REPOSITORY, TESTS, HarnessError, Paths
+
+LIST = TESTS / "mutations.toml"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A fault, and who should notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    #: `kunit`, or a pattern of tests.
+    by: str
+
+    def apply(self, text: str) -> str:
+        """The text with the fault."""
+        if text.count(self.old) != 1:
+            raise HarnessError(f"tests/mutations.toml: what {self.name} replaces occurs {text.count(self.old)} times in "
+                               f"{self.file}, not once: adapt it to the code.")
+        return text.replace(self.old, self.new)
+
+
+def mutations() -> list[Mutation]:
+    """All faults of the list."""
+    return [Mutation(name, **entry) for name, entry in tomllib.loads(LIST.read_text("utf-8")).items()]
+
+
+def run(paths: Paths, name: str | None) -> int:
+    """Returns the exit status: 0 only if every fault was noticed."""
+    paths.check()
+    chosen = [mutation for mutation in mutations() if not name or name in mutation.name]
+    if not chosen:
+        raise HarnessError(f"No fault is named like {name!r}: see tests/mutations.toml.")
+    # All of them first: a list that is out of date is found before an hour has gone.
+    for mutation in chosen:
+        mutation.apply((paths.linux / mutation.file).read_text("utf-8"))
+    survivors = []
+    try:
+        for number, mutation in enumerate(chosen, 1):
+            began = time.monotonic()
+            caught, how = _try(paths, mutation)
+            print(f"{'caught' if caught else 'MISSED'}  {number:>2}/{len(chosen)} {mutation.name:<36} {mutation.by:<32} "
+                  f"{time.monotonic() - began:4.0f} s  {how}", flush=True)
+            if not caught:
+                survivors.append(mutation.name)
+    finally:
+        # The kernel and the unit tests as they should be again.
+        _build(paths, "kunit")
+        _build(paths, "kernel")
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} faults caught{': missed ' + ', '.join(survivors) if survivors else ''}")
+    return 1 if survivors else 0
+
+
+def _try(paths: Paths, mutation: Mutation) -> tuple[bool, str]:
+    """Whether the fault is noticed, and by what."""
+    file = paths.linux / mutation.file
+    original = file.read_bytes()
+    target = "kunit" if mutation.by == "kunit" else "kernel"
+    try:
+        file.write_text(mutation.apply(original.decode()), "utf-8")
+        # A fault that does not build is none: it would pass for caught.
+        if _build(paths, target).returncode:
+            return False, f"it does not build: build/log/{target}.log"
+        done = _test(paths, mutation.by)
+    finally:
+        file.write_bytes(original)
+    failures = [line for line in done.stdout.splitlines() if line.startswith("✗") or "[FAILED]" in line]
+    return done.returncode == 1 and bool(failures), failures[-1].strip()[:90] if failures else f"status {done.returncode}"
+
+
+def _build(paths: Paths, target: str) -> subprocess.CompletedProcess:
+    script = {"kunit": ["scripts/kunit.sh", "build"], "kernel": ["scripts/build.sh"]}[target]
+    return _run(paths, script)
+
+
+def _test(paths: Paths, by: str) -> subprocess.CompletedProcess:
+    if by == "kunit":
+        return _run(paths, ["scripts/kunit.sh"])
+    boot, _, pattern = by.partition(":")
+    return _run(paths, ["python3", "tests/run.py", "test", "--boots", boot, "--name", pattern])
+
+
+def _run(_paths: Paths, command: list[str]) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "NAME"}
+    return subprocess.run(command, cwd=Path(REPOSITORY), env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
