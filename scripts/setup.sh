@@ -4,6 +4,8 @@
 # root or through sudo; other systems: names what is missing and stops), and writes the choice to
 # build/toolchain.mk. When nothing is missing it only looks, which takes less than a second.
 #
+# "setup.sh bench" also looks for what draws the plots of make bench.
+#
 # RUSTC, BINDGEN and LLVM (as in LLVM=-19 or LLVM=1) in the environment are tried first.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh

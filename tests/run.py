@@ -42,7 +42,8 @@ def _arguments() -> argparse.Namespace:
         "test", parents=[places], help="run the selftests",
         description="Runs the selftests. The last line is `N passed, N failed, N skipped`; the exit status is zero only if "
         "something ran, nothing failed, every program passed as many tests as tests/expected says, and the kernel's log is clean. "
-        "PORTLOCK_ROUNDS in the environment is how many rounds each race runs; many take --patience as well.")
+        "In the environment, PORTLOCK_ROUNDS is how many rounds each race runs (many take --patience as well), and "
+        "PORTLOCK_OPERATIONS how many operations the storm has.")
     test.add_argument("--name", metavar="PATTERN",
                       help="run a part: net_test, portlock:net_test, fs_test.layout1.*, landlock/*; a shell pattern, or if none is "
                       "named like it a regular expression")

@@ -76,7 +76,7 @@ def _try(paths: Paths, mutation: Mutation) -> tuple[bool, str]:
         done = _test(paths, mutation.by)
     finally:
         file.write_bytes(original)
-    failures = [line for line in done.stdout.splitlines() if line.startswith("✗") or "[FAILED]" in line]
+    failures = [line for line in done.stdout.splitlines() if line.startswith("✗") or "[FAILED]" in line or "[CRASHED]" in line]
     return done.returncode == 1 and bool(failures), failures[-1].strip()[:90] if failures else f"status {done.returncode}"
 
 

@@ -239,8 +239,9 @@ class Session:
         name = f"test-{self.job.boot.name}" + (f"-{attempt + 1}" if attempt else "")
         environment = {"PORTLOCK_BOOT": self.job.boot.meaning}
         # How long the tests of races look for one is for whoever runs them to say.
-        if rounds := os.environ.get("PORTLOCK_ROUNDS"):
-            environment["PORTLOCK_ROUNDS"] = rounds
+        for name_of_number in ("PORTLOCK_ROUNDS", "PORTLOCK_OPERATIONS"):
+            if number := os.environ.get(name_of_number):
+                environment[name_of_number] = number
         initramfs = self._guest.archive + plan("test", environment, (p.plan_line(self._scale) for p in programs))
         follower = self.current = Follower(programs, self._guest.modules, self._scale)
         machine = Machine(self._paths, name, self.job.boot.lsm, initramfs)

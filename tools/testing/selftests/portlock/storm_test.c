@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: everything at once
+ *
+ * Processes and threads on all CPUs add rules, enforce, close, bind, connect,
+ * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4 ones, in
+ * no order.  What is checked needs none: a domain made here allows PORT_ALLOWED
+ * and refuses PORT_REFUSED, whoever does what meanwhile.
+ *
+ * PORTLOCK_OPERATIONS is how many operations there are in all.
+ */
+
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "../kselftest_harness.h"
+#include "common.h"
+
+#define PORT_ALLOWED 20001
+#define PORT_REFUSED 20002
+#define PROCESSES 3
+#define THREADS 3
+#define SLOTS 4
+#define DEFAULT_OPERATIONS 8000
+#define TIMEOUT 3000
+
+enum operation {
+	ADD_RULE,
+	REPLACE_RULESET,
+	BIND_REFUSED,
+	BIND_ALLOWED,
+	CONNECT_REFUSED,
+	SEND_REFUSED,
+	TURN_SOCKET,
+	CHILD,
+	SYNCHRONIZED,
+	OPERATIONS,
+};
+
+static const char *const operation_names[] = {
+	"add_rule",	  "ruleset replaced", "bind refused",
+	"bind allowed",	  "connect refused",  "send refused",
+	"IPV6_ADDRFORM",  "fork and enforce", "TSYNC",
+};
+
+/* What the processes share. */
+static struct storm {
+	atomic_long left;
+	atomic_long done[OPERATIONS];
+	/* Descriptors that were closed under an operation. */
+	atomic_long lost;
+	/* Sockets that were turned while an address was checked. */
+	atomic_long turned;
+	/* The line of the first answer that must not be. */
+	atomic_int wrong;
+	atomic_int answer;
+} *storm;
+
+/* Rulesets of this process: any thread may replace any of them. */
+static atomic_int slots[SLOTS];
+static atomic_int shared_socket = -1;
+
+#define expect(condition, value) \
+	do { \
+		if (!(condition)) \
+			report(__LINE__, value); \
+	} while (0)
+
+static void report(const int line, const int value)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&storm->wrong, &none, line))
+		atomic_store(&storm->answer, value);
+}
+
+static unsigned int next_random(unsigned int *const state)
+{
+	*state = *state * 1103515245 + 12345;
+	return *state >> 16;
+}
+
+static int full_ruleset(void)
+{
+	const int fd = net_ruleset(ALL_NET);
+
+	/* A UDP socket may be given a port by the kernel. */
+	if (fd >= 0 && (add_port(fd, PORT_ALLOWED, ALL_NET) ||
+			add_port(fd, 0, BIND_UDP))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int address_call(const int family, const int type, const int port,
+			const enum operation operation)
+{
+	union addr addr;
+	const socklen_t len = loopback(&addr, family, port);
+	const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	if (operation == CONNECT_REFUSED)
+		ret = connect(fd, &addr.sa, len);
+	else if (operation == SEND_REFUSED)
+		ret = sendto(fd, "x", 1, MSG_DONTWAIT, &addr.sa, len);
+	else
+		ret = bind(fd, &addr.sa, len);
+	ret = ret < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static int random_family(unsigned int *const state)
+{
+	return next_random(state) % 2 ? AF_INET : AF_INET6;
+}
+
+static int random_type(unsigned int *const state)
+{
+	return next_random(state) % 2 ? SOCK_STREAM : SOCK_DGRAM;
+}
+
+/* In a domain of this program, asks for all that it must refuse and allow. */
+static void check_domain(unsigned int *const state)
+{
+	int ret;
+
+	ret = address_call(random_family(state), random_type(state),
+			   PORT_REFUSED, CONNECT_REFUSED);
+	expect(ret == -EACCES, ret);
+	ret = address_call(random_family(state), random_type(state),
+			   PORT_REFUSED, BIND_REFUSED);
+	expect(ret == -EACCES, ret);
+	ret = address_call(random_family(state), random_type(state),
+			   PORT_ALLOWED, BIND_ALLOWED);
+	expect(ret == 0 || ret == -EADDRINUSE, ret);
+}
+
+static void enforce_in_child(const int ruleset_fd, unsigned int *const state)
+{
+	const pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return;
+	if (!child) {
+		const int ret = restrict_self(ruleset_fd, 0);
+
+		if (!ret) {
+			check_domain(state);
+			_exit(0);
+		}
+		/* Another thread closed it, and may have opened a socket there. */
+		expect(ret == -EBADF || ret == -EBADFD || ret == -E2BIG, ret);
+		atomic_fetch_add(&storm->lost, 1);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	expect(status == 0, status);
+}
+
+/* The sibling must be refused once the synchronization has returned. */
+static atomic_int synchronized;
+
+static void *sibling(void *const data)
+{
+	unsigned int state = 7;
+
+	while (atomic_load(&synchronized) == 0)
+		address_call(AF_INET, SOCK_STREAM, PORT_REFUSED,
+			     CONNECT_REFUSED);
+	if (atomic_load(&synchronized) == 1)
+		check_domain(&state);
+	return NULL;
+}
+
+static void synchronize_in_child(void)
+{
+	const pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return;
+	if (!child) {
+		const int fd = full_ruleset();
+		pthread_t thread;
+		int ret;
+
+		atomic_store(&synchronized, 0);
+		if (fd < 0 || pthread_create(&thread, NULL, sibling, NULL))
+			_exit(0);
+		ret = restrict_self(fd, LANDLOCK_RESTRICT_SELF_TSYNC);
+		expect(!ret || ret == -E2BIG, ret);
+		atomic_store(&synchronized, ret ? 2 : 1);
+		pthread_join(thread, NULL);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	expect(status == 0, status);
+}
+
+/* Turns a socket that other threads send with into an IPv4 one. */
+static void turn_socket(void)
+{
+	const int to_ipv4 = AF_INET;
+	struct sockaddr_in6 peer = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(PORT_ALLOWED),
+	};
+	const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	inet_pton(AF_INET6, "::ffff:127.0.0.1", &peer.sin6_addr);
+	connect(fd, (const struct sockaddr *)&peer, sizeof(peer));
+	close(atomic_exchange(&shared_socket, fd));
+	if (!setsockopt(fd, IPPROTO_IPV6, IPV6_ADDRFORM, &to_ipv4,
+			sizeof(to_ipv4)))
+		atomic_fetch_add(&storm->turned, 1);
+}
+
+static void send_with_shared_socket(unsigned int *const state)
+{
+	union addr addr;
+	const socklen_t len =
+		loopback(&addr, random_family(state), PORT_REFUSED);
+	const int fd = atomic_load(&shared_socket);
+	const int ret = sendto(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
+			       &addr.sa, len);
+
+	/* The descriptor may be that of anything by now, but lets nothing through. */
+	expect(ret < 0, ret);
+}
+
+static void replace_ruleset(unsigned int *const state)
+{
+	const int fd = full_ruleset();
+
+	if (fd >= 0)
+		close(atomic_exchange(&slots[next_random(state) % SLOTS], fd));
+}
+
+static void add_random_rule(unsigned int *const state)
+{
+	const int fd = atomic_load(&slots[next_random(state) % SLOTS]);
+	const int ret = add_port(fd, 30000 + next_random(state) % 5000,
+				 1 << next_random(state) % 4);
+
+	expect(!ret || ret == -EBADF || ret == -EBADFD, ret);
+	if (ret)
+		atomic_fetch_add(&storm->lost, 1);
+}
+
+static void operate(const enum operation operation, unsigned int *const state)
+{
+	int ret;
+
+	switch (operation) {
+	case ADD_RULE:
+		add_random_rule(state);
+		break;
+	case REPLACE_RULESET:
+		replace_ruleset(state);
+		break;
+	case BIND_REFUSED:
+	case CONNECT_REFUSED:
+		ret = address_call(random_family(state), random_type(state),
+				   PORT_REFUSED, operation);
+		expect(ret == -EACCES, ret);
+		break;
+	case BIND_ALLOWED:
+		ret = address_call(random_family(state), random_type(state),
+				   PORT_ALLOWED, operation);
+		expect(ret == 0 || ret == -EADDRINUSE, ret);
+		break;
+	case SEND_REFUSED:
+		send_with_shared_socket(state);
+		break;
+	case TURN_SOCKET:
+		turn_socket();
+		break;
+	case CHILD:
+		enforce_in_child(atomic_load(&slots[next_random(state) % SLOTS]),
+				 state);
+		break;
+	case SYNCHRONIZED:
+		synchronize_in_child();
+		break;
+	default:
+		break;
+	}
+	atomic_fetch_add(&storm->done[operation], 1);
+}
+
+static void *rage(void *const data)
+{
+	unsigned int state = getpid() * 31 + (unsigned long)data;
+
+	/* Each thread is in a domain of its own. */
+	while (enforce(full_ruleset()))
+		if (atomic_load(&storm->wrong))
+			return NULL;
+	while (atomic_fetch_sub(&storm->left, 1) > 0) {
+		const unsigned int pick = next_random(&state) % 100;
+
+		/* Most calls are short, so that they meet the long ones often. */
+		operate(pick < 96 ? pick % CHILD :
+			pick < 99 ? CHILD :
+				    SYNCHRONIZED,
+			&state);
+	}
+	return NULL;
+}
+
+static void rage_in_process(void)
+{
+	pthread_t threads[THREADS];
+
+	for (int i = 0; i < SLOTS; i++)
+		slots[i] = full_ruleset();
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, rage,
+				   (void *)(unsigned long)i))
+			_exit(1);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
+FIXTURE(storm)
+{
+};
+
+FIXTURE_SETUP(storm)
+{
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+}
+
+TEST_F_TIMEOUT(storm, domains_hold, TIMEOUT)
+{
+	const char *const told = getenv("PORTLOCK_OPERATIONS");
+	const long count = told && atol(told) > 0 ? atol(told) :
+						    DEFAULT_OPERATIONS;
+	pid_t children[PROCESSES];
+	int status;
+
+	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, storm);
+	atomic_store(&storm->left, count);
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, no_new_privs());
+
+	for (int i = 0; i < PROCESSES; i++) {
+		children[i] = fork();
+		ASSERT_LE(0, children[i]);
+		if (!children[i])
+			rage_in_process();
+	}
+	for (int i = 0; i < PROCESSES; i++) {
+		ASSERT_EQ(children[i], waitpid(children[i], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+
+	for (int i = 0; i < OPERATIONS; i++) {
+		TH_LOG("%s: %ld", operation_names[i],
+		       atomic_load(&storm->done[i]));
+		EXPECT_LT(0, atomic_load(&storm->done[i]));
+	}
+	TH_LOG("closed meanwhile: %ld, turned into IPv4: %ld",
+	       atomic_load(&storm->lost), atomic_load(&storm->turned));
+	EXPECT_LT(0, atomic_load(&storm->turned));
+	EXPECT_EQ(0, atomic_load(&storm->wrong))
+	{
+		TH_LOG("the first wrong answer was %d",
+		       atomic_load(&storm->answer));
+	}
+}
+
+TEST_HARNESS_MAIN
