@@ -243,20 +243,23 @@ impl Draft {
         }
     }
 
-    /// Whether no rule has granted anything on `port` or beside it.
+    /// Whether no rule has granted anything on `port`, and not just `access` on the ports beside it.
     #[inline]
-    pub(crate) fn is_lonely(&self, port: u16) -> bool {
-        let nothing_on = |port| {
+    pub(crate) fn is_apart(&self, port: u16, access: AccessSet) -> bool {
+        let granted = |port| {
             let (block, word, shift) = place(port);
+            let rights = match self.0.leaf(block) {
+                Some(leaf) => leaf[usize::from(word)] >> shift,
+                None => return 0,
+            };
 
-            self.0.leaf(block).is_none_or(|leaf| {
-                (leaf[usize::from(word)] >> shift ^ self.0.unnamed.bits()) & AccessSet::all_bits()
-                    == 0
-            })
+            (rights ^ self.0.unnamed.bits()) & AccessSet::all_bits()
         };
 
-        // What comes before the first port and after the last is of no harm.
-        nothing_on(port) && nothing_on(port.wrapping_sub(1)) && nothing_on(port.wrapping_add(1))
+        // The first port and the last are no neighbours, but to take them for ones does no harm.
+        granted(port) == 0
+            && granted(port.wrapping_sub(1)) != access.bits()
+            && granted(port.wrapping_add(1)) != access.bits()
     }
 
     /// Ends the draft.
@@ -422,14 +425,24 @@ mod tests {
     }
 
     #[test]
-    fn a_port_with_a_rule_is_no_lonely_neighbour() -> Result {
-        let draft = draft(!AccessSet::empty(), [0, 256], Access::BindTcp.into())?;
+    fn a_port_is_apart_from_neighbours_with_other_rights() -> Result {
+        let bind = AccessSet::from(Access::BindTcp);
+        let draft = draft(!AccessSet::empty(), [0, 256], bind)?;
 
         for port in [0, 1, 255, 256, 257] {
-            assert!(!draft.is_lonely(port));
+            assert!(!draft.is_apart(port, bind));
         }
         for port in [2, 3, 254, 258, 511, 512, 65534] {
-            assert!(draft.is_lonely(port));
+            assert!(draft.is_apart(port, bind));
+        }
+        for (port, is_apart) in [
+            (0, false),
+            (1, true),
+            (255, true),
+            (256, false),
+            (257, true),
+        ] {
+            assert_eq!(draft.is_apart(port, Access::ConnectTcp.into()), is_apart);
         }
         Ok(())
     }

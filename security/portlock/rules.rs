@@ -65,14 +65,15 @@ pub(crate) struct Rules {
 struct First(u16);
 
 impl Ord for First {
-    // Two comparisons make shorter code in a search than u16's one with three answers.
+    // In a search, asking for equality first makes half the code of u16's answer in three values.
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.0 > other.0 {
-            Ordering::Less
-        } else if self.0 < other.0 {
-            Ordering::Greater
-        } else {
+        if self.0 == other.0 {
             Ordering::Equal
+        } else if self.0 > other.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
         }
     }
 }
@@ -219,9 +220,9 @@ impl Rules {
         Ok(())
     }
 
-    /// [`Rules::add`], for a port on and beside which no rule grants anything: there is no need to
-    /// look for what it may be joined to.
-    pub(crate) fn add_lonely(&mut self, port: u16, rule: Rule) -> Result {
+    /// [`Rules::add`], for a port that no rule grants anything on, between ports on which not just
+    /// the same is granted: there is no need to look for what it may be joined to.
+    pub(crate) fn add_apart(&mut self, port: u16, rule: Rule) -> Result {
         if self.has_bare || rule.access.is_empty() {
             return self.add(port, rule);
         }
@@ -233,7 +234,7 @@ impl Rules {
             rule,
         };
 
-        // INVARIANT: There is no span at the port or beside it.
+        // INVARIANT: There is no span at the port, nor one beside it with the same rule.
         self.tree.insert(span.into_node(node));
         Ok(())
     }

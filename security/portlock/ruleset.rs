@@ -105,11 +105,11 @@ impl Draft {
     /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
         let (rules, index) = self.open()?;
-        let is_lonely = index.is_lonely(port);
+        let is_apart = index.is_apart(port, rule.access);
 
         index.reserve(port)?;
-        if is_lonely {
-            rules.add_lonely(port, rule)?;
+        if is_apart {
+            rules.add_apart(port, rule)?;
         } else {
             rules.add(port, rule)?;
         }

@@ -53,6 +53,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_OPS 1024
 #define MAX_ARGS 16
@@ -63,6 +67,7 @@
 #define SHARED_FD 121
 #define MAX_TEXT (MAX_OPS * 128)
 #define PATIENCE_SECONDS 20
+#define LEISURE_MICROSECONDS 5000
 #define EVENTS "/sys/kernel/tracing/events/landlock/enable"
 #define TRACE "/sys/kernel/tracing/trace"
 #define PLAYGROUND "/tmp/fuzz"
@@ -93,6 +98,12 @@ static int op_count;
 static struct shared *shared;
 /* The operation after the one that is being done, and the end of what this process does. */
 static int next_op, end_op;
+
+/*
+ * Whether MPTCP is used, which leaves much to a kernel thread.  It is given the
+ * time after each operation, or results would depend on who is faster.
+ */
+static bool is_leisurely;
 
 /* The end of a page that no page follows. */
 static char *edge;
@@ -826,6 +837,8 @@ static void run_until(const int end)
 			value = op->kind->run(op->arg);
 		shared->result[at].value = value;
 		shared->result[at].reached = 1;
+		if (is_leisurely)
+			usleep(LEISURE_MICROSECONDS);
 	}
 }
 
@@ -854,6 +867,8 @@ static void parse_op(char *const line)
 	while (op->count < MAX_ARGS && (word = strsep(&rest, " ")))
 		op->arg[op->count++] = strtoull(word, NULL, 0);
 	op_count++;
+	if (op->kind->run == op_socket && op->arg[3] == IPPROTO_MPTCP)
+		is_leisurely = true;
 }
 
 /* Reads the operations of the text that is shared. */
@@ -862,6 +877,7 @@ static void parse(void)
 	char line[512];
 
 	op_count = 0;
+	is_leisurely = false;
 	for (const char *text = shared->text; *text;) {
 		const char *const end = strchrnul(text, '\n');
 
