@@ -121,7 +121,9 @@ class Reader:
 _EVENT = re.compile(r"^.*? (landlock_\w+: .*)$")
 _LATE = re.compile(r"^landlock_free_")
 _ID = re.compile(r"\b(domain|parent|ruleset|\w+_domain)=([1-9a-f][0-9a-f]*)")
-_PID = re.compile(r"\b(\w+_pid)=([1-9]\d*)")
+# Kernel threads come and go, so the number of a process says nothing, nor does that of its file in /proc.
+_PID = re.compile(r"\b(\w+_pid)=[1-9]\d*")
+_PROC = re.compile(r"\bino=\d+ path=/proc/\d+")
 
 
 def normal(events: list[str]) -> list[str]:
@@ -133,7 +135,7 @@ def normal(events: list[str]) -> list[str]:
         return f"{match[1]}=#{numbers.setdefault(match[2], str(len(numbers) + 1))}"
 
     plain = [match[1] for match in map(_EVENT.match, events) if match]
-    in_time = [_PID.sub(r"\1=#", _ID.sub(number, event)) for event in plain if not _LATE.match(event)]
+    in_time = [_PROC.sub("path=/proc/#", _PID.sub(r"\1=#", _ID.sub(number, event))) for event in plain if not _LATE.match(event)]
     late = sorted(_ID.sub(number, event) for event in plain if _LATE.match(event))
     return in_time + late
 
