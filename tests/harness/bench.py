@@ -243,3 +243,5 @@ def _finish(figure, axes, path: Path) -> None:
     axes.legend()
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
+    declaration, rest = path.read_text("utf-8").split("\n", 1)
+    path.write_text(f"{declaration}\n<!-- SPDX-License-Identifier: GPL-2.0 -->\n{rest}", "utf-8")
