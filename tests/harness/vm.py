@@ -13,9 +13,8 @@ from .base import HarnessError, Paths, find_tool
 
 QEMU = "qemu-system-x86_64"
 
-#: Panics end the guest (with QEMU's -no-reboot), and warnings reach the console at once. How interrupts are routed is read
-#: from a table rather than computed by ACPI's interpreter, which gives up under a kernel with checkers.
-_COMMAND_LINE = "acpi=noirq console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_buf_len=8M random.trust_cpu=on"
+#: Panics end the guest (with QEMU's -no-reboot), and warnings reach the console at once.
+_COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_buf_len=8M random.trust_cpu=on"
 
 # Set when the run is to end early: every guest is then ended.
 stopping = threading.Event()

@@ -80,6 +80,10 @@ impl CredBlob for () {
     fn inherit(&self) -> Self {}
 }
 
+// bindgen computes layouts by itself, and has been wrong for others.
+static_assert!(core::mem::offset_of!(bindings::cred, security) == bindings::CRED_SECURITY_OFFSET);
+static_assert!(core::mem::offset_of!(bindings::task_struct, cred) == bindings::TASK_CRED_OFFSET);
+
 /// Tells whether `L` keeps anything of a credential, and so whether it has credential hooks.
 pub(super) const fn is_kept<L: Registered>() -> bool {
     size_of::<L::Cred>() != 0

@@ -38,10 +38,13 @@ const AF_INET: u16 = bindings::AF_INET as u16;
 const AF_INET6: u16 = bindings::AF_INET6 as u16;
 
 // `Sock::kind` reads the protocol and the type, two neighbours, as one value.
-static_assert!(
-    offset_of!(bindings::sock, sk_type)
-        == offset_of!(bindings::sock, sk_protocol) + size_of::<u16>()
-);
+static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + size_of::<u16>());
+
+// bindgen computes layouts by itself, and has been wrong: a socket that is read in the wrong place
+// would pass for one that no LSM cares about.
+static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
+static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
+static_assert!(offset_of!(bindings::sock, __sk_common.skc_family) == bindings::SOCK_FAMILY_OFFSET);
 
 /// The half of a socket that a file descriptor leads to.
 ///
@@ -157,8 +160,9 @@ impl Sock {
     /// lock.
     #[inline]
     pub fn kind(&self) -> SockKind {
-        // SAFETY: By the type invariant the `struct sock` is valid, so its field is in bounds.
-        let protocol = unsafe { &raw const (*self.as_ptr()).sk_protocol };
+        // SAFETY: By the type invariant the `struct sock` is valid, so its field, which is where C
+        // says that it is, is in bounds.
+        let protocol = unsafe { self.as_ptr().byte_add(bindings::SOCK_PROTOCOL_OFFSET) };
 
         SockKind {
             family: self.family(),

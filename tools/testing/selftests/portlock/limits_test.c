@@ -244,10 +244,10 @@ TEST_F_TIMEOUT(limits, rules_for_all_ports_in_all_layers, TIMEOUT)
 #define MIN_RULE_BYTES (3 * sizeof(void *))
 
 /*
- * A domain tells 65,536 ports apart, a bit each, whatever it is made of.  That
- * needs ports that follow no pattern.
+ * A domain may share all that it knows of ports with the ruleset, but it has a
+ * structure, a list of layers and a place in the hierarchy of its own.
  */
-#define MIN_DOMAIN_BYTES (NUM_PORTS / 8)
+#define MIN_DOMAIN_BYTES 256
 
 /* What each processor may keep for the next to come, and half-filled slabs. */
 #define SLACK (32 * 1024)
