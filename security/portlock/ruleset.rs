@@ -78,6 +78,8 @@ pub(crate) struct Draft {
     state: State,
 }
 
+// A ruleset has one of them, in memory of its own.
+#[expect(clippy::large_enum_variant)]
 enum State {
     /// There is no rule yet.
     Empty,

@@ -17,7 +17,6 @@ use crate::{
     bindings,
     cred::Credential,
     prelude::*,
-    task::Task,
     types::NotThreadSafe, //
 };
 use core::{
@@ -116,8 +115,8 @@ pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull
 
 /// Returns the current task, as C's `get_current()` does.
 ///
-/// [`Task::current_raw`] calls a helper, which is dear where hooks are concerned: it makes them save
-/// their arguments. A task sees no other value here for as long as it runs.
+/// [`Task::current_raw`](crate::task::Task::current_raw) calls a helper, which is dear where hooks
+/// are concerned: it makes them save their arguments. A task sees no other value here for as long as it runs.
 // Only socket hooks use it so far.
 #[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
 #[inline(always)]
@@ -139,7 +138,7 @@ fn current_task() -> *mut bindings::task_struct {
         task
     }
     #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML))))]
-    Task::current_raw()
+    crate::task::Task::current_raw()
 }
 
 /// Returns what `L` keeps of the current task's subjective credentials.
