@@ -45,6 +45,12 @@ static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + si
 static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
 static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
 static_assert!(offset_of!(bindings::sock, __sk_common.skc_family) == bindings::SOCK_FAMILY_OFFSET);
+static_assert!(
+    offset_of!(
+        bindings::sock,
+        __sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num
+    ) == bindings::SOCK_NUM_OFFSET
+);
 
 /// The half of a socket that a file descriptor leads to.
 ///
@@ -421,8 +427,17 @@ pub(crate) mod tests {
         let mut sock = zeroed_sock()?;
 
         sock.__sk_common.skc_family = family as u16;
-        sock.sk_type = type_ as u16;
-        sock.sk_protocol = protocol as u16;
+
+        // SAFETY: The field is where C says that it is, and so in bounds.
+        let place = unsafe { (&raw mut *sock).byte_add(bindings::SOCK_PROTOCOL_OFFSET) };
+
+        // SAFETY: The protocol and the type are neighbours, as asserted above, and nobody else knows
+        // of the socket yet.
+        unsafe {
+            place
+                .cast::<[u16; 2]>()
+                .write([protocol as u16, type_ as u16])
+        };
 
         // SAFETY: `sock` is valid until it is dropped, which is after `f` has returned.
         Ok(f(unsafe { Sock::from_ptr(&raw const *sock) }))
