@@ -165,18 +165,21 @@ impl Index {
         for block in 0..=u8::MAX {
             let leaf = leaf_of(block);
 
-            index.blocks[usize::from(block)] = if leaf == filled(unnamed) {
-                NO_LEAF
-            } else if index.leaves.last() == Some(&leaf) {
-                // CAST: There is at most a leaf for each block.
-                (index.leaves.len() - 1) as u8
-            } else {
+            if leaf == filled(unnamed) {
+                continue;
+            }
+            if index.leaves.last() != Some(&leaf) {
                 index.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-                // CAST: As above.
-                (index.leaves.len() - 1) as u8
-            };
+            }
+            index.name_last(block);
         }
         Ok(index)
+    }
+
+    /// Makes the last leaf the one of `block`.
+    fn name_last(&mut self, block: u8) {
+        // INVARIANT: CAST: There is at most a leaf for each block, and the caller pushed one.
+        self.blocks[usize::from(block)] = (self.leaves.len() - 1) as u8;
     }
 }
 
@@ -271,8 +274,7 @@ impl Draft {
     #[cold]
     fn push(&mut self, block: u8, leaf: Leaf) -> Result {
         self.0.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-        // INVARIANT: CAST: There is at most a leaf for each block, and this one is new.
-        self.0.blocks[usize::from(block)] = (self.0.leaves.len() - 1) as u8;
+        self.0.name_last(block);
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ import subprocess
 import time
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 from .base import REPOSITORY, TESTS, HarnessError, Paths
 
@@ -57,8 +56,8 @@ def run(paths: Paths, name: str | None) -> int:
                 survivors.append(mutation.name)
     finally:
         # The kernel and the unit tests as they should be again.
-        _build(paths, "kunit")
-        _build(paths, "kernel")
+        _build("kunit")
+        _build("kernel")
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} faults caught{': missed ' + ', '.join(survivors) if survivors else ''}")
     return 1 if survivors else 0
 
@@ -71,28 +70,28 @@ def _try(paths: Paths, mutation: Mutation) -> tuple[bool, str]:
     try:
         file.write_text(mutation.apply(original.decode()), "utf-8")
         # A fault that does not build is none: it would pass for caught.
-        if _build(paths, target).returncode:
+        if _build(target).returncode:
             return False, f"it does not build: build/log/{target}.log"
-        done = _test(paths, mutation.by)
+        done = _test(mutation.by)
     finally:
         file.write_bytes(original)
     failures = [line for line in done.stdout.splitlines() if line.startswith("✗") or "[FAILED]" in line or "[CRASHED]" in line]
     return done.returncode == 1 and bool(failures), failures[-1].strip()[:90] if failures else f"status {done.returncode}"
 
 
-def _build(paths: Paths, target: str) -> subprocess.CompletedProcess:
+def _build(target: str) -> subprocess.CompletedProcess:
     script = {"kunit": ["scripts/kunit.sh", "build"], "kernel": ["scripts/build.sh"]}[target]
-    return _run(paths, script)
+    return _run(script)
 
 
-def _test(paths: Paths, by: str) -> subprocess.CompletedProcess:
+def _test(by: str) -> subprocess.CompletedProcess:
     if by == "kunit":
-        return _run(paths, ["scripts/kunit.sh"])
+        return _run(["scripts/kunit.sh"])
     boot, _, pattern = by.partition(":")
-    return _run(paths, ["python3", "tests/run.py", "test", "--boots", boot, "--name", pattern])
+    return _run(["python3", "tests/run.py", "test", "--boots", boot, "--name", pattern])
 
 
-def _run(_paths: Paths, command: list[str]) -> subprocess.CompletedProcess:
+def _run(command: list[str]) -> subprocess.CompletedProcess:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "NAME"}
-    return subprocess.run(command, cwd=Path(REPOSITORY), env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, text=True, errors="replace",
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

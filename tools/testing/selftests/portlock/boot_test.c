@@ -18,40 +18,6 @@
 #define TRACING "/sys/kernel/tracing"
 #define CHECK_EVENT TRACING "/events/landlock/landlock_check_rule_net_port"
 
-/* Reads a whole small file as a string. */
-static int read_text(const char *path, char *text, size_t size)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t ret;
-
-	if (fd < 0)
-		return -errno;
-	do {
-		ret = read(fd, text + len, size - 1 - len);
-		if (ret > 0)
-			len += ret;
-	} while (ret > 0 && len < size - 1);
-	close(fd);
-	if (ret < 0)
-		return -errno;
-	text[len] = '\0';
-	return 0;
-}
-
-static int write_text(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	const ssize_t len = strlen(text);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, len) == len ? 0 : -errno;
-	close(fd);
-	return ret;
-}
-
 /* The place of @name in a list separated by commas, or -1. */
 static int place_in(const char *list, const char *name)
 {

@@ -313,6 +313,43 @@ static inline bool bind_refused(__u16 port)
 	return try_bind(AF_INET, SOCK_STREAM, port) == -EACCES;
 }
 
+/* Files */
+
+/* Reads a whole small file as a string. */
+static inline int read_text(const char *path, char *text, size_t size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t ret;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		ret = read(fd, text + len, size - 1 - len);
+		if (ret > 0)
+			len += ret;
+	} while (ret > 0 && len < size - 1);
+	close(fd);
+	if (ret < 0)
+		return -errno;
+	text[len] = '\0';
+	return 0;
+}
+
+/* Makes @text what a file holds, or what it is told if it is none of a disk. */
+static inline int write_text(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	const ssize_t len = strlen(text);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, len) == len ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
 /* Processes */
 
 /* Waits for @child and returns its exit status, or a negative errno. */

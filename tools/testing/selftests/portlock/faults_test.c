@@ -351,31 +351,6 @@ static char saved_knobs[ARRAY_SIZE(knobs)][16];
 
 #define DEBUGFS "/tmp/portlock-faults"
 
-static int write_file(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
-static int read_file(const char *path, char *text, size_t size)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, size - 1);
-	close(fd);
-	return len > 0 ? 0 : -EIO;
-}
-
 static int turn_knob(int i, bool back)
 {
 	char path[128];
@@ -383,9 +358,11 @@ static int turn_knob(int i, bool back)
 
 	snprintf(path, sizeof(path), DEBUGFS "/%s", knobs[i].name);
 	if (back)
-		return write_file(path, saved_knobs[i]);
-	ret = read_file(path, saved_knobs[i], sizeof(saved_knobs[i]));
-	return ret ? ret : write_file(path, knobs[i].value);
+		return write_text(path, saved_knobs[i]);
+	ret = read_text(path, saved_knobs[i], sizeof(saved_knobs[i]));
+	if (!ret && !*saved_knobs[i])
+		ret = -EIO;
+	return ret ? ret : write_text(path, knobs[i].value);
 }
 
 /* Mounts what the knobs are in, for this process alone. */
@@ -440,7 +417,7 @@ static int set_audit(bool on)
 
 static int set_logging(bool on)
 {
-	const int ret = write_file(EVENTS, on ? "1" : "0");
+	const int ret = write_text(EVENTS, on ? "1" : "0");
 
 	return ret ? ret : set_audit(on);
 }

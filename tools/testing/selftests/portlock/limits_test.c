@@ -20,34 +20,6 @@
 
 #define TCP (BIND_TCP | CONNECT_TCP)
 
-static int read_file(const char *path, char *text, size_t size)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, size - 1);
-	close(fd);
-	if (len < 0)
-		return -EIO;
-	text[len] = '\0';
-	return 0;
-}
-
-static int write_file(const char *path, const char *text)
-{
-	const int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 /* The number after @name and a blank, or a negative errno. */
 static long read_number(const char *path, const char *name)
 {
@@ -56,7 +28,7 @@ static long read_number(const char *path, const char *name)
 	const size_t len = strlen(name);
 	int ret;
 
-	ret = read_file(path, text, sizeof(text));
+	ret = read_text(path, text, sizeof(text));
 	if (ret)
 		return ret;
 	for (line = text; line; line = strchr(line, '\n')) {
@@ -307,7 +279,7 @@ static long wait_for_charge(bool at_least, long bytes)
 
 static int join_group(void)
 {
-	return write_file(GROUP "/cgroup.procs", "0");
+	return write_text(GROUP "/cgroup.procs", "0");
 }
 
 /*
@@ -410,7 +382,7 @@ FIXTURE_SETUP(group)
 {
 	int ret;
 
-	ret = write_file(CGROUP "/cgroup.subtree_control", "+memory");
+	ret = write_text(CGROUP "/cgroup.subtree_control", "+memory");
 	if (ret == -ENOENT || ret == -EINVAL)
 		SKIP(return, "there is no memory cgroup at " CGROUP);
 	ASSERT_EQ(0, ret);
@@ -424,14 +396,14 @@ FIXTURE_TEARDOWN(group)
 	int i, ret = -1;
 
 	/* What is left in the group goes with it. */
-	write_file(GROUP "/cgroup.kill", "1");
+	write_text(GROUP "/cgroup.kill", "1");
 	for (i = 0; ret && i < SETTLE_TRIES; i++) {
 		ret = rmdir(GROUP);
 		if (ret)
 			pause_ms(SETTLE_MS);
 	}
 	EXPECT_EQ(0, ret);
-	EXPECT_EQ(0, write_file(CGROUP "/cgroup.subtree_control", "-memory"));
+	EXPECT_EQ(0, write_text(CGROUP "/cgroup.subtree_control", "-memory"));
 }
 
 static void add_rules(const struct member *member, int fd)
@@ -624,11 +596,11 @@ TEST_F_TIMEOUT(group, refuses_what_it_has_no_memory_for, TIMEOUT)
 
 	fd = filled_ruleset(no_pattern, 0);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, write_file(GROUP "/memory.max", SMALL_MAX));
+	ASSERT_EQ(0, write_text(GROUP "/memory.max", SMALL_MAX));
 	/* For the child, which inherits it. */
-	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "-1000"));
+	ASSERT_EQ(0, write_text("/proc/self/oom_score_adj", "-1000"));
 	ASSERT_EQ(0, start_member(&member, meet_the_limit, fd));
-	ASSERT_EQ(0, write_file("/proc/self/oom_score_adj", "0"));
+	ASSERT_EQ(0, write_text("/proc/self/oom_score_adj", "0"));
 
 	EXPECT_EQ(-ENOMEM, command(&member));
 	EXPECT_EQ(-ENOMEM, command(&member));
@@ -662,7 +634,7 @@ TEST_F_TIMEOUT(group, is_killed_alone, TIMEOUT)
 
 	fd = filled_ruleset(no_pattern, 0);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, write_file(GROUP "/memory.max", SMALL_MAX));
+	ASSERT_EQ(0, write_text(GROUP "/memory.max", SMALL_MAX));
 	ASSERT_EQ(0, start_member(&member, exceed_the_limit, fd));
 	EXPECT_EQ(-ECHILD, command(&member));
 	EXPECT_EQ(SIGKILL, end_member(&member));
@@ -859,8 +831,8 @@ TEST_F_TIMEOUT(limits, ten_thousand_domains, TIMEOUT)
 	if (available < NUM_PROCESSES * PROCESS_KB)
 		SKIP(return, "%d processes may take %d KiB, and there are %ld",
 		     NUM_PROCESSES, NUM_PROCESSES * PROCESS_KB, available);
-	ASSERT_EQ(0, read_file(THREADS_MAX, saved, sizeof(saved)));
-	ASSERT_EQ(0, write_file(THREADS_MAX, "20000"));
+	ASSERT_EQ(0, read_text(THREADS_MAX, saved, sizeof(saved)));
+	ASSERT_EQ(0, write_text(THREADS_MAX, "20000"));
 	stacks = mmap(NULL, NUM_PROCESSES * STACK_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, stacks);
@@ -878,7 +850,7 @@ TEST_F_TIMEOUT(limits, ten_thousand_domains, TIMEOUT)
 			break;
 	}
 	EXPECT_GE(before + SLACK_KB, after);
-	EXPECT_EQ(0, write_file(THREADS_MAX, saved));
+	EXPECT_EQ(0, write_text(THREADS_MAX, saved));
 }
 
 TEST_HARNESS_MAIN

@@ -95,27 +95,6 @@ static int full_ruleset(void)
 	return fd;
 }
 
-static int address_call(const int family, const int type, const int port,
-			const enum operation operation)
-{
-	union addr addr;
-	const socklen_t len = loopback(&addr, family, port);
-	const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	if (operation == CONNECT_REFUSED)
-		ret = connect(fd, &addr.sa, len);
-	else if (operation == SEND_REFUSED)
-		ret = sendto(fd, "x", 1, MSG_DONTWAIT, &addr.sa, len);
-	else
-		ret = bind(fd, &addr.sa, len);
-	ret = ret < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 static int random_family(unsigned int *const state)
 {
 	return next_random(state) % 2 ? AF_INET : AF_INET6;
@@ -131,14 +110,12 @@ static void check_domain(unsigned int *const state)
 {
 	int ret;
 
-	ret = address_call(random_family(state), random_type(state),
-			   PORT_REFUSED, CONNECT_REFUSED);
+	ret = try_connect(random_family(state), random_type(state),
+			  PORT_REFUSED);
 	expect(ret == -EACCES, ret);
-	ret = address_call(random_family(state), random_type(state),
-			   PORT_REFUSED, BIND_REFUSED);
+	ret = try_bind(random_family(state), random_type(state), PORT_REFUSED);
 	expect(ret == -EACCES, ret);
-	ret = address_call(random_family(state), random_type(state),
-			   PORT_ALLOWED, BIND_ALLOWED);
+	ret = try_bind(random_family(state), random_type(state), PORT_ALLOWED);
 	expect(ret == 0 || ret == -EADDRINUSE, ret);
 }
 
@@ -173,8 +150,7 @@ static void *sibling(void *const data)
 	unsigned int state = 7;
 
 	while (atomic_load(&synchronized) == 0)
-		address_call(AF_INET, SOCK_STREAM, PORT_REFUSED,
-			     CONNECT_REFUSED);
+		try_connect(AF_INET, SOCK_STREAM, PORT_REFUSED);
 	if (atomic_load(&synchronized) == 1)
 		check_domain(&state);
 	return NULL;
@@ -269,15 +245,19 @@ static void operate(const enum operation operation, unsigned int *const state)
 		replace_ruleset(state);
 		break;
 	case BIND_REFUSED:
-	case CONNECT_REFUSED:
-		ret = address_call(random_family(state), random_type(state),
-				   PORT_REFUSED, operation);
+		ret = try_bind(random_family(state), random_type(state),
+			       PORT_REFUSED);
 		expect(ret == -EACCES, ret);
 		break;
 	case BIND_ALLOWED:
-		ret = address_call(random_family(state), random_type(state),
-				   PORT_ALLOWED, operation);
+		ret = try_bind(random_family(state), random_type(state),
+			       PORT_ALLOWED);
 		expect(ret == 0 || ret == -EADDRINUSE, ret);
+		break;
+	case CONNECT_REFUSED:
+		ret = try_connect(random_family(state), random_type(state),
+				  PORT_REFUSED);
+		expect(ret == -EACCES, ret);
 		break;
 	case SEND_REFUSED:
 		send_with_shared_socket(state);
