@@ -12,7 +12,7 @@ _SIGNS = re.compile(
     r"|INFO: possible|held lock freed|bad unlock balance|DEBUG_LOCKS_WARN|Invalid wait context"
     r"|rcu: INFO:|rcu_(?:sched|preempt|tasks)\w* (?:detected|self-detected)|blocked for more than \d+ seconds"
     r"|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called"
-    r"|KASAN|KCSAN|UBSAN|KMSAN|refcount_t:|list_(?:add|del) corruption|Bad page|memory leak|unreferenced object"
+    r"|KASAN|KCSAN|UBSAN|KMSAN|refcount_t:|list_(?:add|del) corruption|Bad page|suspected memory leak|unreferenced object"
     r"|rust_kernel: panicked|\bpanicked at\b|usercopy: Kernel memory|Too many LSMs|LSM: .*(?:error|failed|too many)",
 )
 

@@ -75,12 +75,13 @@ class KernelLog(unittest.TestCase):
         for line in ("[    1.5] WARNING: CPU: 0 PID: 1 at mm/a.c:1", "BUG: KASAN: slab-use-after-free in f", "Oops: int3: 0000 [#1] SMP",
                      "rcu: INFO: rcu_preempt self-detected stall on CPU", "WARNING: possible recursive locking detected",
                      "UBSAN: shift-out-of-bounds in a.c:1", "INFO: task a:1 blocked for more than 120 seconds.",
+                     "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
                      "Kernel panic - not syncing: x", "rust_kernel: panicked at security/portlock/a.rs:1:1"):
             self.assertEqual(len(kernel_log.reports(line)), 1, line)
 
     def test_harmless_lines(self) -> None:
         for line in ("audit: type=1423 comm=\"Oops BUG: WARNING:\"", "portlock: Up and running.", "reboot: Restarting system",
-                     "Kernel command line: oops=panic"):
+                     "Kernel command line: oops=panic", "kmemleak: Kernel memory leak detector initialized (mem pool available: 9)"):
             self.assertEqual(kernel_log.reports(line), [], line)
 
     def test_one_report_for_signs_that_belong_together(self) -> None:

@@ -24,9 +24,10 @@ def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra:
     """QEMU's command without its channels. With `counted`, the guest's time passes with the instructions that it runs and
     skips what it would wait, so that no other load on this machine makes a test late."""
     find_tool(QEMU, package="qemu-system-x86")
+    # Not "pc": its ACPI tables compute the interrupts' routes, for longer than a kernel with checkers waits.
     return [
         QEMU, "-accel", "tcg,thread=single", *(("-icount", "shift=0,sleep=off") if counted else ()),
-        "-machine", "pc", "-cpu", "max", "-smp", str(processors), "-m", "1G",
+        "-machine", "q35", "-cpu", "max", "-smp", str(processors), "-m", "1G",
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-net", "none",
         "-device", "virtio-rng-pci",
         "-kernel", str(paths.kernel), "-initrd", str(initramfs),
