@@ -27,6 +27,7 @@
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -545,7 +546,8 @@ static int64_t op_proc(const uint64_t *const arg)
 	if (readlink(path, name, sizeof(name) - 1) < 0)
 		return -errno;
 	for (const char *c = name; *c && *c != '['; c++)
-		sum = sum * 31 + *c;
+		if (!isdigit(*c))
+			sum = sum * 31 + *c;
 	if (strstr(name, "landlock"))
 		for (const char *c = name; *c; c++)
 			sum = sum * 31 + *c;
