@@ -6,9 +6,17 @@ use crate::access::{
     Access,
     AccessSet, //
 };
+use core::{
+    iter,
+    ptr, //
+};
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    prelude::*, //
+    prelude::*,
+    sync::{
+        Arc,
+        UniqueArc, //
+    }, //
 };
 
 /// The rights of a block of 256 neighbouring ports, 16 ports a word, the first in the lowest bits.
@@ -42,6 +50,9 @@ pub(crate) struct Index {
 
 /// The name of a leaf that is not there, as long as a block has none: then there are fewer leaves.
 const NO_LEAF: u8 = u8::MAX;
+
+/// [`NO_LEAF`] eight times.
+const NO_LEAVES: u64 = u64::from_ne_bytes([NO_LEAF; 8]);
 
 /// A leaf whose ports all have `access`.
 #[inline]
@@ -94,29 +105,48 @@ impl Index {
         self.leaf(block).copied().unwrap_or(filled(self.unnamed))
     }
 
+    /// The names of the leaves, those of eight neighbouring blocks in a word.
+    fn groups(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks
+            .chunks_exact(8)
+            .filter_map(|group| group.first_chunk().copied().map(u64::from_ne_bytes))
+    }
+
     /// Whether what `self` allows, `other` allows, too.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
+        // As when a ruleset is enforced twice.
+        if ptr::eq(self, other) {
+            return true;
+        }
+
+        // Most blocks have no leaf, and neighbours often share theirs.
+        let mut seen_groups = None;
         let mut seen = None;
 
-        for (left, right) in self.blocks.iter().zip(&other.blocks) {
-            // Neighbours often share their leaves.
-            if seen.replace((left, right)) == Some((left, right)) {
+        for groups in self.groups().zip(other.groups()) {
+            if seen_groups.replace(groups) == Some(groups) {
                 continue;
             }
 
-            let left = self.leaves.get(usize::from(*left));
-            let right = other.leaves.get(usize::from(*right));
-            let within = match (left, right) {
-                (Some(left), Some(right)) => is_within(left, right),
-                (None, None) => other.unnamed.contains_all(self.unnamed),
-                (left, right) => is_within(
-                    left.unwrap_or(&filled(self.unnamed)),
-                    right.unwrap_or(&filled(other.unnamed)),
-                ),
-            };
+            for blocks in iter::zip(groups.0.to_ne_bytes(), groups.1.to_ne_bytes()) {
+                if seen.replace(blocks) == Some(blocks) {
+                    continue;
+                }
 
-            if !within {
-                return false;
+                let left = self.leaves.get(usize::from(blocks.0));
+                let right = other.leaves.get(usize::from(blocks.1));
+                let within = match (left, right) {
+                    (Some(left), Some(right)) => is_within(left, right),
+                    (None, None) => other.unnamed.contains_all(self.unnamed),
+                    (left, right) => is_within(
+                        left.unwrap_or(&filled(self.unnamed)),
+                        right.unwrap_or(&filled(other.unnamed)),
+                    ),
+                };
+
+                if !within {
+                    return false;
+                }
             }
         }
         true
@@ -140,8 +170,10 @@ impl Index {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
     pub(crate) fn shorter(&self) -> Result<Option<Self>> {
-        let mut leaves = self.blocks.iter().filter_map(|leaf| {
-            let leaf = usize::from(*leaf);
+        // Most blocks have no leaf.
+        let groups = self.groups().filter(|group| *group != NO_LEAVES);
+        let mut leaves = groups.flat_map(u64::to_ne_bytes).filter_map(|leaf| {
+            let leaf = usize::from(leaf);
 
             Some((leaf, self.leaves.get(leaf)?))
         });
@@ -204,17 +236,24 @@ fn is_within(left: &Leaf, right: &Leaf) -> bool {
 /// # Invariants
 ///
 /// As for [`Index`]; no two blocks share a leaf.
-pub(crate) struct Draft(Index);
+pub(crate) struct Draft(UniqueArc<Index>);
 
 impl Draft {
     /// Begins an index in which the `handled` rights need a rule, and all others are allowed.
-    pub(crate) fn new(handled: AccessSet) -> Self {
-        Self(Index::new(handled))
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn new(handled: AccessSet) -> Result<Self> {
+        Ok(Self(UniqueArc::new(
+            Index::new(handled),
+            GFP_KERNEL_ACCOUNT,
+        )?))
     }
 
     /// Begins with a copy of `index`, charged to the current task.
+    ///
+    /// Returns `ENOMEM` if there is no memory.
     pub(crate) fn thaw(index: &Index) -> Result<Self> {
-        let mut draft = Self(Index::new(!index.unnamed));
+        let mut draft = Self::new(!index.unnamed)?;
 
         for block in 0..=u8::MAX {
             if let Some(leaf) = index.leaf(block) {
@@ -266,8 +305,8 @@ impl Draft {
     }
 
     /// Ends the draft.
-    pub(crate) fn freeze(self) -> Index {
-        self.0
+    pub(crate) fn freeze(self) -> Arc<Index> {
+        self.0.into()
     }
 
     /// Gives `block` a leaf of its own.
@@ -291,7 +330,7 @@ mod tests {
         ports: impl IntoIterator<Item = u16>,
         access: AccessSet,
     ) -> Result<Draft> {
-        let mut draft = Draft::new(handled);
+        let mut draft = Draft::new(handled)?;
 
         for port in ports {
             draft.reserve(port)?;
@@ -304,7 +343,7 @@ mod tests {
         handled: AccessSet,
         ports: impl IntoIterator<Item = u16>,
         access: AccessSet,
-    ) -> Result<Index> {
+    ) -> Result<Arc<Index>> {
         Ok(draft(handled, ports, access)?.freeze())
     }
 

@@ -78,8 +78,6 @@ pub(crate) struct Draft {
     state: State,
 }
 
-// A ruleset has one of them, in memory of its own.
-#[expect(clippy::large_enum_variant)]
 enum State {
     /// There is no rule yet.
     Empty,
@@ -128,12 +126,10 @@ impl Draft {
         }
         self.open()?;
 
-        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-
         if let State::Open { rules, index } = mem::replace(&mut self.state, State::Empty) {
             let frozen = Frozen {
                 rules: rules.into(),
-                index: place.write(index.freeze()).into(),
+                index: index.freeze(),
             };
 
             self.state = State::Frozen(frozen.clone());
@@ -161,7 +157,7 @@ impl Draft {
     fn reopen(&mut self) -> Result {
         let (rules, index) = match &self.state {
             State::Open { .. } => return Ok(()),
-            State::Empty => (Rules::new(), index::Draft::new(self.handled)),
+            State::Empty => (Rules::new(), index::Draft::new(self.handled)?),
             State::Frozen(frozen) => (
                 frozen.rules.try_clone()?,
                 index::Draft::thaw(&frozen.index)?,
