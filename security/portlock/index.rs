@@ -133,23 +133,29 @@ impl Index {
                     continue;
                 }
 
-                let left = self.leaves.get(usize::from(blocks.0));
-                let right = other.leaves.get(usize::from(blocks.1));
-                let within = match (left, right) {
-                    (Some(left), Some(right)) => is_within(left, right),
-                    (None, None) => other.unnamed.contains_all(self.unnamed),
-                    (left, right) => is_within(
-                        left.unwrap_or(&filled(self.unnamed)),
-                        right.unwrap_or(&filled(other.unnamed)),
-                    ),
-                };
-
-                if !within {
+                if !self.leaf_is_within(blocks.0, other, blocks.1) {
                     return false;
                 }
             }
         }
         true
+    }
+
+    /// Whether what `self` allows on the ports of a block whose leaf is `left`, `other` allows on
+    /// those of one whose leaf is `right`.
+    #[inline]
+    fn leaf_is_within(&self, left: u8, other: &Self, right: u8) -> bool {
+        let left = self.leaves.get(usize::from(left));
+        let right = other.leaves.get(usize::from(right));
+
+        match (left, right) {
+            (Some(left), Some(right)) => is_within(left, right),
+            (None, None) => other.unnamed.contains_all(self.unnamed),
+            (left, right) => is_within(
+                left.unwrap_or(&filled(self.unnamed)),
+                right.unwrap_or(&filled(other.unnamed)),
+            ),
+        }
     }
 
     /// What both `self` and `other` allow.

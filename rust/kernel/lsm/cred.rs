@@ -116,7 +116,8 @@ pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull
 /// Returns the current task, as C's `get_current()` does.
 ///
 /// [`Task::current_raw`](crate::task::Task::current_raw) calls a helper, which is dear where hooks
-/// are concerned: it makes them save their arguments. A task sees no other value here for as long as it runs.
+/// are concerned: it makes them save their arguments. A task sees no other value here for as long
+/// as it runs.
 // Only socket hooks use it so far.
 #[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
 #[inline(always)]
