@@ -181,6 +181,8 @@ python_compile() {
 if ((${#python[@]})); then
 	check python "${#python[@]} files compile" python_compile "${python[@]}"
 fi
+check harness "the harness passes its own tests" \
+	python3 -B -m unittest discover -q -s tests/harness -t tests
 
 # Every file of the repository says its licence; patches carry it inside.
 licence() {

@@ -36,6 +36,10 @@ SILENCE = 120
 #: Programs a round of shrinking tries at once.
 CANDIDATES = 200
 
+#: How often each boot runs a program again that they answered differently, and how many programs of a batch at most.
+REPEATS = 16
+REPEATED = 20
+
 #: Answers that must occur in a run of this many operations: without them the fuzz tests little.
 FLOOR_OPERATIONS = 30_000
 FLOOR = {
@@ -158,6 +162,44 @@ def compare(program: Program, oracle: Answer, ours: Answer) -> Difference | None
     return None
 
 
+class Repeated:
+    """A program's answers, run several times on each boot.
+
+    What the network stack does at its own time, as MPTCP's worker, may come before or after an operation: then one boot gives
+    both answers, and what counts is only an answer that comes again and that the other boot never gives.
+    """
+
+    def __init__(self, program: Program, oracle: list[Answer], ours: list[Answer]) -> None:
+        self._program = program
+        #: Each boot's answers.
+        self.answers = (oracle, ours)
+
+    def texts(self, place: int) -> tuple[str, str]:
+        """Each boot's results of an operation, with how often each came if there are several."""
+        counts = (Counter(answer.results.get(place) for answer in answers) for answers in self.answers)
+        texts = []
+        for count in counts:
+            names = [("not reached" if result is None else named(result), times) for result, times in count.most_common()]
+            texts.append(" or ".join(f"{name} ({times} of {count.total()})" if len(count) > 1 else name for name, times in names))
+        return texts[0], texts[1]
+
+    def difference(self) -> Difference | None:
+        """The first answer of an operation, or if there is none the first difference in another respect, that one boot gave
+        again and the other never."""
+        oracle, ours = self.answers
+        for place, text in enumerate(self._program.operations):
+            left, right = ([answer.results.get(place) for answer in answers] for answers in self.answers)
+            # The first answers are those of the batch.
+            if not (set(left[1:]) <= set(right) and set(right[1:]) <= set(left)):
+                return Difference(self._program, place, f"operation {place}: {text}", self.texts(place))
+        for side, other in ((ours, oracle), (oracle, ours)):
+            for answer in side[1:]:
+                found = [compare(self._program, each, answer) for each in other]
+                if all(each and each.place is None for each in found):
+                    return compare(self._program, oracle[-1], ours[-1]) or found[-1]
+        return None
+
+
 class Arena:
     """Two guests that are booted as often as needed, always with the same programs."""
 
@@ -210,6 +252,17 @@ class Arena:
                 f"The guest with lsm={lsm} ended early: {why or 'its fuzz program failed'}; {len(reader.answers)} of "
                 f"{len(programs)} programs ran. {' '.join(reader.complaints[-3:])}")
         return reader.answers
+
+
+def repeat(arena: Arena, programs: list[tuple[Program, Answer, Answer]]) -> list[Repeated]:
+    """Runs each program again, beside the answers that it had, oracle's and Portlock's."""
+    oracle, ours = arena.run([program for program, _, _ in programs for _ in range(REPEATS)])
+    again: list[Repeated] = []
+    for index, (program, left, right) in enumerate(programs):
+        numbers = range(index * REPEATS, (index + 1) * REPEATS)
+        again.append(Repeated(program, [left, *(oracle[number] for number in numbers if number in oracle)],
+                              [right, *(ours[number] for number in numbers if number in ours)]))
+    return again
 
 
 def shrink(arena: Arena, difference: Difference, say: report.Progress) -> Difference:
@@ -308,12 +361,15 @@ def _replay(arena: Arena, repro: Path, progress: report.Progress) -> int:
         raise HarnessError(f"{repro} cannot be read: {error.strerror}.") from None
     progress.step(f"replaying {repro}")
     oracle, ours = arena.run([program])
+    found = None
+    if 0 in oracle and 0 in ours:
+        [again] = repeat(arena, [(program, oracle[0], ours[0])])
+        progress.end()
+        for place, text in enumerate(program.operations):
+            left, right = again.texts(place)
+            print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
+        found = again.difference()
     progress.end()
-    for place, text in enumerate(program.operations):
-        results = (answers[0].results.get(place) if 0 in answers else None for answers in (oracle, ours))
-        left, right = ("not reached" if result is None else named(result) for result in results)
-        print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
-    found = compare(program, oracle[0], ours[0]) if 0 in oracle and 0 in ours else None
     for text in arena.reports:
         print("\n".join(text))
     print(f"\n{found}" if found else "\nno difference")
@@ -323,14 +379,24 @@ def _replay(arena: Arena, repro: Path, progress: report.Progress) -> int:
 def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: report.Progress) -> int:
     coverage = Coverage()
     failed = False
+    unsteady: list[Difference] = []
     for batch in _batches(seed, operations):
         progress.step(f"fuzz: {coverage.operations} of {operations} operations, seed {seed}")
         oracle, ours = arena.run(batch)
         for number, program in enumerate(batch):
             if number in ours:
                 coverage.add(program, ours[number])
-        different = [found for number, program in enumerate(batch)
-                     if number in oracle and number in ours and (found := compare(program, oracle[number], ours[number]))]
+        once = [(found, oracle[number], ours[number]) for number, program in enumerate(batch)
+                if number in oracle and number in ours and (found := compare(program, oracle[number], ours[number]))]
+        different: list[Difference] = []
+        if once and not arena.reports:
+            progress.step(f"fuzz: {len(once)} programs differ; running them again")
+            for (first, _, _), again in zip(once, repeat(arena, [(found.program, left, right) for found, left, right
+                                                                 in once[:REPEATED]])):
+                if steady := again.difference():
+                    different.append(steady)
+                else:
+                    unsteady.append(first)
         if arena.reports or different:
             failed = True
             break
@@ -341,6 +407,9 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
     print(f"{coverage.operations} operations ({coverage.unreached} not reached), seed {seed}: {rates}")
     for text in arena.reports:
         print("\nIn the kernel's log:\n" + "\n".join(text))
+    if unsteady:
+        print(f"\n{len(unsteady)} programs differed once, and gave no answer again in {REPEATS} more runs that only one boot gives:")
+        print("\n".join(str(difference) for difference in unsteady))
     if failed and different:
         first = different[0]
         print(f"\n{len(different)} programs differ. The first:\n{first}", flush=True)

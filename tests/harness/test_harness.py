@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import kernel_log, ktap
+from . import fuzz, fuzz_programs, kernel_log, ktap
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
 from .session import Follower
@@ -23,6 +23,33 @@ def parsed(text: str) -> ktap.Parser:
 def verdicts(parser: ktap.Parser) -> list[tuple[str, str]]:
     """Names and verdicts of what it found."""
     return [(case.name, case.verdict) for case in parser.cases]
+
+
+class Repeated(unittest.TestCase):
+    """What counts as a difference between two boots that ran a program several times."""
+
+    program = fuzz_programs.Program(("0 socket", "0 bind"))
+
+    def difference(self, oracle: list[int], ours: list[int]) -> fuzz.Difference | None:
+        """What is found if the second operation had these results."""
+        sides = [[fuzz.Answer({0: 3, 1: result}, status=0) for result in results] for results in (oracle, ours)]
+        return fuzz.Repeated(self.program, *sides).difference()
+
+    def test_an_answer_that_only_one_boot_gives_is_one(self) -> None:
+        found = self.difference([0, 0, 0], [-13, 0, -13])
+        self.assertEqual((found and found.place, found and found.answers), (1, ("0", "EACCES (2 of 3) or 0 (1 of 3)")))
+        self.assertTrue(self.difference([0, -22, 0], [0, 0, 0]))
+
+    def test_an_answer_that_both_give_at_times_is_none(self) -> None:
+        self.assertIsNone(self.difference([-22, -97, -22], [-97, -97, -22]))
+
+    def test_an_answer_that_never_comes_again_is_none(self) -> None:
+        self.assertIsNone(self.difference([0, 0, 0], [-22, 0, 0]))
+
+    def test_events_count_too(self) -> None:
+        sides = [[fuzz.Answer({0: 3, 1: 0}, [event], 0) for _ in range(3)] for event in ("one", "another")]
+        found = fuzz.Repeated(self.program, *sides).difference()
+        self.assertEqual((found and found.place, found and found.answers), (None, ("one", "another")))
 
 
 class Ktap(unittest.TestCase):
