@@ -27,6 +27,8 @@ done
 targets=("$@")
 
 cd "$ROOT"
+# The kernel's make runs in the tree, and would look for a relative folder there.
+OUT=$(realpath -m "$OUT")
 read -ra fragments <<<"${FRAGMENTS:-tests/config/product.config tests/config/test.config}"
 for f in "${fragments[@]}"; do
 	[[ -f $f ]] || die "The configuration fragment $f does not exist:" \

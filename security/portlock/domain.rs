@@ -18,6 +18,7 @@ use crate::{
     },
     ruleset::Frozen, //
 };
+use core::iter;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     impl_has_work,
@@ -58,7 +59,9 @@ struct Layer {
 pub(crate) struct Domain {
     handled: AccessSet,
     index: Arc<Index>,
-    layers: KVec<Layer>,
+    /// All layers but the youngest: most domains have but one layer.
+    outer: KVec<Layer>,
+    youngest: Layer,
     #[pin]
     free: Work<Domain>,
 }
@@ -86,24 +89,16 @@ impl Domain {
         handled: AccessSet,
         Frozen { rules, index }: Frozen,
     ) -> Result<Arc<Self>> {
-        let outer = parent.map_or(&[][..], |parent| &parent.layers);
         let all_handled = parent.map_or(handled, |parent| parent.handled | handled);
-
-        if outer.len() >= MAX_LAYERS {
-            return Err(E2BIG);
-        }
-
-        let mut layers = KVec::with_capacity(outer.len() + 1, GFP_KERNEL_ACCOUNT)?;
-
-        layers.extend_from_slice(outer, GFP_KERNEL_ACCOUNT)?;
-        layers.push(
-            Layer {
-                level,
-                handled,
-                rules,
-            },
-            GFP_KERNEL_ACCOUNT,
-        )?;
+        let outer = match parent {
+            Some(parent) => parent.to_outer()?,
+            None => KVec::new(),
+        };
+        let youngest = Layer {
+            level,
+            handled,
+            rules,
+        };
 
         // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
         // and the index is the intersection of theirs.
@@ -124,11 +119,35 @@ impl Domain {
             pin_init!(Self {
                 handled: all_handled,
                 index,
-                layers,
+                outer,
+                youngest,
                 free <- new_work!("Domain::free"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// The layers, the oldest first.
+    fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
+        Iterator::chain(self.outer.iter(), iter::once(&self.youngest))
+    }
+
+    /// Copies the layers to be the outer ones of a domain.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none, `E2BIG` if
+    /// there are [`MAX_LAYERS`] layers already.
+    fn to_outer(&self) -> Result<KVec<Layer>> {
+        let len = self.outer.len() + 1;
+
+        if len >= MAX_LAYERS {
+            return Err(E2BIG);
+        }
+
+        let mut outer = KVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+
+        outer.extend_from_slice(&self.outer, GFP_KERNEL_ACCOUNT)?;
+        outer.push(self.youngest.clone(), GFP_KERNEL_ACCOUNT)?;
+        Ok(outer)
     }
 
     /// Drops a reference in a context that must not sleep.
@@ -156,7 +175,7 @@ impl Domain {
     /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
     /// what it refuses, with the quiet flag of its rule.
     pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, Rule)> {
-        self.layers.iter().rev().find_map(|layer| {
+        self.layers().rev().find_map(|layer| {
             let rule = port.and_then(|port| layer.rules.get(port));
             let Rule {
                 access: granted,
@@ -177,7 +196,7 @@ impl Domain {
     pub(crate) fn granted(&self, port: u16) -> LayerRights {
         let mut granted = LayerRights::new();
 
-        for layer in &self.layers {
+        for layer in self.layers() {
             if let Some(rule) = layer.rules.get(port) {
                 granted.push(
                     layer.level,

@@ -119,6 +119,13 @@ impl Index {
             return true;
         }
 
+        // As when two rulesets name the same ports.
+        if self.leaves.len() == other.leaves.len() && self.blocks == other.blocks {
+            return other.unnamed.contains_all(self.unnamed)
+                && iter::zip(&self.leaves, &other.leaves)
+                    .all(|(left, right)| is_within(left, right));
+        }
+
         // Most blocks have no leaf, and neighbours often share theirs.
         let mut seen_groups = None;
         let mut seen = None;
@@ -176,6 +183,10 @@ impl Index {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
     pub(crate) fn shorter(&self) -> Result<Option<Self>> {
+        if self.leaves.len() < 2 {
+            return Ok(None);
+        }
+
         // Most blocks have no leaf.
         let groups = self.groups().filter(|group| *group != NO_LEAVES);
         let mut leaves = groups.flat_map(u64::to_ne_bytes).filter_map(|leaf| {
@@ -277,7 +288,7 @@ impl Draft {
 
         match self.0.leaf(block) {
             Some(_) => Ok(()),
-            None => self.push(block, filled(self.0.unnamed)),
+            None => self.push_unnamed(block),
         }
     }
 
@@ -315,8 +326,14 @@ impl Draft {
         self.0.into()
     }
 
-    /// Gives `block` a leaf of its own.
+    /// Gives `block` a leaf of its own with the rights that it has without one.
     #[cold]
+    fn push_unnamed(&mut self, block: u8) -> Result {
+        self.push(block, filled(self.0.unnamed))
+    }
+
+    /// Gives `block` a leaf of its own.
+    #[inline]
     fn push(&mut self, block: u8, leaf: Leaf) -> Result {
         self.0.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
         self.0.name_last(block);

@@ -65,17 +65,24 @@ pub(crate) struct Rules {
 struct First(u16);
 
 impl Ord for First {
-    // In a search, asking for equality first makes half the code of u16's answer in three values.
+    // In a search, all comparisons but the last go left or right: half the code of u16's answer in
+    // three values.
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.0 == other.0 {
-            Ordering::Equal
-        } else if self.0 > other.0 {
+        if self.0 > other.0 {
             Ordering::Less
-        } else {
+        } else if self.0 < other.0 {
             Ordering::Greater
+        } else {
+            found()
         }
     }
+}
+
+/// Tells the compiler that a search rarely ends here.
+#[cold]
+const fn found() -> Ordering {
+    Ordering::Equal
 }
 
 impl PartialOrd for First {
