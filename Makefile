@@ -105,7 +105,8 @@ proof: kernel debug-kernel kcsan-kernel
 	@$(MAKE) fuzz OPS=$(or $(OPS),1000000)
 	@$(MAKE) debug-test
 	@$(MAKE) kcsan-test
-	@PORTLOCK_OPERATIONS=1000000 $(MAKE) test NAME=portlock/storm_test
+	PORTLOCK_ROUNDS=1000 $(HARNESS) test --boots portlock --patience 8 --name portlock/races_test
+	PORTLOCK_OPERATIONS=1000000 $(HARNESS) test --boots portlock --name portlock/storm_test
 	@$(MAKE) mutate
 
 run: kernel

@@ -12,9 +12,19 @@ _SIGNS = re.compile(
     r"|INFO: possible|held lock freed|bad unlock balance|DEBUG_LOCKS_WARN|Invalid wait context"
     r"|rcu: INFO:|rcu_(?:sched|preempt|tasks)\w* (?:detected|self-detected)|blocked for more than \d+ seconds"
     r"|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called"
-    r"|KASAN|KCSAN|UBSAN|KMSAN|refcount_t:|list_(?:add|del) corruption|Bad page|suspected memory leak|unreferenced object"
+    r"|KASAN|UBSAN|KMSAN|refcount_t:|list_(?:add|del) corruption|Bad page|suspected memory leak|unreferenced object"
+    r"|turning off the locking correctness validator|Kernel memory leak detector disabled|ODEBUG disabled"
     r"|rust_kernel: panicked|\bpanicked at\b|usercopy: Kernel memory|Too many LSMs|LSM: .*(?:error|failed|too many)",
 )
+
+#: What each checker says when it begins, by the option that builds it in. One that was never heard has seen nothing.
+CHECKERS = {
+    "CONFIG_DEBUG_KMEMLEAK": "kmemleak: Kernel memory leak detector initialized",
+    "CONFIG_KASAN": "KernelAddressSanitizer initialized",
+    "CONFIG_KCSAN": "kcsan: enabled early",
+    "CONFIG_PROVE_LOCKING": "Lock dependency validator: ",
+    "CONFIG_PROVE_RCU": "RCU lockdep checking is enabled",
+}
 
 # Lines that match and mean nothing. Each entry is a pattern and the reason why it may stay.
 ALLOWED: tuple[tuple[str, str], ...] = ()
@@ -63,6 +73,12 @@ def reports(log: str) -> list[list[str]]:
             found.append(lines[index:index + SHOWN_LINES])
         last = index
     return found
+
+
+def silent_checkers(config: str, log: str) -> list[str]:
+    """The checkers that the kernel's `.config` asks for and its log does not speak of."""
+    options = set(config.splitlines())
+    return [option for option, sign in CHECKERS.items() if f"{option}=y" in options and sign not in log]
 
 
 def joined(console: str, dmesg: str) -> str:

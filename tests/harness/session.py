@@ -270,7 +270,7 @@ class Session:
             victim = left.pop(0)
             self._add(follower.judge(victim, why), finished)
         if not attempt:
-            for outcome in (follower.judge_lsm(self.job.boot), follower.judge_modules()):
+            for outcome in (follower.judge_lsm(self.job.boot), follower.judge_modules(), self._judge_checkers(log)):
                 if outcome:
                     self._add(outcome, finished)
         self._judge_log(log, follower.done or victim is not None, why, name, finished)
@@ -278,6 +278,17 @@ class Session:
         self.before = self.before[0] + done, self.before[1] + failed
         self.current = None
         return left
+
+    def _judge_checkers(self, log: str) -> Outcome | None:
+        """Whether the checkers that were built in have begun. One that has not finds nothing, and all would look well."""
+        if not self._paths.kernel_objects:
+            return None
+        config = (self._paths.kernel_objects / ".config").read_text("utf-8")
+        silent = kernel_log.silent_checkers(config, log)
+        if not silent:
+            return None
+        return Outcome("checkers", [ktap.Case(option, ktap.FAIL, f"{option} is built in, and the log says nothing of it")
+                                    for option in silent])
 
     def _judge_log(self, log: str, explained: bool, why: str | None, name: str, finished: Finished) -> None:
         """What the kernel's log says against it; and how the guest ended, if no program explains that."""

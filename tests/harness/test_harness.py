@@ -103,11 +103,14 @@ class KernelLog(unittest.TestCase):
                      "rcu: INFO: rcu_preempt self-detected stall on CPU", "WARNING: possible recursive locking detected",
                      "UBSAN: shift-out-of-bounds in a.c:1", "INFO: task a:1 blocked for more than 120 seconds.",
                      "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+                     "BUG: KCSAN: data-race in a / b", "turning off the locking correctness validator.",
+                     "kmemleak: Kernel memory leak detector disabled", "ODEBUG: Out of memory. ODEBUG disabled",
                      "Kernel panic - not syncing: x", "rust_kernel: panicked at security/portlock/a.rs:1:1"):
             self.assertEqual(len(kernel_log.reports(line)), 1, line)
 
     def test_harmless_lines(self) -> None:
         for line in ("audit: type=1423 comm=\"Oops BUG: WARNING:\"", "portlock: Up and running.", "reboot: Restarting system",
+                     "kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races",
                      "Kernel command line: oops=panic", "kmemleak: Kernel memory leak detector initialized (mem pool available: 9)"):
             self.assertEqual(kernel_log.reports(line), [], line)
 
@@ -121,6 +124,10 @@ class KernelLog(unittest.TestCase):
         for log, number in ((of_cgroup, 0), (of_cgroup * 3, 0), (of_all, 1), (killer, 1), (of_all + of_cgroup, 1),
                             (killer + "[ 1.0] BUG: KASAN: a\n" + of_cgroup, 1), ("[ 1.0] Call Trace:\n" + of_cgroup, 1)):
             self.assertEqual(len(kernel_log.reports(log)), number, log)
+
+    def test_a_checker_that_says_nothing_is_named(self) -> None:
+        config = "CONFIG_KASAN=y\nCONFIG_KCSAN=y\n# CONFIG_PROVE_RCU is not set\n"
+        self.assertEqual(kernel_log.silent_checkers(config, "kasan: KernelAddressSanitizer initialized (generic)"), ["CONFIG_KCSAN"])
 
     def test_console_and_dmesg_are_joined(self) -> None:
         self.assertEqual(kernel_log.joined("a\r\nb\r\n", "a\nc\n").splitlines(), ["a", "c", "b"])
