@@ -36,9 +36,11 @@ SILENCE = 120
 #: Programs a round of shrinking tries at once.
 CANDIDATES = 200
 
-#: How often each boot runs a program again that they answered differently, and how many programs of a batch at most.
+#: How often each boot runs a program again that they answered differently.
 REPEATS = 16
-REPEATED = 20
+
+#: More programs of a batch than these do not differ by chance.
+CHANCES = 20
 
 #: Answers that must occur in a run of this many operations: without them the fuzz tests little.
 FLOOR_OPERATIONS = 30_000
@@ -389,10 +391,12 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
         once = [(found, oracle[number], ours[number]) for number, program in enumerate(batch)
                 if number in oracle and number in ours and (found := compare(program, oracle[number], ours[number]))]
         different: list[Difference] = []
-        if once and not arena.reports:
+        if len(once) > CHANCES:
+            different = [found for found, _, _ in once]
+        elif once and not arena.reports:
             progress.step(f"fuzz: {len(once)} programs differ; running them again")
-            for (first, _, _), again in zip(once, repeat(arena, [(found.program, left, right) for found, left, right
-                                                                 in once[:REPEATED]])):
+            repeated = repeat(arena, [(found.program, left, right) for found, left, right in once])
+            for (first, _, _), again in zip(once, repeated):
                 if steady := again.difference():
                     different.append(steady)
                 else:
