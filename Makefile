@@ -89,7 +89,7 @@ kcsan-kernel: apply
 	@FRAGMENTS='$(PRODUCT) tests/config/kcsan.config' scripts/build.sh --out build/kcsan
 
 kcsan-test: kcsan-kernel
-	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/races_test)'
+	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|storm)_test)'
 
 # The Python that has what draws plots may not be the first one.
 bench: kernel

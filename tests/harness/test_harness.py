@@ -111,6 +111,7 @@ class KernelLog(unittest.TestCase):
     def test_harmless_lines(self) -> None:
         for line in ("audit: type=1423 comm=\"Oops BUG: WARNING:\"", "portlock: Up and running.", "reboot: Restarting system",
                      "kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races",
+                     "BUG: KCSAN: data-race in commit_creds / prepare_creds", "BUG: KCSAN: data-race in memcpy_and_pad / f",
                      "Kernel command line: oops=panic", "kmemleak: Kernel memory leak detector initialized (mem pool available: 9)"):
             self.assertEqual(kernel_log.reports(line), [], line)
 
@@ -123,6 +124,13 @@ class KernelLog(unittest.TestCase):
         of_all = killer + "[ 1.0] Mem-Info:\n"
         for log, number in ((of_cgroup, 0), (of_cgroup * 3, 0), (of_all, 1), (killer, 1), (of_all + of_cgroup, 1),
                             (killer + "[ 1.0] BUG: KASAN: a\n" + of_cgroup, 1), ("[ 1.0] Call Trace:\n" + of_cgroup, 1)):
+            self.assertEqual(len(kernel_log.reports(log)), number, log)
+
+    def test_a_race_of_others_is_none_of_ours(self) -> None:
+        race = "[ 1.0] BUG: KCSAN: data-race in f / g\n[ 1.0]  f+0x1/0x2\n[ 1.0]  %s+0x1/0x2\n"
+        end = "[ 1.0] ==================================================================\n"
+        for log, number in ((race % "do_syscall_64" + end, 0), (race % "security_socket_bind" + end, 1), (race % "h", 1),
+                            (race % "_RNvNtCs_8portlock5hooks4bind" + end, 1), (race % "h" + end + race % "landlock_f" + end, 1)):
             self.assertEqual(len(kernel_log.reports(log)), number, log)
 
     def test_a_checker_that_says_nothing_is_named(self) -> None:
