@@ -31,6 +31,13 @@ impl_flags!(
 
 kernel::static_assert!(AccessSet::all_bits() == 0b1111);
 
+impl Access {
+    /// Whether the right is about the local address of a socket, not the remote one.
+    pub(crate) const fn is_about_local(self) -> bool {
+        matches!(self, Self::BindTcp | Self::BindUdp)
+    }
+}
+
 impl AccessSet {
     /// The number of rights.
     pub(crate) const COUNT: u32 = Self::all_bits().count_ones();

@@ -175,6 +175,18 @@ impl Domain {
     /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
     /// what it refuses, with the quiet flag of its rule.
     pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, Rule)> {
+        // A layer alone refuses what the domain does, and its rules only say whether to be quiet.
+        if self.outer.is_empty() && !self.youngest.rules.has_quiet() {
+            let refused = Rule {
+                access: access.into(),
+                quiet: false,
+            };
+            let allowed =
+                !self.handles(access) || port.is_some_and(|port| self.allows(port, access));
+
+            return (!allowed).then_some((self.youngest.level, refused));
+        }
+
         self.layers().rev().find_map(|layer| {
             let rule = port.and_then(|port| layer.rules.get(port));
             let Rule {

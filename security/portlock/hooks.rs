@@ -198,11 +198,41 @@ fn check(
     used: Use,
     access: Access,
 ) -> Result {
-    // What an allowed call asks. All else is decided from the beginning, out of line.
+    // What most calls ask. All else is decided from the beginning, out of line.
     match address::plain_port(address, kind.family()) {
         Some(port) if domain.allows(port, access) && !landlock::checks_are_traced() => Ok(()),
+        Some(_) if !landlock::checks_are_traced() => {
+            refuse_plain(domain, sk, address.bytes(), kind.family(), access)
+        }
         _ => check_in_full(domain, sk, address.bytes(), used, access),
     }
+}
+
+/// Refuses `access` on the port of `address`, which is of the socket's family and long enough.
+#[cold]
+#[inline(never)]
+fn refuse_plain(
+    domain: &Domain,
+    sk: &Sock,
+    address: &[u8],
+    socket_family: u16,
+    access: Access,
+) -> Result {
+    let asked = match address {
+        [_, _, high, low, ..] => Asked::Port(u16::from_be_bytes([*high, *low])),
+        _ => Asked::Unknowable,
+    };
+
+    Err(denial::refuse(
+        domain,
+        &Denial {
+            sk,
+            socket_family,
+            address,
+            asked,
+            access,
+        },
+    ))
 }
 
 /// [`check`], in C Landlock's order.
@@ -238,7 +268,6 @@ fn check_in_full(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: 
             socket_family,
             address,
             asked,
-            used,
             access,
         },
     ))

@@ -9,10 +9,7 @@ use crate::{
         Access,
         AccessSet, //
     },
-    address::{
-        Asked,
-        Use, //
-    },
+    address::Asked,
     rules::Rule,
     Portlock, //
 };
@@ -333,8 +330,6 @@ pub(crate) struct Denial<'a> {
     pub(crate) address: &'a [u8],
     /// What it asked for.
     pub(crate) asked: Asked,
-    /// What it was for.
-    pub(crate) used: Use,
     /// The refused right.
     pub(crate) access: Access,
 }
@@ -371,7 +366,7 @@ impl Denial<'_> {
                 // Ports and addresses stay in network byte order.
                 let port = u16::from_ne_bytes([*port_0, *port_1]);
 
-                if self.used == Use::Bind {
+                if self.access.is_about_local() {
                     audit.sport = port;
                 } else {
                     audit.dport = port;
@@ -391,7 +386,7 @@ impl Denial<'_> {
                     in6_u: bindings::in6_addr__bindgen_ty_1 { u6_addr8: *bytes },
                 };
 
-                if self.used == Use::Bind {
+                if self.access.is_about_local() {
                     audit.fam.v6.saddr = address;
                 } else {
                     audit.fam.v6.daddr = address;
@@ -400,7 +395,7 @@ impl Denial<'_> {
         } else if let Some(bytes) = rest.first_chunk() {
             let address = u32::from_ne_bytes(*bytes);
 
-            if self.used == Use::Bind {
+            if self.access.is_about_local() {
                 audit.fam.v4.saddr = address;
             } else {
                 audit.fam.v4.daddr = address;

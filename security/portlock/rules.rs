@@ -56,6 +56,8 @@ pub(crate) struct Rules {
     tree: RBTree<First, Rest>,
     /// Whether a rule grants nothing, so that only the tree knows of it.
     has_bare: bool,
+    /// Whether a rule has the quiet flag.
+    has_quiet: bool,
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     _census: crate::model::Census,
 }
@@ -158,6 +160,7 @@ impl Rules {
         Self {
             tree: RBTree::new(),
             has_bare: false,
+            has_quiet: false,
             #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
             _census: crate::model::Census::new(),
         }
@@ -198,6 +201,7 @@ impl Rules {
 
         // Nothing fails from here on.
         self.has_bare |= rule.access.is_empty();
+        self.has_quiet |= rule.quiet;
         // INVARIANT: The port is cut out of its span, and joined to the neighbours that have the
         // same rule.
         if let Some(before) = before {
@@ -241,9 +245,16 @@ impl Rules {
             rule,
         };
 
+        self.has_quiet |= rule.quiet;
         // INVARIANT: There is no span at the port, nor one beside it with the same rule.
         self.tree.insert(span.into_node(node));
         Ok(())
+    }
+
+    /// Whether a rule is quiet.
+    #[inline]
+    pub(crate) fn has_quiet(&self) -> bool {
+        self.has_quiet
     }
 
     /// The rule of `port`, if there is one.
@@ -267,6 +278,7 @@ impl Rules {
         let mut copy = Self::new();
 
         copy.has_bare = self.has_bare;
+        copy.has_quiet = self.has_quiet;
         for (first, rest) in &self.tree {
             let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
 
