@@ -223,16 +223,7 @@ fn refuse_plain(
         _ => Asked::Unknowable,
     };
 
-    Err(denial::refuse(
-        domain,
-        &Denial {
-            sk,
-            socket_family,
-            address,
-            asked,
-            access,
-        },
-    ))
+    refuse(domain, sk, address, socket_family, asked, access)
 }
 
 /// [`check`], in C Landlock's order.
@@ -261,6 +252,19 @@ fn check_in_full(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: 
         Asked::Unknowable => {}
     }
 
+    refuse(domain, sk, address, socket_family, asked, access)
+}
+
+/// Returns `EACCES` for what `asked` says of `address`, and lets it be logged.
+#[inline(always)]
+fn refuse(
+    domain: &Domain,
+    sk: &Sock,
+    address: &[u8],
+    socket_family: u16,
+    asked: Asked,
+    access: Access,
+) -> Result {
     Err(denial::refuse(
         domain,
         &Denial {
