@@ -362,16 +362,13 @@ def _replay(arena: Arena, repro: Path, progress: report.Progress) -> int:
     except OSError as error:
         raise HarnessError(f"{repro} cannot be read: {error.strerror}.") from None
     progress.step(f"replaying {repro}")
-    oracle, ours = arena.run([program])
-    found = None
-    if 0 in oracle and 0 in ours:
-        [again] = repeat(arena, [(program, oracle[0], ours[0])])
-        progress.end()
-        for place, text in enumerate(program.operations):
-            left, right = again.texts(place)
-            print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
-        found = again.difference()
+    oracle, ours = arena.run([program] * (1 + REPEATS))
     progress.end()
+    repeated = Repeated(program, list(oracle.values()), list(ours.values()))
+    for place, text in enumerate(program.operations):
+        left, right = repeated.texts(place)
+        print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
+    found = repeated.difference()
     for text in arena.reports:
         print("\n".join(text))
     print(f"\n{found}" if found else "\nno difference")
