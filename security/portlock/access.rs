@@ -51,6 +51,11 @@ impl AccessSet {
         }
     }
 
+    /// Takes the bits that are rights, and leaves out all others.
+    pub(crate) const fn from_bits_truncate(bits: u64) -> Self {
+        Self(bits & Self::all_bits())
+    }
+
     /// The bits as user space sees them.
     pub(crate) const fn bits(self) -> u64 {
         self.0

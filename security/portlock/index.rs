@@ -2,9 +2,12 @@
 
 //! Port to effective access: what an allowed check reads, and nothing else does.
 
-use crate::access::{
-    Access,
-    AccessSet, //
+use crate::{
+    access::{
+        Access,
+        AccessSet, //
+    },
+    rules::Rules, //
 };
 use core::{
     iter,
@@ -66,6 +69,13 @@ const fn place(port: u16) -> (u8, u8, u32) {
     let [block, in_block] = port.to_be_bytes();
 
     (block, in_block >> 4, (in_block as u32 & 15) << 2)
+}
+
+/// A port between the ports beside it. The first port and the last are no neighbours, but to take
+/// them for ones does no harm.
+#[inline]
+const fn beside(port: u16) -> [u16; 3] {
+    [port.wrapping_sub(1), port, port.wrapping_add(1)]
 }
 
 impl Index {
@@ -248,22 +258,34 @@ fn is_within(left: &Leaf, right: &Leaf) -> bool {
             .all(|(left, right)| left & !right == 0)
 }
 
+/// The most blocks that a [`Draft`] names without making their leaves.
+const FEW: usize = 32;
+
 /// An [`Index`] of one layer, while rules are added.
+///
+/// As long as each rule is far from all others, a block has but the name of its leaf: the leaves
+/// are made at once when the index is needed, or when there is more to tell of a block.
 ///
 /// # Invariants
 ///
-/// As for [`Index`]; no two blocks share a leaf.
-pub(crate) struct Draft(UniqueArc<Index>);
+/// `named` blocks have the name of a leaf, each of another one, the names being those below `named`.
+/// Either there is no leaf, or there are at least `named`, those that no block names are as blocks
+/// without a rule ask for, and the index is as [`Index`] says.
+pub(crate) struct Draft {
+    index: UniqueArc<Index>,
+    named: usize,
+}
 
 impl Draft {
     /// Begins an index in which the `handled` rights need a rule, and all others are allowed.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
     pub(crate) fn new(handled: AccessSet) -> Result<Self> {
-        Ok(Self(UniqueArc::new(
-            Index::new(handled),
-            GFP_KERNEL_ACCOUNT,
-        )?))
+        // INVARIANT: No block has a name.
+        Ok(Self {
+            index: UniqueArc::new(Index::new(handled), GFP_KERNEL_ACCOUNT)?,
+            named: 0,
+        })
     }
 
     /// Begins with a copy of `index`, charged to the current task.
@@ -274,70 +296,178 @@ impl Draft {
 
         for block in 0..=u8::MAX {
             if let Some(leaf) = index.leaf(block) {
-                draft.push(block, *leaf)?;
+                draft.index.leaves.push(*leaf, GFP_KERNEL_ACCOUNT)?;
+                draft.name(block);
             }
         }
         Ok(draft)
     }
 
-    /// Makes sure that [`Draft::grant`] for `port` has a leaf to write to.
+    /// Makes sure that [`Draft::grant`] for `port` has a block to write to. `rules` are those that
+    /// were granted.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn reserve(&mut self, port: u16) -> Result {
+    pub(crate) fn reserve(&mut self, port: u16, rules: &Rules) -> Result {
         let (block, _, _) = place(port);
 
-        match self.0.leaf(block) {
-            Some(_) => Ok(()),
-            None => self.push_unnamed(block),
+        if !self.has_leaves() {
+            if beside(port).into_iter().any(|port| self.is_named(port)) {
+                self.make_leaves(rules, self.named)?;
+            } else if self.named == FEW {
+                self.make_leaves(rules, BLOCKS)?;
+            }
         }
+        if self.is_named(port) {
+            return Ok(());
+        }
+        if self.named == self.index.leaves.len() {
+            // As a vector grows; by nothing for the first block, which has no leaf yet.
+            self.extend(self.named.min(BLOCKS - self.named))?;
+        }
+        self.name(block);
+        Ok(())
     }
 
     /// Allows `access` on `port`, for which [`Draft::reserve`] was called.
     pub(crate) fn grant(&mut self, port: u16, access: AccessSet) {
         let (block, word, shift) = place(port);
-        let leaf = usize::from(self.0.blocks[usize::from(block)]);
+        let leaf = usize::from(self.index.blocks[usize::from(block)]);
 
-        if let Some(leaf) = self.0.leaves.get_mut(leaf) {
+        // If there are no leaves yet, the rule is asked when they are made.
+        if let Some(leaf) = self.index.leaves.get_mut(leaf) {
             leaf[usize::from(word)] |= access.bits() << shift;
         }
     }
 
+    /// Allows `access` on the ports from `first` to `last`, whose blocks have leaves.
+    fn grant_span(&mut self, first: u16, last: u16, access: AccessSet) {
+        if first == last {
+            return self.grant(first, access);
+        }
+
+        let (_, _, skipped) = place(first);
+        let (_, _, kept) = place(last);
+        let words = first >> 4..=last >> 4;
+
+        for word in words.clone() {
+            let mut ports = filled(access)[0];
+
+            if word == *words.start() {
+                ports &= u64::MAX << skipped;
+            }
+            if word == *words.end() {
+                ports &= u64::MAX >> (60 - kept);
+            }
+            let leaf = self.index.blocks[usize::from(word >> 4)];
+
+            if let Some(leaf) = self.index.leaves.get_mut(usize::from(leaf)) {
+                leaf[usize::from(word & 15)] |= ports;
+            }
+        }
+    }
+
     /// Whether no rule has granted anything on `port`, and not just `access` on the ports beside it.
+    /// [`Draft::reserve`] was called for `port`.
     #[inline]
     pub(crate) fn is_apart(&self, port: u16, access: AccessSet) -> bool {
-        let granted = |port| {
-            let (block, word, shift) = place(port);
-            let rights = match self.0.leaf(block) {
-                Some(leaf) => leaf[usize::from(word)] >> shift,
-                None => return 0,
-            };
+        // Where there are no leaves, all rules are apart.
+        if !self.has_leaves() {
+            return true;
+        }
 
-            (rights ^ self.0.unnamed.bits()) & AccessSet::all_bits()
-        };
+        let [before, at, after] = self.granted_around(port);
 
-        // The first port and the last are no neighbours, but to take them for ones does no harm.
-        granted(port) == 0
-            && granted(port.wrapping_sub(1)) != access.bits()
-            && granted(port.wrapping_add(1)) != access.bits()
+        at == 0 && before != access.bits() && after != access.bits()
     }
 
-    /// Ends the draft.
-    pub(crate) fn freeze(self) -> Arc<Index> {
-        self.0.into()
-    }
-
-    /// Gives `block` a leaf of its own with the rights that it has without one.
-    #[cold]
-    fn push_unnamed(&mut self, block: u8) -> Result {
-        self.push(block, filled(self.0.unnamed))
-    }
-
-    /// Gives `block` a leaf of its own.
+    /// What rules have granted on `port` and on the ports beside it.
     #[inline]
-    fn push(&mut self, block: u8, leaf: Leaf) -> Result {
-        self.0.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-        self.0.name_last(block);
+    fn granted_around(&self, port: u16) -> [u64; 3] {
+        let unnamed = self.index.unnamed.bits();
+        let (block, word, shift) = place(port);
+
+        // Most ports share their word with both others.
+        match (self.index.leaf(block), shift) {
+            (Some(leaf), 4..=56) => {
+                let rights = leaf[usize::from(word)] >> (shift - 4);
+
+                [rights, rights >> 4, rights >> 8]
+                    .map(|rights| (rights ^ unnamed) & AccessSet::all_bits())
+            }
+            _ => beside(port).map(|port| self.granted(port)),
+        }
+    }
+
+    /// What rules have granted on `port`.
+    fn granted(&self, port: u16) -> u64 {
+        let (block, word, shift) = place(port);
+
+        self.index.leaf(block).map_or(0, |leaf| {
+            (leaf[usize::from(word)] >> shift ^ self.index.unnamed.bits()) & AccessSet::all_bits()
+        })
+    }
+
+    /// Makes sure that the index is as [`Index`] says of all `rules`, which are those that were
+    /// granted.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
+    /// is none.
+    pub(crate) fn complete(&mut self, rules: &Rules) -> Result {
+        self.make_leaves(rules, self.named)
+    }
+
+    /// Ends the draft, for which [`Draft::complete`] was called.
+    pub(crate) fn freeze(mut self) -> Arc<Index> {
+        // INVARIANT: No block names the leaves that are cut off.
+        self.index.leaves.truncate(self.named);
+        self.index.into()
+    }
+
+    /// Whether the blocks that have the name of a leaf have that leaf, too.
+    #[inline]
+    fn has_leaves(&self) -> bool {
+        !self.index.leaves.is_empty()
+    }
+
+    /// Whether the block of `port` has the name of a leaf.
+    #[inline]
+    fn is_named(&self, port: u16) -> bool {
+        let (block, _, _) = place(port);
+
+        usize::from(self.index.blocks[usize::from(block)]) < self.named
+    }
+
+    /// Gives `block` the name of the next leaf.
+    #[inline]
+    fn name(&mut self, block: u8) {
+        // CAST: INVARIANT: A block is named once, so there are fewer than 256 names so far.
+        self.index.blocks[usize::from(block)] = self.named as u8;
+        self.named += 1;
+    }
+
+    /// Makes `count` leaves, at least those of the named blocks, if there is none yet.
+    #[cold]
+    fn make_leaves(&mut self, rules: &Rules, count: usize) -> Result {
+        if self.has_leaves() {
+            return Ok(());
+        }
+
+        self.extend(count)?;
+        for (first, last, access) in rules.spans() {
+            self.grant_span(first, last, access);
+        }
         Ok(())
+    }
+
+    /// Makes `count` more leaves, for blocks without a name.
+    #[cold]
+    fn extend(&mut self, count: usize) -> Result {
+        let unnamed = filled(self.index.unnamed);
+
+        Ok(self
+            .index
+            .leaves
+            .extend_with(count, unnamed, GFP_KERNEL_ACCOUNT)?)
     }
 }
 
@@ -345,6 +475,7 @@ impl Draft {
 #[kernel::macros::kunit_tests(portlock_index)]
 mod tests {
     use super::*;
+    use crate::rules::Rule;
 
     const PORTS: [u16; 8] = [0, 1, 2, 255, 256, 443, 65534, 65535];
 
@@ -354,12 +485,26 @@ mod tests {
         access: AccessSet,
     ) -> Result<Draft> {
         let mut draft = Draft::new(handled)?;
+        let mut rules = Rules::new();
 
         for port in ports {
-            draft.reserve(port)?;
-            draft.grant(port, access);
+            add(&mut draft, &mut rules, port, access)?;
         }
+        draft.complete(&rules)?;
         Ok(draft)
+    }
+
+    /// Adds a rule as a ruleset does.
+    fn add(draft: &mut Draft, rules: &mut Rules, port: u16, access: AccessSet) -> Result {
+        let rule = Rule {
+            access,
+            quiet: false,
+        };
+
+        draft.reserve(port, rules)?;
+        rules.add(port, rule)?;
+        draft.grant(port, access);
+        Ok(())
     }
 
     fn index(
@@ -462,8 +607,8 @@ mod tests {
         let mut written = Draft::thaw(&frozen)?;
 
         assert_eq!(frozen.leaves.len(), 1);
-        written.reserve(257)?;
-        written.grant(257, handled);
+        // That the other rules are not there shows that the leaves are not made of them again.
+        add(&mut written, &mut Rules::new(), 257, handled)?;
         let written = written.freeze();
 
         assert!(!frozen.allows(257, Access::BindTcp));
@@ -507,6 +652,66 @@ mod tests {
             (257, true),
         ] {
             assert_eq!(draft.is_apart(port, Access::ConnectTcp.into()), is_apart);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn far_rules_have_no_leaves_until_the_index_is_needed() -> Result {
+        let handled = AccessSet::from(Access::BindTcp);
+
+        for blocks in [0, 1, FEW - 1, FEW, FEW + 1, BLOCKS] {
+            let mut draft = Draft::new(handled)?;
+            let mut rules = Rules::new();
+
+            // Another port in each block, the last blocks first.
+            for port in (0..blocks as u16).map(|block| (255 - block) << 8 | block) {
+                add(&mut draft, &mut rules, port, handled)?;
+            }
+            assert_eq!(
+                draft.index.leaves.len(),
+                if blocks > FEW { BLOCKS } else { 0 }
+            );
+            assert_tells(draft, &rules, blocks)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn near_rules_have_leaves() -> Result {
+        let handled = AccessSet::from(Access::BindTcp);
+
+        // The same port, the same block, and neighbours in two blocks; none of the last two.
+        for (ports, blocks, made) in [
+            ([7, 7], 1, 1),
+            ([0, 255], 1, 1),
+            ([255, 256], 2, 2),
+            ([256, 255], 2, 2),
+            ([255, 257], 2, 0),
+        ] {
+            let mut draft = Draft::new(handled)?;
+            let mut rules = Rules::new();
+
+            for port in ports {
+                add(&mut draft, &mut rules, port, handled)?;
+            }
+            assert_eq!(draft.index.leaves.len(), made);
+            assert_tells(draft, &rules, blocks)?;
+        }
+        Ok(())
+    }
+
+    /// Asserts that the index has `leaves` leaves once it is complete, and says what `rules` say,
+    /// which grant [`Access::BindTcp`].
+    fn assert_tells(mut draft: Draft, rules: &Rules, leaves: usize) -> Result {
+        draft.complete(rules)?;
+        let index = draft.freeze();
+
+        assert_eq!(index.leaves.len(), leaves);
+        for port in 0..=u16::MAX {
+            let has_rule = rules.get(port).is_some();
+
+            assert_eq!(index.allows(port, Access::BindTcp), has_rule);
         }
         Ok(())
     }

@@ -23,23 +23,21 @@
 #include <trace/events/landlock.h>
 
 /**
- * portlock_trace_add_rule - Count and trace a network rule
+ * portlock_note_net_rule - Count and trace a network rule
  *
- * @ruleset: Landlock's part of the ruleset.
+ * @ruleset: Landlock's part of the ruleset, whose lock is held.
  * @port: Port of the rule, in host byte order.
  * @access: Absolute access rights of the rule.
  * @flags: Flags of sys_landlock_add_rule().
  */
-void portlock_trace_add_rule(struct landlock_ruleset *const ruleset,
-			     const u16 port, const u32 access,
-			     const u32 flags)
+void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
+			    const u16 port, const u32 access, const u32 flags)
 {
-	mutex_lock(&ruleset->lock);
+	lockdep_assert_held(&ruleset->lock);
 #ifdef CONFIG_TRACEPOINTS
 	ruleset->version++;
 #endif /* CONFIG_TRACEPOINTS */
 	trace_landlock_add_rule_net_port(ruleset, flags, access, port);
-	mutex_unlock(&ruleset->lock);
 }
 
 /**

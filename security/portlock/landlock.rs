@@ -13,9 +13,16 @@ use crate::{
     rules::Rule,
     Portlock, //
 };
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    cell::UnsafeCell,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -31,6 +38,7 @@ use kernel::{
     net::socket::Sock,
     prelude::*,
     transmute::FromBytes,
+    types::NotThreadSafe,
     uaccess::UserPtr, //
 };
 
@@ -132,84 +140,113 @@ pub(crate) fn may_restrict_self(flags: u32) -> Result {
     to_result(unsafe { bindings::landlock_may_restrict_self(flags) })
 }
 
-/// An owned `struct landlock_ruleset`.
+/// An owned `struct landlock_ruleset`, whose lock protects `data`, too.
 ///
 /// # Invariants
 ///
 /// The pointer is valid, and `self` owns a reference.
-pub(crate) struct Ruleset(NonNull<bindings::landlock_ruleset>);
+pub(crate) struct Ruleset<T> {
+    ruleset: NonNull<bindings::landlock_ruleset>,
+    data: UnsafeCell<T>,
+}
 
-// SAFETY: The C structure is reference-counted, and its lock protects what changes.
-unsafe impl Send for Ruleset {}
+// SAFETY: The C structure is reference-counted, and its lock protects what changes, and `data`.
+unsafe impl<T: Send> Send for Ruleset<T> {}
 
-// SAFETY: The C structure is reference-counted, and its lock protects what changes.
-unsafe impl Sync for Ruleset {}
+// SAFETY: The C structure is reference-counted, and its lock protects what changes, and `data`.
+unsafe impl<T: Send> Sync for Ruleset<T> {}
 
-impl Ruleset {
+impl<T> Ruleset<T> {
     /// Checks `attr` and creates a ruleset of it, with an event but without a file descriptor.
     ///
     /// Returns `EINVAL` for unknown rights or quiet ones that are not handled, `ENOMSG` if nothing
     /// is handled, `ENOMEM`.
-    pub(crate) fn new(attr: &RulesetAttr) -> Result<Self> {
+    pub(crate) fn new(attr: &RulesetAttr, data: T) -> Result<Self> {
         let mut ruleset = ptr::null_mut();
 
         // SAFETY: Both pointers are valid for the call.
         to_result(unsafe { bindings::landlock_new_ruleset(&attr.0, &mut ruleset) })?;
         // INVARIANT: On success, the C function returns a reference.
-        Ok(Self(NonNull::new(ruleset).ok_or(ENOMEM)?))
-    }
-
-    /// Adds a filesystem rule, as `landlock_add_rule(2)` with `LANDLOCK_RULE_PATH_BENEATH`.
-    pub(crate) fn add_path_beneath(&self, attr: UserPtr, flags: u32) -> Result {
-        // SAFETY: The ruleset is valid, and the C function checks what comes from user space.
-        to_result(unsafe {
-            bindings::landlock_add_rule_path_beneath(self.0.as_ptr(), attr.as_const_ptr(), flags)
+        Ok(Self {
+            ruleset: NonNull::new(ruleset).ok_or(ENOMEM)?,
+            data: UnsafeCell::new(data),
         })
     }
 
-    /// Counts a network rule that was added to the front, and emits its event.
-    ///
-    /// `access` is the rights of the rule and all that the ruleset does not handle. Takes the lock
-    /// of the ruleset.
-    pub(crate) fn note_net_rule(&self, port: u16, access: AccessSet, flags: u32) {
-        // SAFETY: The ruleset is valid.
-        unsafe {
-            bindings::portlock_trace_add_rule(self.0.as_ptr(), port, access.bits() as u32, flags)
-        };
+    /// Adds a filesystem rule, as `landlock_add_rule(2)` with `LANDLOCK_RULE_PATH_BENEATH`. Takes
+    /// the lock.
+    pub(crate) fn add_path_beneath(&self, attr: UserPtr, flags: u32) -> Result {
+        let ruleset = self.ruleset.as_ptr();
+
+        // SAFETY: The ruleset is valid, and the C function checks what comes from user space.
+        to_result(unsafe {
+            bindings::landlock_add_rule_path_beneath(ruleset, attr.as_const_ptr(), flags)
+        })
     }
 
-    /// Takes the lock of the ruleset, which protects C Landlock's rules. May sleep.
-    pub(crate) fn lock(&self) -> LockedRuleset<'_> {
+    /// Takes the lock. May sleep.
+    pub(crate) fn lock(&self) -> LockedRuleset<'_, T> {
         // SAFETY: The ruleset is valid, and the guard gives the lock back.
-        unsafe { bindings::landlock_lock_ruleset(self.0.as_ptr()) };
-        LockedRuleset(self)
+        unsafe { bindings::landlock_lock_ruleset(self.ruleset.as_ptr()) };
+        // INVARIANT: The lock was taken.
+        LockedRuleset(self, NotThreadSafe)
     }
 }
 
-impl Drop for Ruleset {
+impl<T> Drop for Ruleset<T> {
     fn drop(&mut self) {
         // SAFETY: By the invariant, there is a reference to give back.
-        unsafe { bindings::landlock_put_ruleset(self.0.as_ptr()) };
+        unsafe { bindings::landlock_put_ruleset(self.ruleset.as_ptr()) };
     }
 }
 
-/// A [`Ruleset`] whose lock is held.
-pub(crate) struct LockedRuleset<'a>(&'a Ruleset);
+/// A [`Ruleset`] whose lock is held: the guard of what it protects.
+///
+/// # Invariants
+///
+/// The lock was taken for `self`.
+pub(crate) struct LockedRuleset<'a, T>(&'a Ruleset<T>, NotThreadSafe);
 
-impl LockedRuleset<'_> {
+impl<T> LockedRuleset<'_, T> {
+    /// Counts a network rule that was added to `data`, and emits its event.
+    ///
+    /// `access` is the rights of the rule and all that the ruleset does not handle.
+    pub(crate) fn note_net_rule(&self, port: u16, access: AccessSet, flags: u32) {
+        let ruleset = self.0.ruleset.as_ptr();
+
+        // SAFETY: The ruleset is valid, and locked by the invariant.
+        unsafe { bindings::portlock_note_net_rule(ruleset, port, access.bits() as u32, flags) };
+    }
+
     /// Stacks the ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
     ///
     /// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
     /// dropped.
     pub(crate) fn merge(&self, cred: &mut PreparedCred, flags: u32) -> Result<u8> {
-        merge(cred, self.0 .0.as_ptr(), flags)
+        merge(cred, self.0.ruleset.as_ptr(), flags)
     }
 }
 
-impl Drop for LockedRuleset<'_> {
+impl<T> Deref for LockedRuleset<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: By the invariant, nobody else has the lock, and `self` is borrowed.
+        unsafe { &*self.0.data.get() }
+    }
+}
+
+impl<T> DerefMut for LockedRuleset<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: By the invariant, nobody else has the lock, and `self` is borrowed for writing.
+        unsafe { &mut *self.0.data.get() }
+    }
+}
+
+impl<T> Drop for LockedRuleset<'_, T> {
     fn drop(&mut self) {
-        // SAFETY: The lock was taken when the guard was made.
-        unsafe { bindings::landlock_unlock_ruleset(self.0 .0.as_ptr()) };
+        // SAFETY: By the invariant, the lock is there to be given back.
+        unsafe { bindings::landlock_unlock_ruleset(self.0.ruleset.as_ptr()) };
     }
 }
 
@@ -276,7 +313,7 @@ impl LayerRights {
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Rule)> + '_ {
         self.layers.iter().take(self.len).map(|layer| {
-            let access = AccessSet::from_bits(layer.access.into()).unwrap_or_default();
+            let access = AccessSet::from_bits_truncate(layer.access.into());
             let quiet = layer.quiet;
 
             (layer.level, Rule { access, quiet })

@@ -75,7 +75,7 @@ impl Random {
     }
 
     fn access(&mut self) -> AccessSet {
-        AccessSet::from_bits(self.next() & AccessSet::all_bits()).unwrap_or_default()
+        AccessSet::from_bits_truncate(self.next())
     }
 }
 

@@ -46,8 +46,8 @@ struct portlock_layer {
 };
 
 /* Records of network rules and decisions, cf. landlock.c. */
-void portlock_trace_add_rule(struct landlock_ruleset *const ruleset,
-			     const u16 port, const u32 access, const u32 flags);
+void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
+			    const u16 port, const u32 access, const u32 flags);
 void portlock_trace_check(const u16 port, const u32 access_request,
 			  const struct portlock_layer *const layers,
 			  const u32 num_layers);

@@ -119,7 +119,7 @@ impl From<Rule> for Packed {
 impl From<Packed> for Rule {
     fn from(Packed(bits): Packed) -> Self {
         Self {
-            access: AccessSet::from_bits(u64::from(bits & !QUIET)).unwrap_or_default(),
+            access: AccessSet::from_bits_truncate(bits.into()),
             quiet: bits & QUIET != 0,
         }
     }
@@ -263,6 +263,14 @@ impl Rules {
         let (_, rest) = cursor.current();
 
         (port <= rest.last).then(|| rest.rule.into())
+    }
+
+    /// The first and the last ports of the spans, with the rights that are granted there, in no
+    /// particular order.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u16, u16, AccessSet)> + '_ {
+        self.tree
+            .iter()
+            .map(|(first, rest)| (first.0, rest.last, Rule::from(rest.rule).access))
     }
 
     /// The ports with their rules, in no particular order.

@@ -8,7 +8,10 @@ use crate::{
         self,
         Index, //
     },
-    landlock,
+    landlock::{
+        self,
+        RulesetAttr, //
+    },
     rules::{
         Rule,
         Rules, //
@@ -17,17 +20,14 @@ use crate::{
 use core::mem;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    new_mutex,
     prelude::*,
     sync::{
         Arc,
-        Mutex,
         UniqueArc, //
     }, //
 };
 
 /// What a ruleset file descriptor refers to: network rules, and C Landlock's ruleset for all others.
-#[pin_data]
 pub(crate) struct Ruleset {
     /// The network rights that need a rule once the ruleset is enforced.
     pub(crate) handled: AccessSet,
@@ -35,33 +35,28 @@ pub(crate) struct Ruleset {
     /// The network rights whose denials a quiet rule keeps out of the logs, a subset of `handled`.
     pub(crate) quiet: AccessSet,
 
-    /// The part that C Landlock keeps.
-    pub(crate) landlock: landlock::Ruleset,
-
-    /// The network rules.
+    /// The network rules, with the part that C Landlock keeps: one lock protects both.
     ///
-    /// Lock order: this mutex, then the lock of `landlock`. Threads that are being synchronized may
-    /// wait for it, so it must not be held while waiting for them.
-    #[pin]
-    pub(crate) rules: Mutex<Draft>,
+    /// Threads that are being synchronized may wait for the lock, so it must not be held while
+    /// waiting for them.
+    pub(crate) rules: landlock::Ruleset<Draft>,
 }
 
 impl Ruleset {
     /// Creates a ruleset without rules, charged to the current task.
-    pub(crate) fn new(
-        handled: AccessSet,
-        quiet: AccessSet,
-        landlock: landlock::Ruleset,
-    ) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                handled,
-                quiet,
-                landlock,
-                rules <- new_mutex!(Draft::new(*handled), "Ruleset::rules"),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )
+    ///
+    /// Returns the errors of [`landlock::Ruleset::new`].
+    pub(crate) fn new(attr: &RulesetAttr) -> Result<Arc<Self>> {
+        // C Landlock refuses other unknown bits likewise, before all else.
+        let handled = AccessSet::from_bits(attr.0.handled_access_net).ok_or(EINVAL)?;
+        let quiet = AccessSet::from_bits(attr.0.quiet_access_net).ok_or(EINVAL)?;
+        let ruleset = Self {
+            handled,
+            quiet,
+            rules: landlock::Ruleset::new(attr, Draft::new(handled))?,
+        };
+
+        Ok(Arc::new(ruleset, GFP_KERNEL_ACCOUNT)?)
     }
 }
 
@@ -105,10 +100,9 @@ impl Draft {
     /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
         let (rules, index) = self.open()?;
-        let is_apart = index.is_apart(port, rule.access);
 
-        index.reserve(port)?;
-        if is_apart {
+        index.reserve(port, rules)?;
+        if index.is_apart(port, rule.access) {
             rules.add_apart(port, rule)?;
         } else {
             rules.add(port, rule)?;
@@ -124,8 +118,9 @@ impl Draft {
         if let State::Frozen(frozen) = &self.state {
             return Ok(frozen.clone());
         }
-        self.open()?;
+        let (rules, index) = self.open()?;
 
+        index.complete(rules)?;
         if let State::Open { rules, index } = mem::replace(&mut self.state, State::Empty) {
             let frozen = Frozen {
                 rules: rules.into(),

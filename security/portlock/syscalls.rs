@@ -63,12 +63,7 @@ fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
     }
 
     let attr = uaccess::copy_struct_from_user::<RulesetAttr>(attr, size)?;
-    let front = landlock::Ruleset::new(&attr)?;
-
-    // C Landlock has refused unknown bits.
-    let handled = AccessSet::from_bits(attr.0.handled_access_net).ok_or(EINVAL)?;
-    let quiet = AccessSet::from_bits(attr.0.quiet_access_net).ok_or(EINVAL)?;
-    let ruleset = Ruleset::new(handled, quiet, front)?;
+    let ruleset = Ruleset::new(&attr)?;
 
     RULESETS.open(
         c"[landlock-ruleset]",
@@ -102,7 +97,7 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
     let ruleset = ruleset_of(&file, anon_inode::can_write)?;
 
     match rule_type {
-        landlock::RULE_PATH_BENEATH => ruleset.landlock.add_path_beneath(attr, flags),
+        landlock::RULE_PATH_BENEATH => ruleset.rules.add_path_beneath(attr, flags),
         landlock::RULE_NET_PORT => add_net_port_rule(&ruleset, attr, flags),
         _ => Err(EINVAL),
     }
@@ -132,9 +127,7 @@ fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
 
     let mut rules = ruleset.rules.lock();
     rules.add(port, Rule { access, quiet })?;
-    ruleset
-        .landlock
-        .note_net_rule(port, access | !ruleset.handled, flags);
+    rules.note_net_rule(port, access | !ruleset.handled, flags);
     Ok(())
 }
 
@@ -166,10 +159,10 @@ fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
     landlock::commit(cred, ruleset.is_some(), flags)
 }
 
-/// Stacks both parts of `ruleset` on the domains of `cred`, with both locked.
+/// Stacks both parts of `ruleset` on the domains of `cred`.
 fn merge(cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
     let mut rules = ruleset.rules.lock();
-    let level = ruleset.landlock.lock().merge(cred, flags)?;
+    let level = rules.merge(cred, flags)?;
 
     if ruleset.handled.is_empty() {
         return Ok(());
