@@ -18,7 +18,6 @@ use crate::{
     },
     ruleset::Frozen, //
 };
-use core::iter;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     impl_has_work,
@@ -127,11 +126,6 @@ impl Domain {
         )
     }
 
-    /// The layers, the oldest first.
-    fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
-        Iterator::chain(self.outer.iter(), iter::once(&self.youngest))
-    }
-
     /// Copies the layers to be the outer ones of a domain.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none, `E2BIG` if
@@ -187,7 +181,7 @@ impl Domain {
             return (!allowed).then_some((self.youngest.level, refused));
         }
 
-        self.layers().rev().find_map(|layer| {
+        let refused_by = |layer: &Layer| {
             let rule = port.and_then(|port| layer.rules.get(port));
             let Rule {
                 access: granted,
@@ -200,7 +194,9 @@ impl Domain {
 
             (layer.handled.contains(access) && !granted.contains(access))
                 .then_some((layer.level, refused))
-        })
+        };
+
+        refused_by(&self.youngest).or_else(|| self.outer.iter().rev().find_map(refused_by))
     }
 
     /// What each layer with a rule for `port` grants: the rights of the rule, and those that the
@@ -208,7 +204,7 @@ impl Domain {
     pub(crate) fn granted(&self, port: u16) -> LayerRights {
         let mut granted = LayerRights::new();
 
-        for layer in self.layers() {
+        for layer in Iterator::chain(self.outer.iter(), [&self.youngest]) {
             if let Some(rule) = layer.rules.get(port) {
                 granted.push(
                     layer.level,
