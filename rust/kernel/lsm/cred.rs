@@ -31,7 +31,8 @@ use core::{
 /// - It begins as all-zero bytes. No constructor runs, which is why the type is [`Zeroable`]; the
 ///   all-zero value should be the one that means nothing, such as [`None`].
 /// - When a credential is copied to be changed, for fork, execve or setuid say, the copy gets
-///   [`inherit`](Self::inherit) of the original (hooks `cred_prepare` and `cred_transfer`).
+///   [`inherit`](Self::inherit) of the original (hooks `cred_prepare` and `cred_transfer`). The
+///   zeroes that were there are not dropped.
 /// - While a credential is being prepared its maker may write the value, see
 ///   [`PreparedCred::blob_mut`].
 /// - Once it is committed the credential is shared by any number of threads and never changes,
@@ -208,17 +209,6 @@ pub unsafe fn copy_cred_blob<L: Registered>(dst: *mut bindings::cred, src: *cons
     }
 
     // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest.
-    unsafe { inherit::<L>(dst, src) };
-}
-
-/// Gives `dst` what it inherits of `src`, and drops what it had.
-///
-/// # Safety
-///
-/// As for [`copy_cred_blob`]; `L` must be enabled.
-#[inline]
-pub(super) unsafe fn inherit<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
-    // SAFETY: The caller guarantees what `blob` asks for.
     let (mut dst, src) = unsafe { (blob::<L>(dst), blob::<L>(src)) };
 
     // SAFETY: The value of `src` is valid, and the caller guarantees that it does not change.
@@ -227,6 +217,24 @@ pub(super) unsafe fn inherit<L: Registered>(dst: *mut bindings::cred, src: *cons
     // SAFETY: The value of `dst` is valid, if only as zeroes, and the caller guarantees that nobody
     // else has access to it.
     *unsafe { dst.as_mut() } = value;
+}
+
+/// Gives a new credential what it inherits of another.
+///
+/// # Safety
+///
+/// As for [`copy_cred_blob`]; `L` must be enabled, and its part of `dst` as the LSM core allocated
+/// it: these zeroes are not dropped.
+#[inline]
+pub(super) unsafe fn begin<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
+    // SAFETY: The caller guarantees what `blob` asks for.
+    let (dst, src) = unsafe { (blob::<L>(dst), blob::<L>(src)) };
+
+    // SAFETY: The value of `src` is valid, and the caller guarantees that it does not change.
+    let value = unsafe { src.as_ref() }.inherit();
+
+    // SAFETY: There is room for a value, which the caller guarantees that nobody else has access to.
+    unsafe { dst.write(value) };
 }
 
 /// Drops what `L` keeps of a credential.

@@ -100,27 +100,29 @@ impl<L: Registered> Trampolines<L> {
     /// # Safety
     ///
     /// C calls this as the hook `cred_prepare`, which only happens when `L` is enabled: both
-    /// credentials are valid and have their composite blobs, and `new` is nobody else's yet.
+    /// credentials are valid and have their composite blobs, and `new` is nobody else's yet, its
+    /// blob full of zeroes.
     pub(super) unsafe extern "C" fn cred_prepare(
         new: *mut bindings::cred,
         old: *const bindings::cred,
         _gfp: bindings::gfp_t,
     ) -> c_int {
         // SAFETY: By the safety requirements of this function.
-        unsafe { cred::inherit::<L>(new, old) };
+        unsafe { cred::begin::<L>(new, old) };
         0
     }
 
     /// # Safety
     ///
     /// C calls this as the hook `cred_transfer`, which only happens when `L` is enabled: both
-    /// credentials are valid and have their composite blobs, and `new` is nobody else's yet.
+    /// credentials are valid and have their composite blobs, and `new` is nobody else's yet, its
+    /// blob full of zeroes.
     pub(super) unsafe extern "C" fn cred_transfer(
         new: *mut bindings::cred,
         old: *const bindings::cred,
     ) {
         // SAFETY: By the safety requirements of this function.
-        unsafe { cred::inherit::<L>(new, old) };
+        unsafe { cred::begin::<L>(new, old) };
     }
 
     /// # Safety
