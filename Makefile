@@ -91,10 +91,11 @@ kcsan-kernel: apply
 kcsan-test: kcsan-kernel
 	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|storm)_test)'
 
-# The Python that has what draws plots may not be the first one.
+# What draws the plots is installed for the distribution's own Python.
+bench: PYTHON = /usr/bin/python3
 bench: kernel
 	@scripts/setup.sh bench
-	$(subst $(PYTHON),$(shell for p in $(PYTHON) /usr/bin/python3; do $$p -c 'import matplotlib' 2>/dev/null && echo $$p && break; done),$(HARNESS)) bench
+	$(HARNESS) bench
 
 mutate: kernel
 	@scripts/kunit.sh build

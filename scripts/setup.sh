@@ -124,7 +124,7 @@ present() {
 	header:*) [[ -e /usr/include/${1#header:} || -e /usr/include/x86_64-linux-gnu/${1#header:} ]] ;;
 	static:*) have "${1#static:}" && ! ldd "$(command -v "${1#static:}")" 2>/dev/null | grep -q '=>' ;;
 	certificates) [[ -z $RELEASE || -e /etc/ssl/certs/ca-certificates.crt ]] ;;
-	plots) python3 -c 'import matplotlib' 2>/dev/null || /usr/bin/python3 -c 'import matplotlib' 2>/dev/null ;;
+	plots) /usr/bin/python3 -c 'import matplotlib' 2>/dev/null ;;
 	/*) [[ -e $1 ]] ;;
 	*) have "$1" || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]] ;;
 	esac
