@@ -84,7 +84,7 @@ apt_install() {
 # --- Plain tools -----------------------------------------------------------------------------------
 # Each line: what to look for, and the Debian package that has it. A path is looked for as a file;
 # static:NAME is a program that must be linked statically; certificates are what cargo and curl trust,
-# whose place is known on Debian only; plots is what draws them, in any Python; anything else is a command.
+# whose place is known on Debian only; plots is what draws them, for /usr/bin/python3; anything else is a command.
 plain_tools() {
 	cat <<-END
 		make make

@@ -78,6 +78,12 @@ const fn beside(port: u16) -> [u16; 3] {
     [port.wrapping_sub(1), port, port.wrapping_add(1)]
 }
 
+/// Whether `port` is the first or the last of its block.
+#[inline]
+const fn is_at_border(port: u16) -> bool {
+    matches!(port as u8, 0 | u8::MAX)
+}
+
 impl Index {
     /// The index of a layer whose `handled` rights no rule grants.
     pub(crate) fn new(handled: AccessSet) -> Self {
@@ -258,8 +264,9 @@ fn is_within(left: &Leaf, right: &Leaf) -> bool {
             .all(|(left, right)| left & !right == 0)
 }
 
-/// The most blocks that a [`Draft`] names without making their leaves.
-const FEW: usize = 32;
+/// The most blocks that a [`Draft`] names without making their leaves. With one more, a vector that
+/// grows twofold has room for the leaves of all blocks.
+const FEW: usize = BLOCKS / 2;
 
 /// An [`Index`] of one layer, while rules are added.
 ///
@@ -268,9 +275,11 @@ const FEW: usize = 32;
 ///
 /// # Invariants
 ///
-/// `named` blocks have the name of a leaf, each of another one, the names being those below `named`.
-/// Either there is no leaf, or there are at least `named`, those that no block names are as blocks
-/// without a rule ask for, and the index is as [`Index`] says.
+/// - The block of each rule has the name of a leaf, and each such block has its own: they are the
+///   numbers below `named`.
+/// - If there is no leaf, no two rules have a block in common, nor are on ports side by side.
+/// - If there are leaves, there are at least `named`, and the index is as [`Index`] says. Those
+///   that no block names have the rights of a block without a rule.
 pub(crate) struct Draft {
     index: UniqueArc<Index>,
     named: usize,
@@ -303,29 +312,32 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Makes sure that [`Draft::grant`] for `port` has a block to write to. `rules` are those that
-    /// were granted.
+    /// Makes sure that [`Draft::grant`] for `port` has a block to write to. `rules` are all that were
+    /// granted so far.
     ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn reserve(&mut self, port: u16, rules: &Rules) -> Result {
+    /// Returns whether none of them has granted anything on `port`, nor just `access` on a port
+    /// beside it. The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn reserve(&mut self, port: u16, access: AccessSet, rules: &Rules) -> Result<bool> {
         let (block, _, _) = place(port);
 
         if !self.has_leaves() {
-            if beside(port).into_iter().any(|port| self.is_named(port)) {
-                self.make_leaves(rules, self.named)?;
-            } else if self.named == FEW {
+            if self.named == FEW {
                 self.make_leaves(rules, BLOCKS)?;
+            } else if beside(port).into_iter().any(|port| self.is_named(port)) {
+                self.make_leaves(rules, self.named)?;
             }
         }
         if self.is_named(port) {
-            return Ok(());
+            return Ok(self.is_apart(port, access));
         }
+
         if self.named == self.index.leaves.len() {
             // As a vector grows; by nothing for the first block, which has no leaf yet.
             self.extend(self.named.min(BLOCKS - self.named))?;
         }
         self.name(block);
-        Ok(())
+        // What is beside a border is in another block.
+        Ok(!is_at_border(port) || !self.has_leaves() || self.is_apart(port, access))
     }
 
     /// Allows `access` on `port`, for which [`Draft::reserve`] was called.
@@ -339,42 +351,10 @@ impl Draft {
         }
     }
 
-    /// Allows `access` on the ports from `first` to `last`, whose blocks have leaves.
-    fn grant_span(&mut self, first: u16, last: u16, access: AccessSet) {
-        if first == last {
-            return self.grant(first, access);
-        }
-
-        let (_, _, skipped) = place(first);
-        let (_, _, kept) = place(last);
-        let words = first >> 4..=last >> 4;
-
-        for word in words.clone() {
-            let mut ports = filled(access)[0];
-
-            if word == *words.start() {
-                ports &= u64::MAX << skipped;
-            }
-            if word == *words.end() {
-                ports &= u64::MAX >> (60 - kept);
-            }
-            let leaf = self.index.blocks[usize::from(word >> 4)];
-
-            if let Some(leaf) = self.index.leaves.get_mut(usize::from(leaf)) {
-                leaf[usize::from(word & 15)] |= ports;
-            }
-        }
-    }
-
-    /// Whether no rule has granted anything on `port`, and not just `access` on the ports beside it.
-    /// [`Draft::reserve`] was called for `port`.
+    /// Whether no rule has granted anything on `port`, nor just `access` on a port beside it. There
+    /// are leaves.
     #[inline]
-    pub(crate) fn is_apart(&self, port: u16, access: AccessSet) -> bool {
-        // Where there are no leaves, all rules are apart.
-        if !self.has_leaves() {
-            return true;
-        }
-
+    fn is_apart(&self, port: u16, access: AccessSet) -> bool {
         let [before, at, after] = self.granted_around(port);
 
         at == 0 && before != access.bits() && after != access.bits()
@@ -407,18 +387,20 @@ impl Draft {
         })
     }
 
-    /// Makes sure that the index is as [`Index`] says of all `rules`, which are those that were
-    /// granted.
+    /// Makes sure that there are leaves for all `rules`, which are all that were granted.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
     pub(crate) fn complete(&mut self, rules: &Rules) -> Result {
+        if self.has_leaves() {
+            return Ok(());
+        }
         self.make_leaves(rules, self.named)
     }
 
     /// Ends the draft, for which [`Draft::complete`] was called.
     pub(crate) fn freeze(mut self) -> Arc<Index> {
-        // INVARIANT: No block names the leaves that are cut off.
+        // INVARIANT: The caller made the leaves, and no block names those that are cut off.
         self.index.leaves.truncate(self.named);
         self.index.into()
     }
@@ -440,21 +422,22 @@ impl Draft {
     /// Gives `block` the name of the next leaf.
     #[inline]
     fn name(&mut self, block: u8) {
-        // CAST: INVARIANT: A block is named once, so there are fewer than 256 names so far.
+        // INVARIANT: The name is the next one; as that of the 256th leaf, `NO_LEAF` is a name when
+        // every block has one.
+        // CAST: A block is named once, so there are fewer than 256 names so far.
         self.index.blocks[usize::from(block)] = self.named as u8;
         self.named += 1;
     }
 
-    /// Makes `count` leaves, at least those of the named blocks, if there is none yet.
+    /// Makes `count` leaves, at least those of the named blocks. There is none yet.
     #[cold]
     fn make_leaves(&mut self, rules: &Rules, count: usize) -> Result {
-        if self.has_leaves() {
-            return Ok(());
-        }
-
         self.extend(count)?;
-        for (first, last, access) in rules.spans() {
-            self.grant_span(first, last, access);
+        // INVARIANT: There is a leaf for each name, and they come to say what the rules say.
+        for (ports, access) in rules.spans() {
+            for port in ports {
+                self.grant(port, access);
+            }
         }
         Ok(())
     }
@@ -501,7 +484,7 @@ mod tests {
             quiet: false,
         };
 
-        draft.reserve(port, rules)?;
+        draft.reserve(port, access, rules)?;
         rules.add(port, rule)?;
         draft.grant(port, access);
         Ok(())
@@ -609,6 +592,7 @@ mod tests {
         assert_eq!(frozen.leaves.len(), 1);
         // That the other rules are not there shows that the leaves are not made of them again.
         add(&mut written, &mut Rules::new(), 257, handled)?;
+        written.complete(&Rules::new())?;
         let written = written.freeze();
 
         assert!(!frozen.allows(257, Access::BindTcp));

@@ -144,16 +144,19 @@ pub(crate) fn may_restrict_self(flags: u32) -> Result {
 ///
 /// # Invariants
 ///
-/// The pointer is valid, and `self` owns a reference.
+/// The pointer is valid, and `self` owns a reference. Only who holds the lock accesses `data`, by
+/// the guard [`LockedRuleset`].
 pub(crate) struct Ruleset<T> {
     ruleset: NonNull<bindings::landlock_ruleset>,
     data: UnsafeCell<T>,
 }
 
-// SAFETY: The C structure is reference-counted, and its lock protects what changes, and `data`.
+// SAFETY: The C structure is reference-counted, and its lock protects what changes; `data` may be
+// sent.
 unsafe impl<T: Send> Send for Ruleset<T> {}
 
-// SAFETY: The C structure is reference-counted, and its lock protects what changes, and `data`.
+// SAFETY: The C structure is reference-counted, and its lock protects what changes. So it does
+// `data`: one thread at a time has access, as if it were sent there.
 unsafe impl<T: Send> Sync for Ruleset<T> {}
 
 impl<T> Ruleset<T> {
@@ -204,7 +207,7 @@ impl<T> Drop for Ruleset<T> {
 ///
 /// # Invariants
 ///
-/// The lock was taken for `self`.
+/// The lock was taken for `self`, and is held until it is dropped.
 pub(crate) struct LockedRuleset<'a, T>(&'a Ruleset<T>, NotThreadSafe);
 
 impl<T> LockedRuleset<'_, T> {
@@ -231,14 +234,16 @@ impl<T> Deref for LockedRuleset<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: By the invariant, nobody else has the lock, and `self` is borrowed.
+        // SAFETY: By the invariants, nobody else accesses the data while `self`, which is borrowed,
+        // holds the lock.
         unsafe { &*self.0.data.get() }
     }
 }
 
 impl<T> DerefMut for LockedRuleset<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: By the invariant, nobody else has the lock, and `self` is borrowed for writing.
+        // SAFETY: By the invariants, nobody else accesses the data while `self`, which is borrowed
+        // for writing, holds the lock.
         unsafe { &mut *self.0.data.get() }
     }
 }

@@ -3,7 +3,10 @@
 //! The rules of one ruleset, which the layers made of it share.
 
 use crate::access::AccessSet;
-use core::cmp::Ordering;
+use core::{
+    cmp::Ordering,
+    ops::RangeInclusive, //
+};
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -265,12 +268,11 @@ impl Rules {
         (port <= rest.last).then(|| rest.rule.into())
     }
 
-    /// The first and the last ports of the spans, with the rights that are granted there, in no
-    /// particular order.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = (u16, u16, AccessSet)> + '_ {
+    /// Neighbouring ports with what is granted on each, in no particular order.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (RangeInclusive<u16>, AccessSet)> + '_ {
         self.tree
             .iter()
-            .map(|(first, rest)| (first.0, rest.last, Rule::from(rest.rule).access))
+            .map(|(first, rest)| (first.0..=rest.last, Rule::from(rest.rule).access))
     }
 
     /// The ports with their rules, in no particular order.

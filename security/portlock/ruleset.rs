@@ -101,8 +101,7 @@ impl Draft {
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
         let (rules, index) = self.open()?;
 
-        index.reserve(port, rules)?;
-        if index.is_apart(port, rule.access) {
+        if index.reserve(port, rule.access, rules)? {
             rules.add_apart(port, rule)?;
         } else {
             rules.add(port, rule)?;

@@ -39,6 +39,9 @@
 #define MAX_LAYERS 16
 /* How often a call that cannot be repeated in place is measured; the least counts. */
 #define REPEATS 3
+
+/* Some ticks. */
+#define BUSY_NS 10000000
 #define PORTS 65536
 #define TCP_RIGHTS                         \
 	(LANDLOCK_ACCESS_NET_BIND_TCP |    \
@@ -499,7 +502,7 @@ static void measure_leaving(const struct rules *const rules, const int layers)
 /* Memory */
 
 /*
- * Few changes show only once the work that brings the statistics up to date has
+ * Small changes show once the work that brings the statistics up to date has
  * run, every two seconds, by a timer that an idle processor puts off.  By then,
  * what was let go of is freed, too.
  */
@@ -511,7 +514,7 @@ static uint64_t slab_bytes(void)
 	FILE *file;
 
 	sleep(3);
-	for (begin = now(); now() - begin < 10000000;)
+	for (begin = now(); now() - begin < BUSY_NS;)
 		sched_yield();
 
 	file = fopen(GROUP "/memory.stat", "re");
