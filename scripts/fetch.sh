@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Puts an untouched tree of the base kernel at build/linux, from the first of: the tree or tarball
 # that LINUX names, the cache, Debian's source package, kernel.org. Says which it was. Does nothing
-# when build/linux is there already and LINUX does not name another one.
+# when build/linux is of that series already and LINUX does not name another one.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -252,7 +252,7 @@ if [[ -n ${LINUX:-} ]]; then
 	from_user
 	exit 0
 fi
-if [[ -f $MARK && -d $TREE ]]; then
+if [[ -f $MARK && -d $TREE && $(tree_version "$TREE" || true) == "$SERIES".* ]]; then
 	exit 0
 fi
 from_cache || from_package || from_kernel_org || {
