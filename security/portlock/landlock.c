@@ -8,8 +8,8 @@
  */
 
 #include <linux/cred.h>
+#include <linux/lockdep.h>
 #include <linux/lsm_audit.h>
-#include <linux/mutex.h>
 #include <linux/overflow.h>
 
 #include "../landlock/access.h"
