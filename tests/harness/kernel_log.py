@@ -45,8 +45,9 @@ SHOWN_LINES = 40
 # Two signs closer than this belong to one report.
 _ONE_REPORT = 60
 
-# How many lines after its first the report of a killer of processes says whose memory it is about.
-_KILLER_LINES = 60
+# How many lines after its first the report of a killer of processes says whose memory it is about: after a trace, which
+# is long where the kernel has checkers.
+_KILLER_LINES = 200
 
 _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[[^]]*\])? ")
 

@@ -122,7 +122,8 @@ class KernelLog(unittest.TestCase):
         killer = "[ 1.0] a_test invoked oom-killer: gfp_mask=0x400cc0(GFP_KERNEL_ACCOUNT), order=0\n[ 1.0] Call Trace:\n[ 1.0]  <TASK>\n"
         of_cgroup = killer + "[ 1.0] memory: usage 8kB\n[ 1.0] Memory cgroup stats for /a:\n"
         of_all = killer + "[ 1.0] Mem-Info:\n"
-        for log, number in ((of_cgroup, 0), (of_cgroup * 3, 0), (of_all, 1), (killer, 1), (of_all + of_cgroup, 1),
+        of_many_frames = killer + "[ 1.0]  ? f+0x1/0x2\n" * 100 + "[ 1.0] Memory cgroup stats for /a:\n"
+        for log, number in ((of_cgroup, 0), (of_cgroup * 3, 0), (of_many_frames, 0), (of_all, 1), (killer, 1), (of_all + of_cgroup, 1),
                             (killer + "[ 1.0] BUG: KASAN: a\n" + of_cgroup, 1), ("[ 1.0] Call Trace:\n" + of_cgroup, 1)):
             self.assertEqual(len(kernel_log.reports(log)), number, log)
 
