@@ -208,23 +208,20 @@ pub unsafe fn copy_cred_blob<L: Registered>(dst: *mut bindings::cred, src: *cons
         return;
     }
 
-    // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest.
-    let (mut dst, src) = unsafe { (blob::<L>(dst), blob::<L>(src)) };
+    // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest. The value is replaced
+    // before anybody may use it.
+    unsafe { free::<L>(dst) };
 
-    // SAFETY: The value of `src` is valid, and the caller guarantees that it does not change.
-    let value = unsafe { src.as_ref() }.inherit();
-
-    // SAFETY: The value of `dst` is valid, if only as zeroes, and the caller guarantees that nobody
-    // else has access to it.
-    *unsafe { dst.as_mut() } = value;
+    // SAFETY: As above. There is no value left to drop.
+    unsafe { begin::<L>(dst, src) };
 }
 
 /// Gives a new credential what it inherits of another.
 ///
 /// # Safety
 ///
-/// As for [`copy_cred_blob`]; `L` must be enabled, and its part of `dst` as the LSM core allocated
-/// it: these zeroes are not dropped.
+/// As for [`copy_cred_blob`]; `L` must be enabled, and its part of `dst` must hold nothing to drop,
+/// such as the zeroes that the LSM core allocated.
 #[inline]
 pub(super) unsafe fn begin<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
     // SAFETY: The caller guarantees what `blob` asks for.
