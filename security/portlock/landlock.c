@@ -55,7 +55,11 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 	DEFINE_FLEX(struct landlock_rule, rule, layers, num_layers,
 		    LANDLOCK_MAX_NUM_LAYERS);
 
-	if (WARN_ON_ONCE(num_layers > LANDLOCK_MAX_NUM_LAYERS))
+	const struct landlock_domain *const domain =
+		landlock_get_current_domain();
+
+	/* The event reads the domain. */
+	if (!domain || WARN_ON_ONCE(num_layers > LANDLOCK_MAX_NUM_LAYERS))
 		return;
 
 	RB_CLEAR_NODE(&rule->node);
@@ -66,8 +70,7 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 		rule->layers[i].flags.quiet = layers[i].quiet;
 		rule->layers[i].access = layers[i].access;
 	}
-	trace_landlock_check_rule_net_port(landlock_get_current_domain(), rule,
-					   access_request, port);
+	trace_landlock_check_rule_net_port(domain, rule, access_request, port);
 }
 
 /**
@@ -86,8 +89,11 @@ void portlock_log_denial(struct lsm_network_audit *const audit_net,
 {
 	struct layer_masks layer_masks = {};
 	const size_t index = layer->level - 1;
+	const struct landlock_domain *const domain =
+		landlock_get_current_domain();
 
-	if (WARN_ON_ONCE(index >= ARRAY_SIZE(layer_masks.layers)))
+	/* The record names the layer by its place in the domain. */
+	if (!domain || WARN_ON_ONCE(index >= domain->num_layers))
 		return;
 
 	layer_masks.layers[index].access = layer->access;

@@ -403,6 +403,17 @@ impl<'a> Sockaddr<'a> {
     }
 }
 
+impl<'a> From<&'a [u8]> for Sockaddr<'a> {
+    /// Takes an address from memory of the caller's, without the bytes that C could not count.
+    #[inline]
+    fn from(bytes: &'a [u8]) -> Self {
+        let len = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+
+        // SAFETY: The slice has at least `len` bytes, and nobody writes them while it is borrowed.
+        unsafe { Self::from_raw(bytes.as_ptr(), len) }
+    }
+}
+
 #[cfg(CONFIG_RUST_LSM_KUNIT_TEST)]
 #[macros::kunit_tests(rust_net_socket)]
 pub(crate) mod tests {
