@@ -19,7 +19,9 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    mem::offset_of, //
+    mem::offset_of,
+    ops::Deref,
+    ptr, //
 };
 
 /// [`SockKind::protocol_and_type`] of a TCP socket.
@@ -37,20 +39,28 @@ const UDP: [u16; 2] = [
 const AF_INET: u16 = bindings::AF_INET as u16;
 const AF_INET6: u16 = bindings::AF_INET6 as u16;
 
-// `Sock::kind` reads the protocol and the type, two neighbours, as one value.
-static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + size_of::<u16>());
-
-// bindgen computes layouts by itself, and has been wrong: a socket that is read in the wrong place
-// would pass for one that no LSM cares about.
-static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
-static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
-static_assert!(offset_of!(bindings::sock, __sk_common.skc_family) == bindings::SOCK_FAMILY_OFFSET);
+// bindgen computes layouts by itself. That of `struct sock` is wrong where lockdep adds to it, so
+// only its first member, `struct sock_common`, is read as bindgen declares it; whatever lies behind
+// is read at the offset that C computes. A socket that is read in the wrong place would pass for
+// one that no LSM cares about: what is read as bindgen declares it is compared with C here.
+static_assert!(offset_of!(bindings::sock_common, skc_family) == bindings::SOCK_FAMILY_OFFSET);
 static_assert!(
     offset_of!(
-        bindings::sock,
-        __sk_common.__bindgen_anon_3.__bindgen_anon_1.skc_num
+        bindings::sock_common,
+        __bindgen_anon_3.__bindgen_anon_1.skc_num
     ) == bindings::SOCK_NUM_OFFSET
 );
+static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
+static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
+
+// A `Sock` is no longer than what C has.
+static_assert!(size_of::<bindings::sock_common>() <= bindings::SOCK_PROTOCOL_OFFSET);
+static_assert!(size_of::<bindings::sock_common>() <= bindings::INET_SPORT_OFFSET);
+
+// `Sock::kind` reads the protocol and the type, two neighbours, as one value.
+static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + size_of::<u16>());
+static_assert!(bindings::SOCK_PROTOCOL_OFFSET % align_of::<u16>() == 0);
+static_assert!(bindings::INET_SPORT_OFFSET % align_of::<u16>() == 0);
 
 /// The half of a socket that a file descriptor leads to.
 ///
@@ -110,12 +120,18 @@ impl Socket {
 /// Wraps the kernel's `struct sock`. Most of its fields are protected by the socket lock
 /// (`lock_sock()`); the methods say which they take.
 ///
+/// What a reference covers in Rust is the first member, `struct sock_common`, whose layout is the
+/// same in both languages. What lies behind is reached through the pointer, which C made and which
+/// is good for all of C's object.
+///
 /// # Invariants
 ///
-/// For as long as a reference to a [`Sock`] exists, the `struct sock` is not freed, and it is a
-/// full socket: neither a `struct request_sock` nor a `struct inet_timewait_sock`.
+/// For as long as a reference to a [`Sock`] exists, it is the beginning of a `struct sock` that C
+/// has allocated and initialized and that is not freed. This is a full socket: neither a
+/// `struct request_sock` nor a `struct inet_timewait_sock`. If the socket is one of `AF_INET` or
+/// `AF_INET6`, then its `struct sock` is the beginning of a `struct inet_sock`.
 #[repr(transparent)]
-pub struct Sock(Opaque<bindings::sock>);
+pub struct Sock(Opaque<bindings::sock_common>);
 
 // SAFETY: A `Sock` is only ever seen through a reference, and ownership of the `struct sock` stays
 // with C, which may free it on any thread.
@@ -130,19 +146,21 @@ impl Sock {
     ///
     /// # Safety
     ///
-    /// For the lifetime `'a`, `ptr` must point to a valid, full `struct sock` that is not freed.
+    /// For the lifetime `'a`, `ptr` must point to a valid, full `struct sock` that is not freed,
+    /// and if its family is `AF_INET` or `AF_INET6`, to a `struct inet_sock`. C makes no other
+    /// sockets of these families. `ptr` must be good for the whole of C's object.
     #[inline]
     pub unsafe fn from_ptr<'a>(ptr: *const bindings::sock) -> &'a Self {
         // INVARIANT: The caller guarantees what the invariant asks for.
         // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `Sock` has the layout of
-        // `struct sock`.
+        // the first member of `struct sock`.
         unsafe { &*ptr.cast() }
     }
 
     /// Returns a raw pointer to the `struct sock`.
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::sock {
-        self.0.get()
+        self.0.get().cast()
     }
 
     /// Returns the address family (`AF_*`), read once and without a lock.
@@ -154,8 +172,9 @@ impl Sock {
     /// This is C's `READ_ONCE(sk->sk_family)`.
     #[inline]
     pub fn family(&self) -> u16 {
-        // SAFETY: By the type invariant the `struct sock` is valid, so its field is in bounds.
-        let family = unsafe { &raw const (*self.as_ptr()).__sk_common.skc_family };
+        // SAFETY: By the type invariant the `struct sock_common` is valid, so its field is in
+        // bounds.
+        let family = unsafe { &raw const (*self.0.get()).skc_family };
 
         // SAFETY: `family` points to a field of a valid `struct sock`. Others may write it at the
         // same time; a volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
@@ -166,14 +185,16 @@ impl Sock {
     /// lock.
     #[inline]
     pub fn kind(&self) -> SockKind {
-        // SAFETY: By the type invariant the `struct sock` is valid, so its field, which is where C
-        // says that it is, is in bounds.
+        // SAFETY: By the type invariant this is the beginning of a `struct sock` that C allocated
+        // with the size that it has in C. `SOCK_PROTOCOL_OFFSET` is C's `offsetof()` of a member of
+        // this type, so the sum stays inside the allocation, whatever size bindgen computes.
         let protocol = unsafe { self.as_ptr().byte_add(bindings::SOCK_PROTOCOL_OFFSET) };
 
         SockKind {
             family: self.family(),
-            // SAFETY: `sk_type` follows `sk_protocol`, as asserted above, so both are read; they
-            // are set when the socket is made, before anybody else can see it.
+            // SAFETY: `protocol` points to `sk_protocol`, which `sk_type` follows; that, and the
+            // alignment, are asserted above. Both are initialized, and nobody writes them any more:
+            // they are set when the socket is made, before anybody else can see it.
             protocol_and_type: unsafe { protocol.cast::<[u16; 2]>().read() },
         }
     }
@@ -194,6 +215,19 @@ impl Sock {
         self.kind().is_udp()
     }
 
+    /// Returns the socket as a UDP socket, if it is one ([`Sock::is_udp`]).
+    #[inline]
+    pub fn as_udp(&self) -> Option<&UdpSock> {
+        if !self.is_udp() {
+            return None;
+        }
+
+        // INVARIANT: As just seen. Type and protocol never change, and `IPV6_ADDRFORM` turns an
+        // `AF_INET6` socket into an `AF_INET` one only.
+        // SAFETY: A `UdpSock` has the layout of a `Sock`, and is valid for as long.
+        Some(unsafe { &*ptr::from_ref(self).cast() })
+    }
+
     /// Returns the local port in host byte order, 0 if the socket has none yet.
     ///
     /// This is C's `inet_sk(sk)->inet_num`, and means a port for TCP and UDP only: a raw socket
@@ -206,19 +240,87 @@ impl Sock {
         // asked of the caller; who breaks this deadlocks, which is no memory unsafety.
         let slow = unsafe { bindings::lock_sock_fast(self.as_ptr()) };
 
-        // SAFETY: By the type invariant the `struct sock` is valid.
-        let common = unsafe {
-            &(*self.as_ptr())
-                .__sk_common
-                .__bindgen_anon_3
-                .__bindgen_anon_1
-        };
-        let port = common.skc_num;
+        // SAFETY: By the type invariant the `struct sock_common` is valid. All views of this union
+        // are integers, and who writes the port holds the lock.
+        let port = unsafe { (*self.0.get()).__bindgen_anon_3.__bindgen_anon_1.skc_num };
 
         // SAFETY: The lock was taken above, and `slow` is what taking it returned.
         unsafe { bindings::unlock_sock_fast(self.as_ptr(), slow) };
 
         port
+    }
+}
+
+/// A UDP socket over IPv4 or IPv6.
+///
+/// # Invariants
+///
+/// [`Sock::is_udp`] is true of it, and so it is the beginning of a `struct inet_sock`.
+#[repr(transparent)]
+pub struct UdpSock(Sock);
+
+impl Deref for UdpSock {
+    type Target = Sock;
+
+    #[inline]
+    fn deref(&self) -> &Sock {
+        &self.0
+    }
+}
+
+impl UdpSock {
+    /// Tells, without a lock, whether the socket is known to have a local port.
+    ///
+    /// `true` is a proof: [`Sock::local_port`] would return a port, too, if it were called now or
+    /// as soon as the lock is free. `false` is none: only [`Sock::local_port`] knows then.
+    /// As after [`Sock::local_port`], the socket may lose its port at any time afterwards, by a
+    /// `connect(2)` to `AF_UNSPEC` or by `udp_abort()`.
+    ///
+    /// This is C's `READ_ONCE(inet_sk(sk)->inet_sport) != 0`.
+    ///
+    /// # Why this is a proof
+    ///
+    /// A socket keeps its local port twice. `inet_num` comes first and is not to be trusted without
+    /// the lock: `udp_lib_get_port()` sets it, and takes it back if the socket cannot join its
+    /// `SO_REUSEPORT` group. Nor is the hash table, in which the function then puts the socket:
+    /// `__inet_bind()` and `__inet6_bind()` take it out again (`put_port`, which is
+    /// `udp_lib_unhash()`) if a cgroup's BPF program refuses the bind
+    /// (`BPF_CGROUP_RUN_PROG_INET4_POST_BIND()` and its sibling). `inet_sport` comes last. For a UDP
+    /// socket only these write it, all of them under the socket lock:
+    ///
+    /// - `__inet_bind()` and `__inet6_bind()` copy `inet_num` to it after the last step that can
+    ///   fail. Binds that BPF does (`bpf_bind()`) and binds without a port
+    ///   (`IP_BIND_ADDRESS_NO_PORT`) end there, too; without a port they copy 0.
+    /// - `inet_autobind()`, for connect and send (`inet_send_prepare()`), does so after `get_port()`
+    ///   has succeeded, and nothing can fail afterwards.
+    /// - `__udp_disconnect()` clears it just after `udp_lib_unhash()` has cleared `inet_num`, unless
+    ///   the port was chosen by the user, and then both stay. It runs for `connect(2)` to
+    ///   `AF_UNSPEC`, and in `udp_abort()`.
+    ///
+    /// `inet_num` is cleared nowhere else, but for `udp_lib_unhash()` in a bind that failed, which
+    /// began with neither port set (else it is `EINVAL`), and at the end of a socket
+    /// (`sk_common_release()`), when no system call has it any more. So whenever the lock is free,
+    /// the socket has both or none, and one who reads `inet_sport` inside of a critical section that
+    ///
+    /// - sets it, is answered as if the lock had been taken just after that section. Who goes on to
+    ///   send finds `inet_num` set, or takes the lock in `inet_autobind()` and finds it then;
+    /// - clears it, is answered as if the lock had been taken just before that section.
+    ///
+    /// `IPV6_ADDRFORM`, encapsulation (`setup_udp_tunnel_sock()`), `sockmap`'s replacement of the
+    /// protocol (`udp_bpf_update_proto()`) and `rehash` write neither port. UDP sockets are never
+    /// cloned, and MPTCP, which copies ports from one socket to another, has none.
+    #[inline]
+    pub fn is_known_bound(&self) -> bool {
+        // SAFETY: By the type invariants this is the beginning of a `struct inet_sock` that C
+        // allocated with the size that it has in C. `INET_SPORT_OFFSET` is C's `offsetof()` of a
+        // member of this type, so the sum stays inside the allocation.
+        let sport = unsafe { self.as_ptr().byte_add(bindings::INET_SPORT_OFFSET) };
+
+        // SAFETY: `sport` points to an initialized, aligned `__be16`. Others may write it at the
+        // same time; a volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        let sport = unsafe { sport.cast::<u16>().read_volatile() };
+
+        sport != 0
     }
 }
 
@@ -418,7 +520,6 @@ impl<'a> From<&'a [u8]> for Sockaddr<'a> {
 #[macros::kunit_tests(rust_net_socket)]
 pub(crate) mod tests {
     use super::*;
-    use core::ptr;
 
     /// Returns a `struct sock` that is all zeroes: enough for what reads single fields of it.
     pub(crate) fn zeroed_sock() -> Result<KBox<bindings::sock>> {
@@ -428,30 +529,36 @@ pub(crate) mod tests {
         Ok(unsafe { sock.assume_init() })
     }
 
-    /// A `struct sock` of which only family, type and protocol are set; nothing else is read.
-    fn with_sock<R>(
-        family: u32,
-        type_: u32,
-        protocol: u32,
-        f: impl FnOnce(&Sock) -> R,
-    ) -> Result<R> {
-        let mut sock = zeroed_sock()?;
+    /// What C allocates for a UDP socket, or rather the part of it that is read here.
+    #[repr(C, align(64))]
+    struct Fake([u8; 2048]);
 
-        sock.__sk_common.skc_family = family as u16;
+    static_assert!(bindings::SOCK_PROTOCOL_OFFSET + 4 <= size_of::<Fake>());
+    static_assert!(bindings::INET_SPORT_OFFSET + 2 <= size_of::<Fake>());
+    static_assert!(size_of::<bindings::sock_common>() <= size_of::<Fake>());
+    static_assert!(align_of::<bindings::sock_common>() <= align_of::<Fake>());
 
-        // SAFETY: The field is where C says that it is, and so in bounds.
-        let place = unsafe { (&raw mut *sock).byte_add(bindings::SOCK_PROTOCOL_OFFSET) };
+    impl Fake {
+        fn new(family: u32, type_: u32, protocol: u32) -> Result<KBox<Self>> {
+            let fake = KBox::<Self>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
+            // SAFETY: It has been zeroed, and is made of bytes.
+            let mut fake = unsafe { fake.assume_init() };
 
-        // SAFETY: The protocol and the type are neighbours, as asserted above, and nobody else knows
-        // of the socket yet.
-        unsafe {
-            place
-                .cast::<[u16; 2]>()
-                .write([protocol as u16, type_ as u16])
-        };
+            fake.set(bindings::SOCK_FAMILY_OFFSET, family);
+            fake.set(bindings::SOCK_PROTOCOL_OFFSET, protocol);
+            fake.set(bindings::SOCK_TYPE_OFFSET, type_);
+            Ok(fake)
+        }
 
-        // SAFETY: `sock` is valid until it is dropped, which is after `f` has returned.
-        Ok(f(unsafe { Sock::from_ptr(&raw const *sock) }))
+        fn set(&mut self, offset: usize, value: u32) {
+            self.0[offset..offset + 2].copy_from_slice(&(value as u16).to_ne_bytes());
+        }
+
+        fn sock(&self) -> &Sock {
+            // SAFETY: As asserted above, it is as long and as aligned as what is read of a
+            // `struct inet_sock`, for which any bytes will do; it is valid for as long as `self`.
+            unsafe { Sock::from_ptr(ptr::from_ref(self).cast()) }
+        }
     }
 
     #[test]
@@ -474,13 +581,50 @@ pub(crate) mod tests {
             (AF_UNIX, STREAM, 0, false, false),
             (AF_UNIX, STREAM, IPPROTO_TCP, false, false),
         ] {
-            with_sock(family, type_, protocol, |sk| {
-                assert_eq!(sk.is_tcp(), tcp);
-                assert_eq!(sk.is_udp(), udp);
-                assert_eq!(u32::from(sk.family()), family);
-                assert_eq!(u32::from(sk.kind().type_()), type_);
-                assert_eq!(u32::from(sk.kind().protocol()), protocol);
-            })?;
+            let fake = Fake::new(family, type_, protocol)?;
+            let sk = fake.sock();
+
+            assert_eq!(sk.is_tcp(), tcp);
+            assert_eq!(sk.is_udp(), udp);
+            assert_eq!(sk.as_udp().is_some(), udp);
+            assert_eq!(u32::from(sk.family()), family);
+            assert_eq!(u32::from(sk.kind().type_()), type_);
+            assert_eq!(u32::from(sk.kind().protocol()), protocol);
+        }
+
+        Ok(())
+    }
+
+    /// Whether `fake`, a UDP socket, is known to be bound.
+    fn is_known_bound(fake: &Fake) -> bool {
+        fake.sock().as_udp().expect("a UDP socket").is_known_bound()
+    }
+
+    #[test]
+    fn a_udp_socket_is_known_bound_by_its_source_port_alone() -> Result {
+        for family in [bindings::AF_INET, bindings::AF_INET6] {
+            let mut fake = Fake::new(
+                family,
+                bindings::sock_type_SOCK_DGRAM,
+                bindings::IPPROTO_UDP,
+            )?;
+
+            assert!(!is_known_bound(&fake));
+
+            // A bind that may still fail.
+            fake.set(bindings::SOCK_NUM_OFFSET, 1);
+            assert!(!is_known_bound(&fake));
+
+            for port in [1u16, 0xff, 0x100, 0xffff] {
+                fake.set(bindings::INET_SPORT_OFFSET, port.to_be().into());
+                assert!(is_known_bound(&fake));
+            }
+
+            // What is next to it says nothing.
+            fake.set(bindings::INET_SPORT_OFFSET, 0);
+            fake.set(bindings::INET_SPORT_OFFSET - 2, 0xffff);
+            fake.set(bindings::INET_SPORT_OFFSET + 2, 0xffff);
+            assert!(!is_known_bound(&fake));
         }
 
         Ok(())
