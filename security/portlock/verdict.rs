@@ -21,7 +21,8 @@ use kernel::{
     net::socket::{
         Sock,
         SockKind,
-        Sockaddr, //
+        Sockaddr,
+        UdpSock, //
     },
     prelude::*, //
 };
@@ -90,16 +91,18 @@ fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access)
 /// Whether `domain` lets the UDP socket `sk` get a local port, if it has none.
 ///
 /// A call that connects or sends gives it one then, which is checked as a bind to port 0. Returns
-/// `EACCES` if a layer refuses. This is C Landlock's `current_check_autobind_udp_socket()`.
+/// `EACCES` if a layer refuses. This is C Landlock's `current_check_autobind_udp_socket()`, except
+/// that a socket that is known to be bound is not locked.
 #[inline]
 pub(crate) fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
-    if !domain.handles(Access::BindUdp) {
+    if !domain.handles(Access::BindUdp) || sk.as_udp().is_some_and(UdpSock::is_known_bound) {
         return Ok(());
     }
     check_unbound(domain, sk)
 }
 
-/// [`check_udp_autobind`], for a domain that asks for the port.
+/// [`check_udp_autobind`], for a socket that may have no port.
+#[cold]
 #[inline(never)]
 fn check_unbound(domain: &Domain, sk: &Sock) -> Result {
     if sk.local_port() != 0 {
