@@ -2,7 +2,7 @@
 /*
  * Portlock - Entry points of the system calls
  *
- * The SYSCALL_DEFINEn() macros exist in C only.  The system calls are documented
+ * The SYSCALL_DEFINEn() macros exist only in C.  The system calls are documented
  * in security/landlock/syscalls.c and implemented in syscalls.rs.
  */
 
