@@ -3,8 +3,8 @@
  * Portlock - Functions that need Landlock's private headers
  *
  * Rust cannot use Landlock's structures and trace events directly: they have
- * bit-fields, flexible arrays and inline functions.  The functions below translate
- * for Rust and decide nothing.  Their only caller is landlock.rs.
+ * bit-fields, flexible arrays and inline functions.  The functions below
+ * translate for Rust and decide nothing.  Their only caller is landlock.rs.
  */
 
 #include <linux/cred.h>

@@ -16,14 +16,14 @@
  * first thread of the process.  Others are created when they are first used.
  * Each program runs in its own process and network namespace.
  *
- * The output for each program begins with "= NUMBER".  Then comes a line for each
- * operation that was reached, in their order: its place and its result (a number
- * that is not negative, or a negative errno).  With "trace", Landlock's trace
- * events follow, each after a "|".  Last comes "! STATUS" with the wait status of
- * the process.
+ * The output for each program begins with "= NUMBER".  Then comes a line for
+ * each operation that was reached, in their order: its place and its result (a
+ * number that is not negative, or a negative errno).  With "trace", Landlock's
+ * trace events follow, each after a "|".  Last comes "! STATUS" with the wait
+ * status of the process.
  *
- * Operations name descriptors by slots.  No operation waits for long: sockets do
- * not block, and a program that does not end is killed.
+ * Operations name descriptors by slots.  No operation waits for long: sockets
+ * do not block, and a program that does not end is killed.
  */
 
 #define _GNU_SOURCE
@@ -74,7 +74,10 @@
 #define TRACE "/sys/kernel/tracing/trace"
 #define PLAYGROUND "/tmp/fuzz"
 
-/* Memory that all processes of a program share.  Results of a killed process stay. */
+/*
+ * Memory that all processes of a program share.  Results of a killed process
+ * stay.
+ */
 struct shared {
 	struct {
 		int64_t value;
@@ -683,7 +686,9 @@ static int join_of(int at)
 
 static void forget_threads(void);
 
-/* The child runs the operations before the join, and the parent those after it. */
+/*
+ * The child runs the operations before the join, and the parent those after it.
+ */
 static int64_t op_fork(const uint64_t *const arg)
 {
 	const int begin = next_op, end = join_of(begin);

@@ -8,11 +8,11 @@
  *
  *	<protocol> <operation> <port>
  *
- * The protocol is tcp, tcp6, udp or udp6.  The operation is bind, connect, send,
- * fastopen or send-bound (bind a port, then send from it).  The address is the
- * loopback address.  Each line uses a new kernel socket in the network namespace
- * of the task.  write(2) returns the result of the operation, or EBADMSG for a
- * wrong line.
+ * The protocol is tcp, tcp6, udp or udp6.  The operation is bind, connect,
+ * send, fastopen or send-bound (bind a port, then send from it).  The address
+ * is the loopback address.  Each line uses a new kernel socket in the network
+ * namespace of the task.  write(2) returns the result of the operation, or
+ * EBADMSG for a wrong line.
  */
 
 #include <linux/errno.h>

@@ -2,12 +2,12 @@
 /*
  * Portlock tests: the boot switch
  *
- * The list of security modules of the boot decides who answers the system calls.
- * If it names both Landlock and Portlock, in either order, Portlock answers.  If it
- * names only Landlock, C Landlock answers as without Portlock.  Otherwise nobody
- * answers.  PORTLOCK_BOOT says what the list names: both, reversed, landlock,
- * portlock or neither.  Without this variable, the test reads the kernel's command
- * line.
+ * The list of security modules of the boot decides who answers the system
+ * calls.  If it names both Landlock and Portlock, in either order, Portlock
+ * answers.  If it names only Landlock, C Landlock answers as without Portlock.
+ * Otherwise nobody answers.  PORTLOCK_BOOT says what the list names: both,
+ * reversed, landlock, portlock or neither.  Without this variable, the test
+ * reads the kernel's command line.
  */
 
 #include <sys/mount.h>
@@ -251,7 +251,10 @@ static int read_log(const char *prefix, struct log_lines *lines)
 		if (!text || strncmp(text + 1, prefix, strlen(prefix)))
 			continue;
 		text += 1 + strlen(prefix);
-		/* Counts only lines of the boot: later lines start in another way. */
+		/*
+		 * Counts only lines of the boot: later lines start in another
+		 * way.
+		 */
 		lines->all++;
 		if (strcasestr(text, "up and running"))
 			lines->up++;
@@ -279,9 +282,9 @@ TEST_F(boot, logs_who_decides)
 }
 
 /*
- * Every check that finds a rule is traced.  If the hooks of both were registered,
- * an allowed call would be traced twice, or the one without the rules would refuse
- * it.
+ * Every check that finds a rule is traced.  If the hooks of both were
+ * registered, an allowed call would be traced twice, or the one without the
+ * rules would refuse it.
  */
 TEST_F(boot, decides_each_call_once)
 {

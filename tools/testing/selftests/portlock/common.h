@@ -336,7 +336,9 @@ static inline int read_text(const char *path, char *text, size_t size)
 	return 0;
 }
 
-/* Replaces the content of a file with @text, or writes @text to a kernel file. */
+/*
+ * Replaces the content of a file with @text, or writes @text to a kernel file.
+ */
 static inline int write_text(const char *path, const char *text)
 {
 	const int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);

@@ -2,11 +2,12 @@
 /*
  * Portlock tests: allocations that fail
  *
- * A test repeats a call.  The first allocation fails in the first round, the second
- * in the second round, and so on, until the call makes fewer allocations.  Each
- * time the call either succeeds, or it returns an error and changes nothing: the
- * ruleset has the same rules, the thread and its siblings may do the same as
- * before, and there is no new file descriptor.  The same call then succeeds.
+ * A test repeats a call.  The first allocation fails in the first round, the
+ * second in the second round, and so on, until the call makes fewer
+ * allocations.  Each time the call either succeeds, or it returns an error and
+ * changes nothing: the ruleset has the same rules, the thread and its siblings
+ * may do the same as before, and there is no new file descriptor.  The same
+ * call then succeeds.
  *
  * The test needs a kernel that injects faults, see
  * Documentation/fault-injection/fault-injection.rst.
@@ -164,8 +165,8 @@ FIXTURE_VARIANT(faults)
 /* Looking around */
 
 /*
- * An address that is not of this machine.  A socket cannot be bound or connected
- * to it, so the same socket can try every port.
+ * An address that is not of this machine.  A socket cannot be bound or
+ * connected to it, so the same socket can try every port.
  */
 static socklen_t elsewhere(union addr *addr, __u16 port)
 {
@@ -328,10 +329,10 @@ static int open_fail_nth(pid_t tid)
 }
 
 /*
- * The settings of the two kinds of faults.  By default, no allocation fails that
- * may wait for memory, and all of ours may wait.  By default, the kernel logs each
- * fault.  The pages of a process never fail: the kernel kills a process that
- * touches a page without memory.
+ * The settings of the two kinds of faults.  By default, no allocation fails
+ * that may wait for memory, and all of ours may wait.  By default, the kernel
+ * logs each fault.  The pages of a process never fail: the kernel kills a
+ * process that touches a page without memory.
  */
 static const struct knob {
 	const char *name;
@@ -606,9 +607,9 @@ static int call_fork(const FIXTURE_VARIANT(faults) *variant)
 }
 
 /*
- * The test executes its own program.  With this variable, the program only looks
- * at what it may do.  The variable contains the descriptor of the report and the
- * number of ports.
+ * The test executes its own program.  With this variable, the program only
+ * looks at what it may do.  The variable contains the descriptor of the report
+ * and the number of ports.
  */
 #define PROBE_ENV "PORTLOCK_FAULTS_PROBE"
 
@@ -1217,8 +1218,8 @@ FIXTURE_VARIANT_ADD(faults, exec)
 
 /*
  * A refused call stays refused if there is no memory for its record.  Only one
- * allocation may make the call fail in another way: if audit has ever been on, the
- * kernel copies the address before it calls the hook (audit_sockaddr()).
+ * allocation may make the call fail in another way: if audit has ever been on,
+ * the kernel copies the address before it calls the hook (audit_sockaddr()).
  */
 #define MAY_FAIL_BEFORE_THE_HOOK .errors = { ENOMEM }, .max_failures = 1
 

@@ -2,10 +2,10 @@
 /*
  * Portlock tests: which threads get a domain, and which do not
  *
- * A domain belongs to the credentials of a thread.  It follows them across fork,
- * exec, and changes of user and namespaces, and nothing removes it.  A socket that
- * is passed to another process does not carry a domain.  With TSYNC, every thread
- * of the process gets the domain, or none.
+ * A domain belongs to the credentials of a thread.  It follows them across
+ * fork, exec, and changes of user and namespaces, and nothing removes it.  A
+ * socket that is passed to another process does not carry a domain.  With
+ * TSYNC, every thread of the process gets the domain, or none.
  */
 
 #include <linux/keyctl.h>
@@ -394,14 +394,20 @@ TEST_F(inherit, a_received_socket_obeys_the_receiver)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (child == 0) {
-		/* In the domain: receives a socket from outside, and sends one back. */
+		/*
+		 * In the domain: receives a socket from outside, and sends one
+		 * back.
+		 */
 		ASSERT_EQ(0, enforce(one_port()));
 		fd = receive_descriptor(usocks[1]);
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
 		EXPECT_EQ(0, close(fd));
 
-		/* A socket that listens already can be used without restriction. */
+		/*
+		 * A socket that listens already can be used without
+		 * restriction.
+		 */
 		fd = receive_descriptor(usocks[1]);
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(0, listen(fd, 4));
@@ -423,7 +429,10 @@ TEST_F(inherit, a_received_socket_obeys_the_receiver)
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, wait_child(child));
 
-	/* The domain of the child does not restrict the parent's use of the socket. */
+	/*
+	 * The domain of the child does not restrict the parent's use of the
+	 * socket.
+	 */
 	fd = receive_descriptor(usocks[0]);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, bind_fd(fd, AF_INET, SHUT_PORT));
@@ -465,7 +474,10 @@ TEST_F(inherit, a_fetched_socket_obeys_who_fetched_it)
 		ASSERT_EQ(1, write(to_parent[1], &byte, 1));
 		ASSERT_EQ(1, read(to_child[0], &byte, 1));
 
-		/* pidfd_getfd(2) of a task outside the domain is refused, as ptrace is. */
+		/*
+		 * pidfd_getfd(2) of a task outside the domain is refused, as
+		 * ptrace is.
+		 */
 		pidfd = pidfd_open(getppid());
 		ASSERT_LE(0, pidfd);
 		EXPECT_EQ(-EPERM, pidfd_getfd(pidfd, sock_fd));
@@ -890,7 +902,9 @@ static void *spawn(void *data)
 	}
 	if (spawner->error)
 		return NULL;
-	/* A thread that is created now must be in the domain, and this one too. */
+	/*
+	 * A thread that is created now must be in the domain, and this one too.
+	 */
 	spawner->error = pthread_create(&thread, NULL, look_now, &seen);
 	if (!spawner->error)
 		spawner->error = pthread_join(thread, NULL);
@@ -974,7 +988,9 @@ TEST_F(inherit, tsync_by_several_threads_at_once)
 	EXPECT_EQ(0, pthread_barrier_destroy(&finish_line));
 }
 
-/* The call does not reach another process, even if it shares almost everything. */
+/*
+ * The call does not reach another process, even if it shares almost everything.
+ */
 TEST_F(inherit, tsync_stays_in_the_process)
 {
 	int to_child[2];

@@ -4,8 +4,9 @@
  *
  * A request is checked with the credentials that it runs with.  These are the
  * credentials of the submitter, with two exceptions.  A request that names a
- * personality runs with the credentials that were registered.  If a kernel thread
- * polls the ring, requests run with the credentials of the task that set it up.
+ * personality runs with the credentials that were registered.  If a kernel
+ * thread polls the ring, requests run with the credentials of the task that set
+ * it up.
  */
 
 #include <linux/io_uring.h>
@@ -117,7 +118,9 @@ static int run_request(struct ring *ring, const struct io_uring_sqe *sqe)
 	ring->sqes[at] = *sqe;
 	ring->sq_array[at] = at;
 	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_SEQ_CST);
-	/* A polling thread takes the request by itself, but it may be asleep. */
+	/*
+	 * A polling thread takes the request by itself, but it may be asleep.
+	 */
 	if (ring->flags & IORING_SETUP_SQPOLL)
 		enter |= IORING_ENTER_SQ_WAKEUP;
 	if (syscall(__NR_io_uring_enter, ring->fd, 1, 0, enter, NULL, 0) < 0)

@@ -2,9 +2,9 @@
 /*
  * Portlock tests: memory is freed
  *
- * After thousands of rounds, the kernel uses as much memory as before.  The test
- * would see if each round lost only the smallest object that it makes: the slack
- * below is less than this size times the number of rounds.
+ * After thousands of rounds, the kernel uses as much memory as before.  The
+ * test would see if each round lost only the smallest object that it makes: the
+ * slack below is less than this size times the number of rounds.
  */
 
 #include <pthread.h>
@@ -21,9 +21,9 @@
 #define NUM_PASSES 3
 
 /*
- * Slabs grow and shrink by pages, for each processor separately, and the rest of
- * the system also uses memory.  Every object of a rule, a ruleset or a domain is
- * larger than the 40 bytes for each round.
+ * Slabs grow and shrink by pages, for each processor separately, and the rest
+ * of the system also uses memory.  Every object of a rule, a ruleset or a
+ * domain is larger than the 40 bytes for each round.
  */
 #define SLACK_KB (NUM_ROUNDS * 40 / 1024)
 
@@ -32,7 +32,9 @@
 #define SETTLE_MS 250
 
 struct usage {
-	/* Slab memory that cannot be reclaimed, in KiB.  Ours is of this kind. */
+	/*
+	 * Slab memory that cannot be reclaimed, in KiB.  Ours is of this kind.
+	 */
 	long slab;
 	long vmalloc;
 	long percpu;
@@ -91,7 +93,9 @@ static bool within_slack(const struct usage *before, const struct usage *now)
 	       now->percpu <= before->percpu + SLACK_KB;
 }
 
-/* Waits until @now is within the slack of @before, or until the time is over. */
+/*
+ * Waits until @now is within the slack of @before, or until the time is over.
+ */
 static int settle_back(const struct usage *before, struct usage *now)
 {
 	int i, ret;
@@ -279,9 +283,9 @@ static int run_rounds(round_fn one_round, int num)
 }
 
 /*
- * Runs @warm_up rounds, then @num rounds, and measures the memory that the latter
- * lost.  A leak grows with each pass, and half-filled slabs do not.  The test
- * therefore fails only if NUM_PASSES passes in a row exceed the slack.
+ * Runs @warm_up rounds, then @num rounds, and measures the memory that the
+ * latter lost.  A leak grows with each pass, and half-filled slabs do not.  The
+ * test therefore fails only if NUM_PASSES passes in a row exceed the slack.
  */
 static void check_rounds(struct __test_metadata *_metadata,
 			 round_fn one_round, int warm_up, int num)

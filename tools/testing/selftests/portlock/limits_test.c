@@ -2,9 +2,9 @@
 /*
  * Portlock tests: limits
  *
- * A ruleset with all ports, a domain with all layers, and thousands of domains.
- * The memory of a rule is charged to the memory cgroup of the task that adds the
- * rule, and the memory of a domain to the task that enforces it.
+ * A ruleset with all ports, a domain with all layers, and thousands of
+ * domains.  The memory of a rule is charged to the memory cgroup of the task
+ * that adds the rule, and the memory of a domain to the task that enforces it.
  */
 
 #include <limits.h>
@@ -64,8 +64,8 @@ static void pause_ms(long ms)
 
 /*
  * Asks whether a port is allowed: returns 0 or -EACCES.  The address is not of
- * this machine.  A socket cannot be bound or connected to it, so the same socket
- * can ask for every port.
+ * this machine.  A socket cannot be bound or connected to it, so the same
+ * socket can ask for every port.
  */
 static int ask(int fd, bool for_bind, __u16 port)
 {
@@ -112,8 +112,8 @@ static int filled_ruleset(rights_fn rights, int layer)
 }
 
 /*
- * Asks on every @step-th port, in a domain with layers 0 to @num - 1 of @rights.
- * Returns how many answers are wrong.
+ * Asks on every @step-th port, in a domain with layers 0 to @num - 1 of
+ * @rights.  Returns how many answers are wrong.
  */
 static int count_wrong(rights_fn rights, int num, int step)
 {
@@ -177,7 +177,10 @@ TEST_F_TIMEOUT(limits, rules_for_all_ports, TIMEOUT)
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, count_wrong(one_right_each, 1, 1));
 
-	/* This layer grants the other right on each port, so that no right is left. */
+	/*
+	 * This layer grants the other right on each port, so that no right is
+	 * left.
+	 */
 	fd = filled_ruleset(one_right_each, 1);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, restrict_self(fd, 0));
@@ -220,8 +223,8 @@ TEST_F_TIMEOUT(limits, rules_for_all_ports_in_all_layers, TIMEOUT)
 #define MIN_RULE_BYTES (3 * sizeof(void *))
 
 /*
- * A domain may share its rules and index with the ruleset.  It always has its own
- * structure, list of layers and place in the hierarchy.
+ * A domain may share its rules and index with the ruleset.  It always has its
+ * own structure, list of layers and place in the hierarchy.
  */
 #define MIN_DOMAIN_BYTES 256
 
@@ -319,9 +322,9 @@ static int join_group(void)
 }
 
 /*
- * A process of the group.  Its parent tells it when to continue.  They communicate
- * through memory that was allocated before, because a full group has no memory
- * even for a byte in a pipe.
+ * A process of the group.  Its parent tells it when to continue.  They
+ * communicate through memory that was allocated before, because a full group
+ * has no memory even for a byte in a pipe.
  */
 struct member {
 	pid_t pid;
@@ -455,8 +458,8 @@ static void add_rules(const struct member *member, int fd)
 }
 
 /*
- * The parent, outside the group, makes the ruleset.  Only the rules that the group
- * adds are charged to the group.
+ * The parent, outside the group, makes the ruleset.  Only the rules that the
+ * group adds are charged to the group.
  */
 TEST_F_TIMEOUT(group, pays_for_the_rules_that_it_adds, TIMEOUT)
 {
@@ -523,8 +526,8 @@ static void enforce_rules(const struct member *member, int fd)
 }
 
 /*
- * Charges are counted in pages, and each processor may have up to a page that is
- * charged and not used yet.  All domains together must need more than this.
+ * Charges are counted in pages, and each processor may have up to a page that
+ * is charged and not used yet.  All domains together must need more than this.
  */
 #define NUM_MEMBERS 128
 

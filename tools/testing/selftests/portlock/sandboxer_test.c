@@ -2,9 +2,9 @@
 /*
  * Portlock tests: existing programs that use Landlock
  *
- * The test runs the kernel's samples/landlock/sandboxer and util-linux's setpriv
- * unmodified.  They run a program that makes one network operation and prints the
- * result.
+ * The test runs the kernel's samples/landlock/sandboxer and util-linux's
+ * setpriv unmodified.  They run a program that makes one network operation and
+ * prints the result.
  */
 
 #define _GNU_SOURCE

@@ -3,9 +3,9 @@
  * Portlock tests: everything at the same time
  *
  * Processes and threads on all CPUs add rules, enforce, close, bind, connect,
- * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4 sockets, in
- * no order.  The checks hold in any order: a domain of this program allows
- * PORT_ALLOWED and refuses PORT_REFUSED at any time.
+ * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4
+ * sockets, in no order.  The checks hold in any order: a domain of this program
+ * allows PORT_ALLOWED and refuses PORT_REFUSED at any time.
  *
  * PORTLOCK_OPERATIONS is the total number of operations.
  */
@@ -97,9 +97,9 @@ static int full_ruleset(void)
 }
 
 /*
- * Returns a full ruleset for a slot.  Another thread may close the descriptor of a
- * slot at any time.  Its number is then used only for another full ruleset, because
- * a ruleset has a low number until it is full.
+ * Returns a full ruleset for a slot.  Another thread may close the descriptor
+ * of a slot at any time.  Its number is then used only for another full
+ * ruleset, because a ruleset has a low number until it is full.
  */
 static int slot_ruleset(void)
 {
@@ -226,7 +226,10 @@ static void send_with_shared_socket(unsigned int *const state)
 	const int ret = sendto(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
 			       &addr.sa, len);
 
-	/* The descriptor may be of another file by now.  The call must still fail. */
+	/*
+	 * The descriptor may be of another file by now.  The call must still
+	 * fail.
+	 */
 	expect(ret < 0, ret);
 }
 
@@ -305,7 +308,10 @@ static void *rage(void *const data)
 	while (atomic_fetch_sub(&storm->left, 1) > 0) {
 		const unsigned int pick = next_random(&state) % 100;
 
-		/* Most calls are short, so that many of them run during a long one. */
+		/*
+		 * Most calls are short, so that many of them run during a long
+		 * one.
+		 */
 		operate(pick < 96 ? pick % CHILD :
 			pick < 99 ? CHILD :
 				    SYNCHRONIZED,
