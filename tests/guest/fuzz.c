@@ -4,8 +4,8 @@
  *
  *   fuzz FILE
  *
- * tests/harness/fuzz.py writes FILE.  It holds programs, with one operation in
- * each line:
+ * tests/harness/fuzz.py writes FILE.  It contains programs, with one operation
+ * in each line:
  *
  *   program 12 [trace]
  *   0 ruleset 0 48 0 0 0 3 0 0 0 0 0

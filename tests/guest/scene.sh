@@ -25,7 +25,7 @@ tell kernel "$(uname -r)"
 tell lsm "$(cat /sys/kernel/security/lsm)"
 tell log "$(dmesg | sed -n 's/^\[[^]]*\] *//; /^portlock: /p' | head -n 1)"
 
-# Two services outside of the sandbox.
+# Two services outside the sandbox.
 probe serve 4000 >/dev/null
 probe serve 4001 >/dev/null
 
