@@ -410,7 +410,7 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
     for text in arena.reports:
         print("\nIn the kernel's log:\n" + "\n".join(text))
     if unsteady:
-        print(f"\n{len(unsteady)} programs differed once. {REPEATS} more runs of each showed no difference:")
+        print(f"\n{len(unsteady)} programs differed once. {REPEATS} more runs of each showed no steady difference:")
         print("\n".join(str(difference) for difference in unsteady))
     if failed and different:
         first = different[0]

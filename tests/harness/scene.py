@@ -83,7 +83,7 @@ def run(paths: Paths, boots: list[str]) -> int:
     finally:
         progress.end()
     wrong = _show(seen)
-    print(f"\n{'Every line is as expected' if not wrong else f'{wrong} lines are NOT as expected'}: "
+    print(f"\n{'Every line is as expected' if not wrong else f'NOT as expected: {wrong} of the above'}: "
           f"the run took {report.clock(time.monotonic() - began)}.")
     return 1 if wrong else 0
 
