@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Portlock - What takes Landlock's headers to do
+ * Portlock - Functions that need Landlock's private headers
  *
- * Landlock's structures and trace events are C, with bit-fields, flexible arrays
- * and inline functions.  The functions below translate to them, and decide
- * nothing.  Their only caller is landlock.rs.
+ * Rust cannot use Landlock's structures and trace events directly: they have
+ * bit-fields, flexible arrays and inline functions.  The functions below
+ * translate for Rust and decide nothing.  Their only caller is landlock.rs.
  */
 
 #include <linux/cred.h>
@@ -41,11 +41,12 @@ void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
 }
 
 /**
- * portlock_trace_check - Trace the rules of a port that were evaluated
+ * portlock_trace_check - Trace the rules that were evaluated for a port
  *
  * @port: Requested port, in host byte order.
  * @access_request: Requested access rights.
- * @layers: What each layer with a rule for @port grants, by ascending level.
+ * @layers: Rights that each layer with a rule for @port grants, by ascending
+ *          level.
  * @num_layers: Number of @layers, at most %LANDLOCK_MAX_NUM_LAYERS.
  */
 void portlock_trace_check(const u16 port, const u32 access_request,
@@ -77,10 +78,10 @@ void portlock_trace_check(const u16 port, const u32 access_request,
  * portlock_log_denial - Log a denied network access
  *
  * @audit_net: Socket and the part of the address that audit prints.
- * @address: Address that was passed to the hook.
+ * @address: Address that the hook got.
  * @addrlen: Length of @address, in bytes.
  * @socket_family: Family of the socket when it was checked.
- * @layer: The youngest layer that refuses, with the refused access rights.
+ * @layer: Youngest layer that refuses, with the refused access rights.
  */
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			 const struct sockaddr *const address,
