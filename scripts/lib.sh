@@ -191,5 +191,34 @@ overlay_files() {
 # series_patches: prints the names in patches/series, in order.
 series_patches() {
 	[[ -f $ROOT/patches/series ]] || return 0
-	sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$ROOT/patches/series"
+	sed -e 's/#.*//' -e 's/[[:space:]].*//' -e '/^$/d' "$ROOT/patches/series"
+}
+
+# overlay_of PATCH: the overlay's files that patches/series names after PATCH, one a line. Reads the
+# array overlay.
+overlay_of() {
+	local pattern f
+	sed -n -e 's/#.*//' -e "s/^$1[[:space:]]\+//p" "$ROOT/patches/series" | xargs -n 1 | while IFS= read -r pattern; do
+		# shellcheck disable=SC2154
+		for f in "${overlay[@]}"; do
+			# shellcheck disable=SC2053 # a pattern on purpose
+			[[ $f != $pattern ]] || printf '%s\n' "$f"
+		done
+	done
+}
+
+# check_overlay: each of the overlay's files comes with one patch. Reads the arrays overlay and patches.
+check_overlay() {
+	local p f
+	local -A patch_of=()
+	# shellcheck disable=SC2154
+	for p in "${patches[@]}"; do
+		while IFS= read -r f; do
+			[[ -z ${patch_of[$f]:-} ]] || die "patches/series names $f after ${patch_of[$f]} and after $p: keep one."
+			patch_of[$f]=$p
+		done < <(overlay_of "$p")
+	done
+	for f in "${overlay[@]}"; do
+		[[ -n ${patch_of[$f]:-} ]] || die "patches/series names $f after no patch: name it after the one that wires it."
+	done
 }
