@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import fuzz, fuzz_programs, kernel_log, ktap
+from . import fuzz, fuzz_programs, kernel_log, ktap, units
 from .base import REPOSITORY
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
@@ -217,6 +217,54 @@ class Judgement(unittest.TestCase):
 
     def test_nothing_printed(self) -> None:
         self.assertEqual(self.judged("# program landlock/fs_test", 0), [("f.one", "fail"), ("f.two", "fail")])
+
+
+class UnitTests(unittest.TestCase):
+    """What becomes of a kernel's unit tests, which it prints into its log."""
+
+    suite = "    KTAP version 1\n    # Subtest: %s\n    # module: kernel\n    1..2\n    ok 1 one\n    %s 2 two%s\n# %s: pass:1\n%s %d %s\n"
+    before = "[    0.1] Linux version 7.3\r\nBooting\r\nKTAP version 1\n1..2\n"
+
+    def found(self, second: tuple[str, str] | None = ("ok", ""), first: tuple[str, str] = ("ok", ""), before: str = before, after: str = "",
+              ended: bool = True, expected: tuple[str, ...] = ("a", "b")) -> list[str]:
+        """The failures among two suites of which these are the last tests."""
+        log = before
+        for number, (name, result) in enumerate((("a", first), ("b", second)), 1):
+            if result:
+                log += self.suite % (name, *result, name, result[0], number, name)
+        outcomes = units.judge(log + after, ended, expected, "a.log")
+        return [f"{outcome.name}.{case.name}" for outcome in outcomes for case in outcome.cases if case.verdict == ktap.FAIL]
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual(self.found(), [])
+        self.assertEqual(self.found(first=("ok", " # SKIP no luck")), [])
+        outcomes = units.judge("".join(f"[    1.{number:06}] {line}\r\n" for number, line in enumerate(
+            (self.before + self.suite % ("a", "ok", "", "a", "ok", 1, "a") * 2).splitlines())), True, ["a"], "a.log")
+        self.assertEqual([(outcome.name, outcome.count(ktap.PASS), outcome.count(ktap.FAIL)) for outcome in outcomes], [("a", 4, 0)])
+
+    def test_a_test_that_fails(self) -> None:
+        self.assertEqual(self.found(first=("not ok", "")), ["a.two"])
+
+    def test_a_suite_that_is_missing(self) -> None:
+        self.assertEqual(self.found(expected=("a", "b", "c")), ["c.(suite)"])
+        self.assertEqual(self.found(second=None, before=self.before.replace("1..2", "1..1")), ["b.(suite)"])
+
+    def test_a_suite_that_is_skipped(self) -> None:
+        log = "KTAP version 1\n1..1\nok 1 a # SKIP\n"
+        self.assertEqual([case.verdict for outcome in units.judge(log, True, ["a"], "a.log") for case in outcome.cases],
+                         [ktap.SKIP, ktap.FAIL])
+
+    def test_an_end_before_its_time(self) -> None:
+        self.assertEqual(self.found(second=None), ["unit tests.(end)", "b.(suite)"])
+        self.assertEqual(self.found(ended=False), ["unit tests.(end)"])
+        self.assertEqual([outcome.name for outcome in units.judge("Booting\n", True, ["a"], "a.log")], ["unit tests", "a"])
+
+    def test_the_rest_of_the_log_counts(self) -> None:
+        self.assertEqual(self.found(after="[ 1.0] BUG: KASAN: a\n"), ["kernel log (a.log).BUG: KASAN: a"])
+
+    def test_suites_are_found_in_the_sources(self) -> None:
+        self.assertIn("rust_lsm", units.suites())
+        self.assertTrue(any(name.startswith("portlock_") for name in units.suites()))
 
 
 class Layers(unittest.TestCase):
