@@ -53,6 +53,8 @@ def _arguments() -> argparse.Namespace:
                       help="boots at a time (default: %(default)s)")
     test.add_argument("--patience", type=float, default=1, metavar="FACTOR",
                       help="lengthen every time limit by this factor, for a slow machine or a kernel with checkers")
+    test.add_argument("--kunit", action="store_true",
+                      help="run the unit tests that the kernel was built with too, in a boot of their own")
     _fuzz_arguments(test, "of the fuzz round that belongs to a whole run ")
     test.add_argument("--list", action="store_true", help="name the tests instead of running them")
 
@@ -110,7 +112,7 @@ def main() -> int:
             raise HarnessError(f"There is no boot named {', '.join(sorted(unknown))}: see --help.")
         if arguments.command == "test":
             choice = suite.Choice(arguments.name or None, boots, max(1, arguments.jobs), arguments.patience, max(1, arguments.ops),
-                                  arguments.seed)
+                                  arguments.seed, arguments.kunit)
             return suite.run(paths, choice, arguments.list)
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))

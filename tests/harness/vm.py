@@ -69,13 +69,14 @@ class Machine:
 
     PORTS = ("results", "status", "dmesg")
 
-    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True) -> None:
+    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True,
+                 extra: str = "") -> None:
         self._paths = paths
         self._image = paths.guest / f"{name}.cpio"
         self._image.write_bytes(initramfs)
         self.console = Channel(paths.log / f"{name}.console.log")
         self.ports = {port: Channel(paths.log / f"{name}.{port}.log") for port in self.PORTS}
-        arguments = [*command(paths, lsm, self._image, processors, counted=counted), *self._channels(name)]
+        arguments = [*command(paths, lsm, self._image, processors, extra, counted), *self._channels(name)]
         self._messages = paths.log / f"{name}.qemu.log"
         self._messages.write_text(" ".join(arguments) + "\n")
         self._arguments = arguments
