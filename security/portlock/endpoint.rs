@@ -191,10 +191,19 @@ mod tests {
                 }
             }
         }
-        assert_eq!(plain_port(address(AF_INET, 0)[..16].into(), AF_INET), Some(443));
-        assert_eq!(plain_port(address(AF_INET6, 0)[..24].into(), AF_INET6), Some(443));
+        assert_eq!(
+            plain_port(address(AF_INET, 0)[..16].into(), AF_INET),
+            Some(443)
+        );
+        assert_eq!(
+            plain_port(address(AF_INET6, 0)[..24].into(), AF_INET6),
+            Some(443)
+        );
         assert_eq!(plain_port(address(AF_INET, 0)[..15].into(), AF_INET), None);
-        assert_eq!(plain_port(address(AF_INET6, 0)[..23].into(), AF_INET6), None);
+        assert_eq!(
+            plain_port(address(AF_INET6, 0)[..23].into(), AF_INET6),
+            None
+        );
     }
 
     #[test]

@@ -222,9 +222,7 @@ impl Rules {
     }
 
     /// Ranges of ports with what is granted on each port. The ranges do not overlap, and descend.
-    pub(crate) fn spans(
-        &self,
-    ) -> impl Iterator<Item = (RangeInclusive<u16>, PortAccessSet)> + '_ {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (RangeInclusive<u16>, PortAccessSet)> + '_ {
         self.tree
             .iter()
             .map(|(first, rest)| (first.0..=rest.last, rest.access))
