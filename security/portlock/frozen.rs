@@ -130,7 +130,7 @@ mod tests {
         let second = draft.freeze()?;
 
         assert!(first.rules.iter().eq([(1, rule)]));
-        assert!(second.rules.iter().eq([(2, rule), (1, rule)]));
+        assert!(second.rules.iter().eq([(1, rule), (2, rule)]));
         assert!(allows(&first, 1) && !allows(&first, 2));
         assert!(allows(&second, 1) && allows(&second, 2));
         Ok(())
