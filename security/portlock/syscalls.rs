@@ -34,14 +34,17 @@ use kernel::{
         anon_inode::{
             self,
             Fd,
-            Handles, //
+            Handle, //
         },
         LocalFile, //
     },
     lsm::PreparedCred,
     page::PAGE_SIZE,
     prelude::*,
-    sync::ArcBorrow,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
     uaccess::{
         self,
         UserPtr,
@@ -49,8 +52,15 @@ use kernel::{
     }, //
 };
 
-/// The files that ruleset file descriptors refer to.
-static RULESETS: Handles<Ruleset> = Handles::new();
+#[vtable]
+impl Handle for Ruleset {
+    type Ptr = Arc<Ruleset>;
+}
+
+kernel::anon_inode_handles! {
+    /// The files that ruleset file descriptors refer to.
+    static RULESETS: Handles<Ruleset>;
+}
 
 /// Creates a ruleset and returns its file descriptor.
 ///

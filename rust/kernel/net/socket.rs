@@ -24,13 +24,13 @@ use core::{
     ptr, //
 };
 
-/// [`SockKind::protocol_and_type`] of a TCP socket.
+/// `sk_protocol` and `sk_type` of a TCP socket.
 const TCP: [u16; 2] = [
     bindings::IPPROTO_TCP as u16,
     bindings::sock_type_SOCK_STREAM as u16,
 ];
 
-/// [`SockKind::protocol_and_type`] of a UDP socket.
+/// `sk_protocol` and `sk_type` of a UDP socket.
 const UDP: [u16; 2] = [
     bindings::IPPROTO_UDP as u16,
     bindings::sock_type_SOCK_DGRAM as u16,
@@ -343,6 +343,7 @@ impl UdpSock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SockKind {
     family: u16,
+    /// Neighbours, kept as they were read.
     protocol_and_type: [u16; 2],
 }
 
@@ -353,21 +354,9 @@ impl SockKind {
         self.family
     }
 
-    /// The protocol, `IPPROTO_*` in the internet families.
-    #[inline]
-    pub const fn protocol(self) -> u16 {
-        self.protocol_and_type[0]
-    }
-
-    /// The type, `SOCK_*`, without the flags that `socket(2)` takes with it.
-    #[inline]
-    pub const fn type_(self) -> u16 {
-        self.protocol_and_type[1]
-    }
-
     /// Tells whether the family is IPv4 or IPv6, as C's `sk_is_inet()` does.
     #[inline]
-    pub const fn is_inet(self) -> bool {
+    const fn is_inet(self) -> bool {
         matches!(self.family, AF_INET | AF_INET6)
     }
 
@@ -390,11 +379,15 @@ impl SockKind {
 /// Wraps the kernel's `struct msghdr`, the form that a message has once it has been copied from
 /// the caller: the address is in kernel memory, the data need not be.
 ///
+/// A message belongs to the one thread that is sending or receiving it, so nobody writes it while
+/// that thread is asked about it. User space cannot reach it: the address is a copy.
+///
 /// # Invariants
 ///
 /// For as long as a reference to a [`Msg`] exists, the `struct msghdr` is valid and nobody writes
-/// its `msg_flags`, `msg_name` and `msg_namelen`; `msg_name` is null, or points to `msg_namelen`
-/// bytes that are initialized and that nobody writes, if that is more than none.
+/// its `msg_flags`, `msg_name` and `msg_namelen`. `msg_name` is null, or `msg_namelen` is not
+/// positive, or `msg_name` points to `msg_namelen` bytes that are initialized and that nobody
+/// writes.
 #[repr(transparent)]
 pub struct Msg(Opaque<bindings::msghdr>);
 
@@ -403,9 +396,10 @@ impl Msg {
     ///
     /// # Safety
     ///
-    /// For the lifetime `'a`, `ptr` must point to a valid `struct msghdr` whose `msg_name`, if it
-    /// is not null, points to `msg_namelen` initialized bytes, and nobody may write that address
-    /// or the fields `msg_flags`, `msg_name` and `msg_namelen`.
+    /// For the lifetime `'a`, `ptr` must point to a valid `struct msghdr`. If its `msg_name` is not
+    /// null and its `msg_namelen` is positive, then `msg_name` must point to `msg_namelen`
+    /// initialized bytes. Nobody may write these bytes, nor the fields `msg_flags`, `msg_name` and
+    /// `msg_namelen`.
     #[inline]
     pub unsafe fn from_ptr<'a>(ptr: *const bindings::msghdr) -> &'a Self {
         // INVARIANT: The caller guarantees what the invariant asks for.
@@ -448,6 +442,9 @@ impl Msg {
 }
 
 /// An address that C passed: a pointer to a `struct sockaddr` of some family, and a length.
+///
+/// It is the kernel's own copy. The socket layer makes one before it asks anybody about an address,
+/// so that user space cannot change it afterwards.
 ///
 /// # Invariants
 ///
@@ -521,7 +518,8 @@ impl<'a> From<&'a [u8]> for Sockaddr<'a> {
 pub(crate) mod tests {
     use super::*;
 
-    /// Returns a `struct sock` that is all zeroes: enough for what reads single fields of it.
+    /// Returns a `struct sock` that is all zeroes, of the size that bindgen computes: enough for
+    /// what reads its `struct sock_common`.
     pub(crate) fn zeroed_sock() -> Result<KBox<bindings::sock>> {
         let sock = KBox::<bindings::sock>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
 
@@ -588,8 +586,11 @@ pub(crate) mod tests {
             assert_eq!(sk.is_udp(), udp);
             assert_eq!(sk.as_udp().is_some(), udp);
             assert_eq!(u32::from(sk.family()), family);
-            assert_eq!(u32::from(sk.kind().type_()), type_);
-            assert_eq!(u32::from(sk.kind().protocol()), protocol);
+            assert_eq!(u32::from(sk.kind().family()), family);
+            assert_eq!(
+                sk.kind().protocol_and_type.map(u32::from),
+                [protocol, type_]
+            );
         }
 
         Ok(())
