@@ -17,6 +17,7 @@ use crate::{
     bindings,
     cred::Credential,
     prelude::*,
+    task::Task,
     types::NotThreadSafe, //
 };
 use core::{
@@ -114,35 +115,6 @@ pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull
     unsafe { NonNull::new_unchecked(blob.cast()) }
 }
 
-/// Returns the current task, as C's `get_current()` does.
-///
-/// [`Task::current_raw`](crate::task::Task::current_raw) calls a helper, which is dear where hooks
-/// are concerned: it makes them save their arguments. A task sees no other value here for as long
-/// as it runs.
-// Only socket hooks use it so far.
-#[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
-#[inline(always)]
-fn current_task() -> *mut bindings::task_struct {
-    #[cfg(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML)))]
-    {
-        let task;
-
-        // SAFETY: `const_current_task` is the read-only name of a per-CPU variable, which are
-        // relative to GS in the kernel. It is that of this task on each CPU that it runs on.
-        unsafe {
-            core::arch::asm!(
-                "movq %gs:{variable}(%rip), {task}",
-                variable = sym bindings::const_current_task,
-                task = out(reg) task,
-                options(att_syntax, nostack, pure, nomem, preserves_flags)
-            )
-        };
-        task
-    }
-    #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML))))]
-    crate::task::Task::current_raw()
-}
-
 /// Returns what `L` keeps of the current task's subjective credentials.
 ///
 /// # Safety
@@ -159,7 +131,7 @@ pub(super) unsafe fn current_blob<'a, L: Registered>() -> &'a L::Cred {
     }
 
     // SAFETY: The current task is valid, and nobody but itself writes this field.
-    let cred = unsafe { (*current_task()).cred };
+    let cred = unsafe { (*Task::current_raw()).cred };
 
     // SAFETY: The caller guarantees that `L` is enabled. The credentials of a running task are
     // valid and their composite blob is allocated, that of the first task by `security_init()`.
