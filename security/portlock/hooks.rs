@@ -76,6 +76,7 @@ impl Drop for Subject {
 #[vtable]
 impl Lsm for Portlock {
     type Cred = Subject;
+    type Sock = ();
 
     fn init(hooks: Hooks<Self>) -> Result {
         if crate::is_on() {
