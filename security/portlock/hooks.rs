@@ -35,6 +35,7 @@ use kernel::{
 #[vtable]
 impl Lsm for Portlock {
     type Cred = Subject;
+    type Sock = ();
 
     fn init(hooks: Hooks<Self>) -> Result {
         if crate::is_on() {
