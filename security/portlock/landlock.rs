@@ -36,7 +36,8 @@ use kernel::{
     },
     lsm::{
         self,
-        PreparedCred, //
+        PreparedCred,
+        SystemCall, //
     },
     net::socket::Sock,
     prelude::*,
@@ -44,115 +45,94 @@ use kernel::{
     uaccess::UserPtr, //
 };
 
-/// Whether the boot's list of LSMs names Landlock, known before any LSM is initialized.
+/// Whether the boot's list of LSMs names Landlock. `false` as long as the list is not read, which is
+/// before the list's first LSM is initialized.
 pub(crate) fn is_enabled() -> bool {
-    // SAFETY: The LSM framework writes this before it initializes any LSM, and never again.
-    unsafe { bindings::landlock_enabled != 0 }
+    // SAFETY: Only the LSM framework writes it, at boot, before there are other threads.
+    unsafe { bindings::landlock_enabled == 1 }
+}
 }
 
-/// A system call that a task makes for itself: only there may credentials be installed.
+/// C Landlock's own `landlock_create_ruleset(2)`.
+pub(crate) fn create_ruleset(_call: &SystemCall, attr: UserPtr, size: usize, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space.
+    unsafe { bindings::do_landlock_create_ruleset(attr.as_const_ptr().cast(), size, flags) }
+}
+
+/// C Landlock's own `landlock_add_rule(2)`.
+pub(crate) fn add_rule(
+    _call: &SystemCall,
+    ruleset_fd: c_int,
+    rule_type: u32,
+    attr: UserPtr,
+    flags: u32,
+) -> c_long {
+    // SAFETY: The C function checks what comes from user space.
+    unsafe { bindings::do_landlock_add_rule(ruleset_fd, rule_type, attr.as_const_ptr(), flags) }
+}
+
+/// C Landlock's own `landlock_restrict_self(2)`.
+pub(crate) fn restrict_self(_call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space. That there is a
+    // `SystemCall`, which nobody else uses, says that it may install credentials.
+    unsafe { bindings::do_landlock_restrict_self(ruleset_fd, flags) }
+}
+
+/// Checks the flags of `landlock_restrict_self(2)`, and that the calling thread may use it.
 ///
-/// # Invariants
+/// Returns `EINVAL` for unknown flags, and `EPERM` for a thread that neither has `no_new_privs`,
+/// nor is about to get it, nor has `CAP_SYS_ADMIN` in its user namespace.
+pub(crate) fn may_restrict_self(_call: &SystemCall, flags: u32) -> Result {
+    // SAFETY: The C function only looks at the current task.
+    to_result(unsafe { bindings::landlock_may_restrict_self(flags) })
+}
+
+/// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
+pub(crate) fn set_log_flags(call: &SystemCall, cred: &mut PreparedCred, flags: u32) -> Result {
+    merge(call, cred, ptr::null_mut(), flags).map(|_| ())
+}
+
+/// Stacks a ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
 ///
-/// While a value exists, its thread is in a system call of its own. Its subjective credentials are
-/// not overridden (`override_creds()`), and nobody has borrowed from them, as a hook does.
-pub(crate) struct SystemCall(NotThreadSafe);
+/// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
+/// dropped.
+pub(crate) fn stack<T>(
+    call: &SystemCall,
+    cred: &mut PreparedCred,
+    ruleset: &LockedCRuleset<'_, T>,
+    flags: u32,
+) -> Result<u8> {
+    merge(call, cred, ruleset.0.ruleset.as_ptr(), flags)
+}
 
-impl SystemCall {
-    /// Begins a system call.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the entry point of a system call, called by nobody else, and the value does not
-    /// outlive the call.
-    pub(crate) unsafe fn new() -> Self {
-        // INVARIANT: The caller guarantees it.
-        Self(NotThreadSafe)
-    }
+fn merge(
+    _call: &SystemCall,
+    cred: &mut PreparedCred,
+    ruleset: *mut bindings::landlock_ruleset,
+    flags: u32,
+) -> Result<u8> {
+    // SAFETY: The credentials are under construction and belong to this thread, whose own ones are
+    // not overridden in a `SystemCall`. The ruleset is null, or valid and locked by the callers.
+    let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
 
-    /// C Landlock's own `landlock_create_ruleset(2)`.
-    pub(crate) fn create_ruleset(&self, attr: UserPtr, size: usize, flags: u32) -> c_long {
-        // SAFETY: The C function checks what comes from user space.
-        unsafe { bindings::do_landlock_create_ruleset(attr.as_const_ptr().cast(), size, flags) }
-    }
+    to_result(layers)?;
+    // There are at most `MAX_LAYERS`.
+    u8::try_from(layers).map_err(|_| E2BIG)
+}
 
-    /// C Landlock's own `landlock_add_rule(2)`.
-    pub(crate) fn add_rule(
-        &self,
-        ruleset_fd: c_int,
-        rule_type: u32,
-        attr: UserPtr,
-        flags: u32,
-    ) -> c_long {
-        // SAFETY: The C function checks what comes from user space.
-        unsafe { bindings::do_landlock_add_rule(ruleset_fd, rule_type, attr.as_const_ptr(), flags) }
-    }
-
-    /// C Landlock's own `landlock_restrict_self(2)`.
-    pub(crate) fn restrict_self(&self, ruleset_fd: c_int, flags: u32) -> c_long {
-        // SAFETY: The C function checks what comes from user space. By the type invariant it may
-        // install credentials.
-        unsafe { bindings::do_landlock_restrict_self(ruleset_fd, flags) }
-    }
-
-    /// Checks the flags of `landlock_restrict_self(2)`, and that the calling thread may use it.
-    ///
-    /// Returns `EINVAL` for unknown flags, and `EPERM` for a thread that neither has `no_new_privs`,
-    /// nor is about to get it, nor has `CAP_SYS_ADMIN` in its user namespace.
-    pub(crate) fn may_restrict_self(&self, flags: u32) -> Result {
-        // SAFETY: The C function only looks at the current task.
-        to_result(unsafe { bindings::landlock_may_restrict_self(flags) })
-    }
-
-    /// Prepares a copy of the thread's credentials.
-    ///
-    /// Returns `ENOMEM`. May sleep.
-    pub(crate) fn prepare(&self) -> Result<PreparedCred> {
-        PreparedCred::new()
-    }
-
-    /// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
-    pub(crate) fn set_log_flags(&self, cred: &mut PreparedCred, flags: u32) -> Result {
-        self.merge(cred, ptr::null_mut(), flags).map(|_| ())
-    }
-
-    /// Stacks a ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
-    ///
-    /// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
-    /// dropped.
-    pub(crate) fn stack<T>(
-        &self,
-        cred: &mut PreparedCred,
-        ruleset: &LockedCRuleset<'_, T>,
-        flags: u32,
-    ) -> Result<u8> {
-        self.merge(cred, ruleset.0.ruleset.as_ptr(), flags)
-    }
-
-    fn merge(
-        &self,
-        cred: &mut PreparedCred,
-        ruleset: *mut bindings::landlock_ruleset,
-        flags: u32,
-    ) -> Result<u8> {
-        // SAFETY: The credentials are under construction and belong to this thread; the ruleset is
-        // null, or valid and locked by the callers.
-        let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
-
-        to_result(layers)?;
-        // There are at most `MAX_LAYERS`.
-        u8::try_from(layers).map_err(|_| E2BIG)
-    }
-
-    /// Installs `cred`, in all threads of the process with [`TSYNC`](crate::abi::TSYNC): in all or in
-    /// none.
-    ///
-    /// `new_domain` tells whether a ruleset was stacked. No lock of a ruleset may be held. May sleep.
-    pub(crate) fn commit(&self, cred: PreparedCred, new_domain: bool, flags: u32) -> Result {
-        // SAFETY: The C function consumes the credentials, which belong to this thread. By the type
-        // invariant it may install them.
-        to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
-    }
+/// Installs `cred`, in all threads of the process with [`TSYNC`](crate::abi::TSYNC): in all or in
+/// none.
+///
+/// `new_domain` tells whether a ruleset was stacked. No lock of a ruleset may be held. May sleep.
+pub(crate) fn commit(
+    _call: &mut SystemCall,
+    cred: PreparedCred,
+    new_domain: bool,
+    flags: u32,
+) -> Result {
+    // SAFETY: The C function consumes the credentials, which belong to this thread. That there is a
+    // `SystemCall`, which nobody else uses, says that it may install them.
+    to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
 }
 
 /// An owned `struct landlock_ruleset`, whose lock protects `data`, too.

@@ -17,7 +17,7 @@ use crate::{
     },
     access::AccessSet,
     domain::Domain,
-    landlock::SystemCall,
+    landlock,
     rules::Rule,
     ruleset::Ruleset,
     Portlock, //
@@ -38,7 +38,10 @@ use kernel::{
         },
         LocalFile, //
     },
-    lsm::PreparedCred,
+    lsm::{
+        PreparedCred,
+        SystemCall, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -148,8 +151,8 @@ fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
 
 /// Enforces the ruleset of `ruleset_fd` on the calling thread, or on all threads of its process:
 /// both parts of it, or none.
-fn restrict_self(call: &SystemCall, ruleset_fd: c_int, flags: u32) -> Result {
-    call.may_restrict_self(flags)?;
+fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result {
+    landlock::may_restrict_self(call, flags)?;
 
     // Only this may be asked without a ruleset.
     let only_log = ruleset_fd == -1 && flags & !TSYNC == LOG_SUBDOMAINS_OFF;
@@ -163,21 +166,21 @@ fn restrict_self(call: &SystemCall, ruleset_fd: c_int, flags: u32) -> Result {
         None => None,
     };
 
-    let mut cred = call.prepare()?;
+    let mut cred = PreparedCred::new()?;
 
     match &ruleset {
         Some(ruleset) => stack(call, &mut cred, ruleset, flags)?,
-        None => call.set_log_flags(&mut cred, flags)?,
+        None => landlock::set_log_flags(call, &mut cred, flags)?,
     }
 
     // No lock is held here: the threads to synchronize may be waiting for it.
-    call.commit(cred, ruleset.is_some(), flags)
+    landlock::commit(call, cred, ruleset.is_some(), flags)
 }
 
 /// Stacks both parts of `ruleset` on the domains of `cred`.
 fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
     let mut rules = ruleset.rules.lock();
-    let level = call.stack(cred, &rules, flags)?;
+    let level = landlock::stack(call, cred, &rules, flags)?;
 
     if ruleset.handled.is_empty() {
         return Ok(());
@@ -197,13 +200,13 @@ extern "C" fn portlock_create_ruleset(
     size: usize,
     flags: u32,
 ) -> c_long {
-    // SAFETY: This is the entry point, which only `entry.c` calls, for the system call.
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
     let call = unsafe { SystemCall::new() };
     let attr = UserPtr::from_ptr(attr.cast_mut().cast());
 
     // What the flags ask for is about C Landlock.
     if !crate::is_on() || flags != 0 {
-        return call.create_ruleset(attr, size, flags);
+        return landlock::create_ruleset(&call, attr, size, flags);
     }
     match create_ruleset(attr, size) {
         Ok(fd) => fd as c_long,
@@ -219,12 +222,12 @@ extern "C" fn portlock_add_rule(
     attr: *const c_void,
     flags: u32,
 ) -> c_long {
-    // SAFETY: This is the entry point, which only `entry.c` calls, for the system call.
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
     let call = unsafe { SystemCall::new() };
     let attr = UserPtr::from_ptr(attr.cast_mut());
 
     if !crate::is_on() {
-        return call.add_rule(ruleset_fd, rule_type, attr, flags);
+        return landlock::add_rule(&call, ruleset_fd, rule_type, attr, flags);
     }
     from_result(|| add_rule(ruleset_fd, rule_type, attr, flags).map(|()| 0))
 }
@@ -232,11 +235,11 @@ extern "C" fn portlock_add_rule(
 /// `landlock_restrict_self(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
 #[export]
 extern "C" fn portlock_restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
-    // SAFETY: This is the entry point, which only `entry.c` calls, for the system call.
-    let call = unsafe { SystemCall::new() };
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
+    let mut call = unsafe { SystemCall::new() };
 
     if !crate::is_on() {
-        return call.restrict_self(ruleset_fd, flags);
+        return landlock::restrict_self(&mut call, ruleset_fd, flags);
     }
-    from_result(|| restrict_self(&call, ruleset_fd, flags).map(|()| 0))
+    from_result(|| restrict_self(&mut call, ruleset_fd, flags).map(|()| 0))
 }
