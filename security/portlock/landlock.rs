@@ -51,7 +51,6 @@ pub(crate) fn is_enabled() -> bool {
     // SAFETY: Only the LSM framework writes it, at boot, before there are other threads.
     unsafe { bindings::landlock_enabled == 1 }
 }
-}
 
 /// C Landlock's own `landlock_create_ruleset(2)`.
 pub(crate) fn create_ruleset(_call: &SystemCall, attr: UserPtr, size: usize, flags: u32) -> c_long {
