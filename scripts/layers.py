@@ -3,8 +3,9 @@
 """Checks that the files of a Rust crate import each other in one direction only.
 
 The first comment of the crate's root lists the files, one a line, "- `name`: what it is". A file may import those that
-are listed below it. Items of the root itself may be used everywhere. Modules of unit tests may import what they like, and
-so may a file that only the unit tests compile; no other file may import that one, unless the list has it.
+are listed below it. The root is above all and need not be listed; its own items may be used everywhere. Modules of unit
+tests may import what they like, and so may a file that only the unit tests compile; no other file may import that one,
+unless the list has it.
 
   layers.py ROOT.rs
 
@@ -83,7 +84,7 @@ def check(root: Path) -> list[str]:
     wrong = [f"{root}: the list names {name}, and there is no {name}.rs." for name in dict.fromkeys(listed) if name not in files]
     wrong += [f"{root}: the list names {name} twice." for name in dict.fromkeys(listed) if listed.count(name) > 1]
     wrong += [f"{file}: the list in {root.name} does not name it." for name, file in files.items()
-              if name not in listed and name not in only_tests]
+              if name not in [*listed, root.stem] and name not in only_tests]
     for name, file in files.items():
         if name not in listed:
             continue

@@ -105,7 +105,7 @@ fi
 # What STYLE asks of the policy: no unsafe code, and no bindings. Comments may name them.
 policy() {
 	local f bad=0
-	for f in access endpoint rules ruleset domain index verdict subject denial kinds prefixes opened address model; do
+	for f in access endpoint rules frozen ruleset domain index verdict subject denial kinds prefixes opened model; do
 		f=security/portlock/$f.rs
 		[[ -f $f ]] || continue
 		if sed 's|//.*||' "$f" | grep -nE '\bunsafe\b|\bbindings\b'; then
