@@ -134,10 +134,7 @@ impl Domain {
         if new.is_within(index) {
             return Ok(Allowed::ByLayer(frozen.clone()));
         }
-        Ok(Allowed::ByAll(Arc::new(
-            index.intersect(new)?,
-            GFP_KERNEL_ACCOUNT,
-        )?))
+        Ok(Allowed::ByAll(index.intersect(new)?))
     }
 
     /// Copies the layers, to be the outer ones of a domain.

@@ -49,8 +49,10 @@ fn family(address: &[u8]) -> Option<u16> {
 ///
 /// Dropping the remote address does not, and the stack refuses an address without a family.
 #[inline]
-pub(crate) fn may_autobind(address: &[u8]) -> bool {
-    family(address).is_some_and(|family| family != AF_UNSPEC)
+pub(crate) fn may_autobind(address: Sockaddr<'_>) -> bool {
+    address
+        .first_chunk()
+        .is_some_and(|family| u16::from_ne_bytes(*family) != AF_UNSPEC)
 }
 
 /// The port of an address as a socket of `socket_family` usually gets it: of its own family, `AF_INET`
@@ -253,9 +255,9 @@ mod tests {
 
     #[test]
     fn only_a_remote_address_may_autobind() {
-        assert!(may_autobind(&address(AF_INET, 0)));
-        assert!(!may_autobind(&address(AF_UNSPEC, 0)));
-        assert!(!may_autobind(&address(AF_INET, 0)[..1]));
+        assert!(may_autobind(address(AF_INET, 0)[..].into()));
+        assert!(!may_autobind(address(AF_UNSPEC, 0)[..].into()));
+        assert!(!may_autobind(address(AF_INET, 0)[..1].into()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
         Rules, //
     }, //
 };
+use core::mem;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -92,16 +93,20 @@ impl Draft {
             (None, Some(frozen)) => return Ok(frozen.clone()),
             (open, _) => open.get_or_insert_with(Rules::default),
         };
-        let index = Index::of_rules(self.handled.into(), rules)?;
-        let frozen = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        // INVARIANT: The index was made of the rights and the rules.
-        let frozen: Arc<_> = frozen
-            .write(Frozen {
+        let mut frozen = UniqueArc::init(
+            init!(Frozen {
                 handled: self.handled,
-                rules: core::mem::take(rules),
-                index,
-            })
-            .into();
+                rules: Rules::default(),
+                index <- Index::empty(self.handled.into()),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+
+        // INVARIANT: The index gets to say what the rules say, and then the rules follow.
+        frozen.index.fill(rules)?;
+        frozen.rules = mem::take(rules);
+
+        let frozen: Arc<_> = frozen.into();
 
         self.open = None;
         self.frozen = Some(frozen.clone());

@@ -24,10 +24,9 @@ use kernel::{
     },
     net::socket::{
         Msg,
-        Sock,
-        SockKind,
         Sockaddr,
-        Socket, //
+        Socket,
+        UdpSock, //
     },
     prelude::*, //
 };
@@ -77,13 +76,20 @@ impl Lsm for Portlock {
 
 #[inline(never)]
 fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
-    let sk = sock.sk();
-    let kind = sk.kind();
+    let kind = sock.sk().kind();
+    let family = kind.family();
 
     if kind.is_tcp() {
-        check(domain, sk, kind, address, Use::Bind, Access::BindTcp)
-    } else if kind.is_udp() {
-        bind_udp(domain, sk, kind, address)
+        check(
+            domain,
+            sock.sk(),
+            family,
+            address,
+            Use::Bind,
+            Access::BindTcp,
+        )
+    } else if let Some(udp) = kind.as_udp() {
+        bind_udp(domain, udp, family, address)
     } else {
         Ok(())
     }
@@ -91,13 +97,20 @@ fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
 
 #[inline(never)]
 fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
-    let sk = sock.sk();
-    let kind = sk.kind();
+    let kind = sock.sk().kind();
+    let family = kind.family();
 
     if kind.is_tcp() {
-        check(domain, sk, kind, address, Use::Connect, Access::ConnectTcp)
-    } else if kind.is_udp() {
-        connect_udp(domain, sk, kind, address)
+        check(
+            domain,
+            sock.sk(),
+            family,
+            address,
+            Use::Connect,
+            Access::ConnectTcp,
+        )
+    } else if let Some(udp) = kind.as_udp() {
+        connect_udp(domain, udp, family, address)
     } else {
         Ok(())
     }
@@ -105,14 +118,21 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
 
 #[inline(never)]
 fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
-    let sk = sock.sk();
-    let kind = sk.kind();
+    let kind = sock.sk().kind();
+    let family = kind.family();
 
-    if kind.is_udp() {
-        send_udp(domain, sk, kind, msg)
+    if let Some(udp) = kind.as_udp() {
+        send_udp(domain, udp, family, msg)
     } else if msg.flags() & MSG_FASTOPEN != 0 && kind.is_tcp() {
         match msg.name() {
-            Some(name) => check(domain, sk, kind, name, Use::Connect, Access::ConnectTcp),
+            Some(name) => check(
+                domain,
+                sock.sk(),
+                family,
+                name,
+                Use::Connect,
+                Access::ConnectTcp,
+            ),
             None => Ok(()),
         }
     } else {
@@ -121,26 +141,26 @@ fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
 }
 
 #[inline(never)]
-fn bind_udp(domain: &Domain, sk: &Sock, kind: SockKind, address: Sockaddr<'_>) -> Result {
-    check(domain, sk, kind, address, Use::Bind, Access::BindUdp)
+fn bind_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) -> Result {
+    check(domain, udp, family, address, Use::Bind, Access::BindUdp)
 }
 
 #[inline(never)]
-fn connect_udp(domain: &Domain, sk: &Sock, kind: SockKind, address: Sockaddr<'_>) -> Result {
+fn connect_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) -> Result {
     let access = Access::ConnectSendUdp;
 
-    check(domain, sk, kind, address, Use::Connect, access)?;
-    if endpoint::may_autobind(address.bytes()) {
-        check_udp_autobind(domain, sk)
+    check(domain, udp, family, address, Use::Connect, access)?;
+    if endpoint::may_autobind(address) {
+        check_udp_autobind(domain, udp)
     } else {
         Ok(())
     }
 }
 
 #[inline(never)]
-fn send_udp(domain: &Domain, sk: &Sock, kind: SockKind, msg: &Msg) -> Result {
+fn send_udp(domain: &Domain, udp: &UdpSock, family: u16, msg: &Msg) -> Result {
     if let Some(name) = msg.name() {
-        check(domain, sk, kind, name, Use::Send, Access::ConnectSendUdp)?;
+        check(domain, udp, family, name, Use::Send, Access::ConnectSendUdp)?;
     }
-    check_udp_autobind(domain, sk)
+    check_udp_autobind(domain, udp)
 }

@@ -16,15 +16,27 @@ use core::{
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    prelude::*, //
+    prelude::*,
+    sync::{
+        Arc,
+        UniqueArc, //
+    }, //
 };
 
 /// The number of blocks. A block is 256 neighbouring ports: those with the same high byte.
 const BLOCKS: usize = 256;
 
 /// The rights on the ports of a block: a bitmap for each right, and in it a bit for each port.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Leaf([[u64; 4]; PortAccess::COUNT]);
+
+impl PartialEq for Leaf {
+    /// The first difference tells: most leaves differ early.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        iter::zip(self.words(), other.words()).all(|(word, other)| word == other)
+    }
+}
 
 impl Leaf {
     /// The leaf whose ports all have the rights in `access`.
@@ -107,71 +119,91 @@ pub(crate) struct Index {
 const NO_LEAF: u8 = u8::MAX;
 
 impl Index {
-    /// The index of a layer that handles the rights in `handled` and has `rules`.
+    /// The index of a layer that handles the rights in `handled` and has no rules.
+    pub(crate) fn empty(handled: PortAccessSet) -> impl Init<Self> {
+        // INVARIANT: There is no leaf, and no room for one.
+        init!(Self {
+            blocks: [NO_LEAF; BLOCKS],
+            unnamed: handled.complement(),
+            leaves: KVec::new(),
+        })
+    }
+
+    /// Fills in what `rules` grant. The index is empty.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn of_rules(handled: PortAccessSet, rules: &Rules) -> Result<Self> {
-        let unnamed = handled.complement();
-        let mut index = Self {
-            blocks: [NO_LEAF; BLOCKS],
-            unnamed,
-            leaves: KVec::with_capacity(count_blocks(rules), GFP_KERNEL_ACCOUNT)?,
-        };
-        let mut leaf = Leaf::filled(unnamed);
+    pub(crate) fn fill(&mut self, rules: &Rules) -> Result {
+        let bare = Leaf::filled(self.unnamed);
         let mut open = None;
 
+        self.leaves = KVec::with_capacity(count_blocks(rules), GFP_KERNEL_ACCOUNT)?;
         // Spans descend, so those of a block follow each other.
         for (ports, access) in rules.spans() {
             for (block, first, last) in blocks_of(&ports) {
-                if let Some(done) = open.replace(block).filter(|done| *done != block) {
-                    index.push(done, leaf)?;
-                    leaf = Leaf::filled(unnamed);
+                if open != Some(block) {
+                    self.share(open.replace(block));
+                    self.push(block, bare)?;
                 }
-                leaf.allow(first, last, access);
+                if let Some(leaf) = self.leaves.last_mut() {
+                    leaf.allow(first, last, access);
+                }
             }
         }
-        if let Some(done) = open {
-            index.push(done, leaf)?;
-        }
-        index.fitted()
+        self.share(open);
+        self.fit()
     }
 
-    /// The index of two layers or more: what both `self` and `other` allow.
+    /// The index of several layers: what both `self` and `other` allow.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn intersect(&self, other: &Self) -> Result<Self> {
+    pub(crate) fn intersect(&self, other: &Self) -> Result<Arc<Self>> {
         let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
-        let unnamed = left.and(&right);
-        let mut index = Self {
-            blocks: [NO_LEAF; BLOCKS],
-            unnamed: self.unnamed.and(other.unnamed),
-            leaves: KVec::new(),
-        };
+        let bare = left.and(&right);
+        let handled = self.unnamed.and(other.unnamed).complement();
+        let mut index = UniqueArc::init(Self::empty(handled), GFP_KERNEL_ACCOUNT)?;
 
         for block in 0..=u8::MAX {
             let left = self.leaf(block).unwrap_or(&left);
             let both = left.and(other.leaf(block).unwrap_or(&right));
 
-            if both != unnamed {
+            if both != bare {
                 index.push(block, both)?;
+                index.share(Some(block));
             }
         }
-        index.fitted()
+        index.fit()?;
+        Ok(index.into())
     }
 
-    /// Gives `block`, which has no leaf yet, the leaf before if that is equal, else a new one.
+    /// Gives `block` a leaf of its own.
+    #[inline]
     fn push(&mut self, block: u8, leaf: Leaf) -> Result {
-        if self.leaves.last() != Some(&leaf) {
-            self.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-        }
-        // INVARIANT: The last leaf has the rights of the block. CAST: There is at most one leaf for
-        // each block, so the name is at most 255; `NO_LEAF` is a name if every block has its own.
-        self.blocks[usize::from(block)] = (self.leaves.len() - 1) as u8;
+        self.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
+        self.name_last(block);
         Ok(())
     }
 
-    /// The same index, with room for its leaves and no more.
-    fn fitted(mut self) -> Result<Self> {
+    /// Drops the last leaf, that of `block` alone, if it is equal to the one before.
+    #[inline]
+    fn share(&mut self, block: Option<u8>) {
+        if let (Some(block), [.., before, last]) = (block, &self.leaves[..]) {
+            if before == last {
+                self.leaves.pop();
+                self.name_last(block);
+            }
+        }
+    }
+
+    /// Makes the last leaf that of `block`.
+    #[inline]
+    fn name_last(&mut self, block: u8) {
+        // INVARIANT: The callers see that the last leaf has the rights of the block. CAST: There is at
+        // most one leaf for each block; `NO_LEAF` is a name if every block has its own.
+        self.blocks[usize::from(block)] = self.leaves.len().wrapping_sub(1) as u8;
+    }
+
+    /// Makes room for the leaves that there are and for no more.
+    fn fit(&mut self) -> Result {
         if self.leaves.len() != self.leaves.capacity() {
             let mut leaves = KVec::with_capacity(self.leaves.len(), GFP_KERNEL_ACCOUNT)?;
 
@@ -179,7 +211,7 @@ impl Index {
             self.leaves = leaves;
         }
         // INVARIANT: As just seen, or done.
-        Ok(self)
+        Ok(())
     }
 
     /// Whether `access` is allowed on `port`.
@@ -274,7 +306,7 @@ mod tests {
         handled: AccessSet,
         ports: impl IntoIterator<Item = u16>,
         access: AccessSet,
-    ) -> Result<Index> {
+    ) -> Result<Arc<Index>> {
         let mut rules = Rules::default();
 
         for port in ports {
@@ -285,7 +317,10 @@ mod tests {
 
             rules.add(port, rule)?;
         }
-        Index::of_rules(handled.into(), &rules)
+        let mut index = UniqueArc::init(Index::empty(handled.into()), GFP_KERNEL)?;
+
+        index.fill(&rules)?;
+        Ok(index.into())
     }
 
     fn allows(index: &Index, port: u16, access: Access) -> bool {

@@ -14,6 +14,7 @@ use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
     rbtree::{
+        Entry,
         RBTree,
         RBTreeNode,
         RBTreeNodeReservation, //
@@ -148,6 +149,29 @@ impl Rules {
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
+        if let Entry::Vacant(place) = self.tree.entry(First(port)) {
+            // Keys descend: the span before this place begins at a greater port.
+            let touches_left = place
+                .peek_next()
+                .is_some_and(|(_, left)| left.last >= port.saturating_sub(1));
+            let touches_right = place
+                .peek_prev()
+                .is_some_and(|(right, _)| right.0 <= port.saturating_add(1));
+
+            if !touches_left && !touches_right {
+                let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
+
+                self.has_quiet |= rule.quiet;
+                // INVARIANT: No span has the port or a port beside it.
+                place.insert(Rest::new(port, rule), node);
+                return Ok(());
+            }
+        }
+        self.join(port, rule)
+    }
+
+    /// [`Rules::add`], for a port that has a rule, or whose neighbours have one.
+    fn join(&mut self, port: u16, rule: Rule) -> Result {
         let Around { at, left, right } = self.around(port);
         let rule = at.map_or(rule, |at| at.rule.and(rule));
 

@@ -20,14 +20,14 @@ use crate::{
 use kernel::{
     net::socket::{
         Sock,
-        SockKind,
         Sockaddr,
         UdpSock, //
     },
     prelude::*, //
 };
 
-/// Whether `domain` lets `sk`, which is of `kind`, use `address` for what `access` is about.
+/// Whether `domain` lets `sk`, whose family was `socket_family`, use `address` for what `access` is
+/// about.
 ///
 /// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
 /// `EACCES` for one that a layer refuses.
@@ -38,12 +38,12 @@ use kernel::{
 pub(crate) fn check(
     domain: &Domain,
     sk: &Sock,
-    kind: SockKind,
+    socket_family: u16,
     address: Sockaddr<'_>,
     used: Use,
     access: Access,
 ) -> Result {
-    match endpoint::plain_port(address, kind.family()) {
+    match endpoint::plain_port(address, socket_family) {
         Some(port) if domain.allows(port, access) && !landlock::checks_are_traced() => Ok(()),
         _ => decide(domain, sk, address.bytes(), used, access),
     }
@@ -88,31 +88,31 @@ fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access)
     Err(EACCES)
 }
 
-/// Whether `domain` lets the UDP socket `sk` get a local port, if it has none.
+/// Whether `domain` lets `udp` get a local port, if it has none.
 ///
 /// A call that connects or sends gives it one then, which is checked as a bind to port 0. Returns
 /// `EACCES` if a layer refuses. This is C Landlock's `current_check_autobind_udp_socket()`, except
 /// that a socket that is known to be bound is not locked.
 #[inline]
-pub(crate) fn check_udp_autobind(domain: &Domain, sk: &Sock) -> Result {
-    if !domain.handles(Access::BindUdp) || sk.as_udp().is_some_and(UdpSock::is_known_bound) {
+pub(crate) fn check_udp_autobind(domain: &Domain, udp: &UdpSock) -> Result {
+    if !domain.handles(Access::BindUdp) || udp.is_known_bound() {
         return Ok(());
     }
-    check_unbound(domain, sk)
+    check_unbound(domain, udp)
 }
 
 /// [`check_udp_autobind`], for a socket that may have no port.
 #[cold]
 #[inline(never)]
-fn check_unbound(domain: &Domain, sk: &Sock) -> Result {
-    if sk.local_port() != 0 {
+fn check_unbound(domain: &Domain, udp: &UdpSock) -> Result {
+    if udp.local_port() != 0 {
         return Ok(());
     }
 
     // The address that a program would pass: as long as any, zero except for the family.
     let mut address = [0; SOCKADDR_STORAGE_LEN];
-    let [family_0, family_1] = sk.family().to_ne_bytes();
+    let [family_0, family_1] = udp.family().to_ne_bytes();
 
     [address[0], address[1]] = [family_0, family_1];
-    decide(domain, sk, &address, Use::Bind, Access::BindUdp)
+    decide(domain, udp, &address, Use::Bind, Access::BindUdp)
 }

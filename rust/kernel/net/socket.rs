@@ -184,13 +184,14 @@ impl Sock {
     /// Returns what the socket is: its family, read once, its type and its protocol. Takes no
     /// lock.
     #[inline]
-    pub fn kind(&self) -> SockKind {
+    pub fn kind(&self) -> SockKind<'_> {
         // SAFETY: By the type invariant this is the beginning of a `struct sock` that C allocated
         // with the size that it has in C. `SOCK_PROTOCOL_OFFSET` is C's `offsetof()` of a member of
         // this type, so the sum stays inside the allocation, whatever size bindgen computes.
         let protocol = unsafe { self.as_ptr().byte_add(bindings::SOCK_PROTOCOL_OFFSET) };
 
         SockKind {
+            sk: self,
             family: self.family(),
             // SAFETY: `protocol` points to `sk_protocol`, which `sk_type` follows; that, and the
             // alignment, are asserted above. Both are initialized, and nobody writes them any more:
@@ -213,19 +214,6 @@ impl Sock {
     #[inline]
     pub fn is_udp(&self) -> bool {
         self.kind().is_udp()
-    }
-
-    /// Returns the socket as a UDP socket, if it is one ([`Sock::is_udp`]).
-    #[inline]
-    pub fn as_udp(&self) -> Option<&UdpSock> {
-        if !self.is_udp() {
-            return None;
-        }
-
-        // INVARIANT: As just seen. Type and protocol never change, and `IPV6_ADDRFORM` turns an
-        // `AF_INET6` socket into an `AF_INET` one only.
-        // SAFETY: A `UdpSock` has the layout of a `Sock`, and is valid for as long.
-        Some(unsafe { &*ptr::from_ref(self).cast() })
     }
 
     /// Returns the local port in host byte order, 0 if the socket has none yet.
@@ -255,7 +243,7 @@ impl Sock {
 ///
 /// # Invariants
 ///
-/// [`Sock::is_udp`] is true of it, and so it is the beginning of a `struct inet_sock`.
+/// [`SockKind::is_udp`] is true of it, and so it is the beginning of a `struct inet_sock`.
 #[repr(transparent)]
 pub struct UdpSock(Sock);
 
@@ -340,14 +328,15 @@ impl UdpSock {
 /// }
 /// # let _ = tcp_family;
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SockKind {
+#[derive(Clone, Copy)]
+pub struct SockKind<'a> {
+    sk: &'a Sock,
     family: u16,
     /// Neighbours, kept as they were read.
     protocol_and_type: [u16; 2],
 }
 
-impl SockKind {
+impl<'a> SockKind<'a> {
     /// The address family, `AF_*`.
     #[inline]
     pub const fn family(self) -> u16 {
@@ -371,6 +360,19 @@ impl SockKind {
     #[inline]
     pub fn is_udp(self) -> bool {
         self.protocol_and_type == UDP && self.is_inet()
+    }
+
+    /// Returns the socket as a UDP socket, if it is one ([`SockKind::is_udp`]).
+    #[inline]
+    pub fn as_udp(self) -> Option<&'a UdpSock> {
+        if !self.is_udp() {
+            return None;
+        }
+
+        // INVARIANT: As just seen. Type and protocol never change, and `IPV6_ADDRFORM` only turns an
+        // `AF_INET6` socket into an `AF_INET` one.
+        // SAFETY: A `UdpSock` has the layout of a `Sock`, and is valid for as long.
+        Some(unsafe { &*ptr::from_ref(self.sk).cast() })
     }
 }
 
@@ -655,7 +657,7 @@ pub(crate) mod tests {
 
             assert_eq!(sk.is_tcp(), tcp);
             assert_eq!(sk.is_udp(), udp);
-            assert_eq!(sk.as_udp().is_some(), udp);
+            assert_eq!(sk.kind().as_udp().is_some(), udp);
             assert_eq!(u32::from(sk.family()), family);
             assert_eq!(u32::from(sk.kind().family()), family);
             assert_eq!(
@@ -669,7 +671,7 @@ pub(crate) mod tests {
 
     /// Whether `fake`, a UDP socket, is known to be bound.
     fn is_known_bound(fake: &Fake) -> bool {
-        fake.sock().as_udp().expect("a UDP socket").is_known_bound()
+        fake.sock().kind().as_udp().expect("a UDP socket").is_known_bound()
     }
 
     #[test]
