@@ -82,7 +82,7 @@ debug-kernel: apply
 
 # Emulated and with every checker on, a second of work takes many.
 debug-test: debug-kernel
-	$(HARNESS) test --kernel build/debug/$(IMAGE) --boots portlock --patience 8 $(if $(NAME),--name '$(NAME)')
+	$(HARNESS) test --kernel build/debug/$(IMAGE) --boots portlock --patience 8 $(if $(NAME),--name '$(NAME)',--kunit)
 	$(if $(NAME),,$(HARNESS) fuzz --kernel build/debug/$(IMAGE) --ops $(or $(OPS),20000) $(if $(SEED),--seed $(SEED)))
 
 kcsan-kernel: apply

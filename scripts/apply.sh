@@ -5,7 +5,10 @@
 # in a scratch folder first, so a patch that fails leaves the tree as it was; then only files whose
 # content differs are written, so that an incremental build stays short.
 #
-#   apply.sh [--tree DIR --state DIR] [--patches N]   N: only the first N patches (for check-series)
+#   apply.sh [--tree DIR --state DIR] [--patches N]
+#
+# N, for check-series: only the first N patches and the files of the overlay that they wire, which is
+# what make export sends; 0 is the whole overlay without a patch.
 #
 # State, in build/apply: stock/ holds the stock content of every file that is changed, last/ what was
 # written last, files the list of both, inputs the checksum of what went in.
@@ -14,7 +17,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 take_lock
 
-LIMIT=400	# changed lines in existing kernel files
+LIMIT=600	# changed lines in existing kernel files
 STATE=$BUILD/apply
 count=all
 while (($#)); do
@@ -34,6 +37,9 @@ mapfile -t overlay < <(overlay_files)
 mapfile -t patches < <(series_patches)
 if [[ $count != all ]]; then
 	patches=("${patches[@]:0:count}")
+	if ((count)); then
+		mapfile -t overlay < <(for p in "${patches[@]}"; do overlay_of "$p"; done | sort -u)
+	fi
 fi
 for p in "${patches[@]}"; do
 	[[ -f $ROOT/patches/$p ]] || die "patches/series names $p, and there is no such file in patches/."
@@ -96,11 +102,11 @@ log=$LOGS/apply.log
 : >"$log"
 for p in "${patches[@]}"; do
 	patch=$ROOT/patches/$p
-	if ! numstat=$(cd "$SCRATCH" && git apply --numstat "$patch" 2>>"$log"); then
+	if ! numstat=$(cd "$SCRATCH" && git apply --allow-empty --numstat "$patch" 2>>"$log"); then
 		tail -n 5 "$log" >&2
 		die "patches/$p is no patch that git apply can read: export it again."
 	fi
-	if (cd "$SCRATCH" && git apply --summary "$patch") | grep -qE '^ (delete|rename|copy) '; then
+	if (cd "$SCRATCH" && git apply --allow-empty --summary "$patch") | grep -qE '^ (delete|rename|copy) '; then
 		die "patches/$p deletes, renames or copies a file: the series only edits files and adds headers."
 	fi
 	while IFS=$'\t' read -r _ _ f; do
@@ -118,7 +124,7 @@ for p in "${patches[@]}"; do
 	done <<<"$numstat"
 	printf '== %s\n' "$p" >>"$log"
 	# git apply takes a hunk at another line, never one whose context differs.
-	if ! (cd "$SCRATCH" && git apply -v --whitespace=nowarn "$patch") >>"$log" 2>&1; then
+	if ! (cd "$SCRATCH" && git apply -v --allow-empty --whitespace=nowarn "$patch") >>"$log" 2>&1; then
 		grep -E '^error:' "$log" | head -n 10 >&2
 		# A file's first patch is written by editing it in build/linux, which is its only stock copy.
 		while IFS=$'\t' read -r _ _ f; do

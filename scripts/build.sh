@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# Builds the kernel of build/linux in build/kernel: bzImage, and the modules, which leave behind what
-# an out-of-tree module needs. The configuration is nothing but the fragments: each option they name
-# must end up as they say.
+# Builds the kernel of build/linux in build/kernel: bzImage and the modules. The build of the modules
+# also makes what an out-of-tree module needs. The configuration comes only from the fragments, and each
+# option that they name must end up as they say.
 #
 #   build.sh [--tree DIR --out DIR] [--allow-unknown] [TARGET...]
 #
-# FRAGMENTS="a b" in the environment names other fragments than product.config and test.config.
+# FRAGMENTS="a b" in the environment replaces product.config and test.config.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,17 +27,17 @@ done
 targets=("$@")
 
 cd "$ROOT"
-# The kernel's make runs in the tree, and would look for a relative folder there.
+# The kernel's make runs in the tree and would look for a relative folder there.
 OUT=$(realpath -m "$OUT")
 read -ra fragments <<<"${FRAGMENTS:-tests/config/product.config tests/config/test.config}"
 for f in "${fragments[@]}"; do
-	[[ -f $f ]] || die "The configuration fragment $f does not exist:" \
-		"FRAGMENTS names files, from the repository's top."
+	[[ -f $f ]] || die "The configuration fragment $f does not exist." \
+		"FRAGMENTS names files relative to the top of the repository."
 done
 [[ -d $TREE ]] || die "There is no kernel tree in build/linux: run make apply."
 mkdir -p "$OUT"
 
-# wanted: the fragments' last word on each option, as .config has it.
+# wanted: the last setting of each option in the fragments, in the format of .config.
 wanted() {
 	cat "${fragments[@]}" | awk '
 		match($0, /^CONFIG_[A-Za-z0-9_]+=/) { name = substr($0, 1, RLENGTH - 1) }
@@ -66,7 +66,7 @@ configure() {
 		kmake "$TREE" "$OUT" KCONFIG_ALLCONFIG="$OUT/portlock.fragment" allnoconfig ||
 		die "The kernel could not be configured."
 	while IFS= read -r want; do
-		# An option that is not to be set may also be absent.
+		# An option that must not be set may also be absent.
 		if [[ $want == '# '* ]]; then
 			want=${want#\# }
 			want=${want%% *}
@@ -85,14 +85,14 @@ configure() {
 		fi
 	done <"$OUT/portlock.fragment"
 	if ((${#missing[@]})); then
-		die "The configuration did not take: ${missing[*]}." \
-			"Each needs an option of that name whose dependencies the fragments meet."
+		die "The kernel did not accept these options: ${missing[*]}." \
+			"Check their names, and that the fragments also set the options that they depend on."
 	fi
 	printf '%s\n' "$key" >"$OUT/portlock.key"
 }
 
-# stock_option CONFIG_X: is it an option of the kernel's own? What the overlay defines is unknown to
-# Kconfig until a patch names the overlay's file.
+# stock_option CONFIG_X: is it an option of the stock kernel? Kconfig does not know the overlay's options
+# until a patch names the overlay's file.
 stock_option() {
 	grep -rqE --include='Kconfig*' --exclude-dir=portlock "^[[:space:]]*(menu)?config ${1#CONFIG_}\$" "$TREE"
 }
@@ -104,7 +104,7 @@ if ((${#targets[@]} == 0)); then
 	if grep -q '^CONFIG_MODULES=y' "$OUT/.config"; then
 		targets+=(modules)
 	fi
-	# Kbuild takes many seconds to find that there is nothing to do; looking at the times takes one.
+	# Kbuild takes many seconds to find that there is nothing to do. Comparing file times takes one.
 	stamp=$OUT/portlock.stamp
 	if [[ -f $stamp && -f $OUT/arch/x86/boot/bzImage && ! $OUT/portlock.key -nt $stamp ]] &&
 		[[ ! $TOOLCHAIN -nt $stamp && ! $BUILD/apply/inputs -nt $stamp && -z $(find "$TREE" -type f -newer "$stamp" -print -quit) ]]; then
@@ -116,10 +116,10 @@ if ((${#targets[@]} == 0)); then
 		need_space 4000 "The kernel's build"
 	fi
 	step "$name" "building ${targets[*]}" kmake "$TREE" "$OUT" "${targets[@]}" ||
-		die "The kernel did not build; the whole log is build/log/$name.log."
+		die "The kernel did not build. The whole log is build/log/$name.log."
 	mv "$stamp.new" "$stamp"
 	say "$name" "${OUT#"$ROOT"/}/arch/x86/boot/bzImage, $(($(stat -c %s "$OUT/arch/x86/boot/bzImage") / 1024)) KiB"
 else
 	step "$name" "building ${targets[*]}" kmake "$TREE" "$OUT" "${targets[@]}" ||
-		die "The kernel did not build; the whole log is build/log/$name.log."
+		die "The kernel did not build. The whole log is build/log/$name.log."
 fi

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# Every prefix of the series builds: the overlay alone, then after each patch. In build/series, a
-# copy of the tree by hard links (apply.sh replaces files, never writes into them) and an object
-# folder of its own. FROM=n starts at the n-th patch.
+# Every prefix of the series builds: the whole overlay without a patch, which shows that its files
+# do nothing by themselves, then each prefix of what make export sends: the first patches with the
+# files that they wire. In build/series, a copy of the tree by hard links (apply.sh replaces files,
+# never writes into them) and an object folder of its own. FROM=n starts at the n-th patch.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 take_lock
 load_toolchain
 
+mapfile -t overlay < <(overlay_files)
 mapfile -t patches < <(series_patches)
+check_overlay
 start=$SECONDS
 first=${FROM:-0}
 SERIES_TREE=$BUILD/series/linux

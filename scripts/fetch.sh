@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# Puts an untouched tree of the base kernel at build/linux, from the first of: the tree or tarball
-# that LINUX names, the cache, Debian's source package, kernel.org. Says which it was. Does nothing
-# when build/linux is of that series already and LINUX does not name another one.
+# Puts a stock tree of the base kernel into build/linux. It takes the first of these that it can get: the
+# tree or tarball that LINUX names, the cache, Debian's source package, kernel.org. It prints which one it
+# took. It does nothing if build/linux is of the right series and LINUX does not name another tree.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,11 +11,11 @@ take_lock
 PACKAGE=linux-source-$SERIES
 SUITE=trixie-backports
 CHECKSUMS=$ROOT/scripts/checksums
-MARK=$BUILD/base	# what build/linux was made from
-notes=()		# why each source was not used
+MARK=$BUILD/base	# the source of build/linux
+notes=()		# why sources were not used
 trap 'rm -rf "$BUILD/linux.new"' EXIT
 
-# listed FILE: is its checksum in scripts/checksums, or in the note that from_package left beside it?
+# listed FILE: is its checksum in scripts/checksums, or in the .sha256 file that from_package wrote?
 listed() {
 	local sum
 	sum=$(sha256sum "$1" | cut -d ' ' -f 1)
@@ -23,23 +23,23 @@ listed() {
 	[[ -f $1.sha256 ]] && grep -qE "^$sum( |\$)" "$1.sha256"
 }
 
-# check_version DIR WHERE: any release of the base's series will do, another series will not.
+# check_version DIR WHERE: accepts any release of the base's series, and exits for another series.
 check_version() {
 	local version
 	version=$(tree_version "$1" || true)
-	[[ -n $version ]] || die "$2 is no kernel source tree, as it has no Makefile that names a version:" \
-		"name a $SERIES.y tree or tarball with LINUX=path, or none to fetch one."
+	[[ -n $version ]] || die "$2 is not a kernel source tree: it has no Makefile with a version." \
+		"Name a $SERIES.y tree or tarball with LINUX=path, or leave LINUX out to fetch one."
 	if [[ $version != "$SERIES".* ]]; then
-		die "$2 is Linux $version, and Portlock's patches are for $SERIES.y:" \
-			"name a $SERIES.y tree with LINUX=path, or none to fetch one."
+		die "$2 is Linux $version, and Portlock's patches are for $SERIES.y." \
+			"Name a $SERIES.y tree with LINUX=path, or leave LINUX out to fetch one."
 	fi
-	[[ ! -e $1/security/portlock ]] || die "$2 holds Portlock already:" \
-		"name the tree as it was before the series with LINUX=path, or none to fetch one."
+	[[ ! -e $1/security/portlock ]] || die "$2 has Portlock already." \
+		"Name a tree without Portlock with LINUX=path, or leave LINUX out to fetch one."
 	[[ $version == "$BASE" ]] ||
-		say fetch "this is Linux $version; the patches were made on $BASE and may need care"
+		say fetch "this is Linux $version: the patches were made for $BASE and may not apply"
 }
 
-# install_tree KEY TEXT: build/linux.new becomes build/linux.
+# install_tree KEY TEXT: renames build/linux.new to build/linux.
 install_tree() {
 	rm -rf "$TREE" "$BUILD/apply"
 	mv "$BUILD/linux.new" "$TREE"
@@ -54,23 +54,23 @@ extract() {
 	mkdir -p "$BUILD/linux.new"
 	say fetch "unpacking $tarball"
 	tar -xf "$tarball" -C "$BUILD/linux.new" --strip-components=1 ||
-		die "$tarball could not be unpacked, as it is cut short or no tarball:" \
-			"name a $SERIES.y tree or tarball with LINUX=path, or none to fetch one."
+		die "$tarball could not be unpacked: it is incomplete or not a tarball." \
+			"Name a $SERIES.y tree or tarball with LINUX=path, or leave LINUX out to fetch one."
 	say fetch "unpacked in $(elapsed $((SECONDS - start)))"
 }
 
 from_user() {
 	local path
-	path=$(realpath -e -- "$LINUX" 2>/dev/null) || die "LINUX=$LINUX: there is no such file or folder;" \
-		"name a $SERIES.y tree or tarball, or none to fetch one."
+	path=$(realpath -e -- "$LINUX" 2>/dev/null) || die "LINUX=$LINUX: there is no such file or folder." \
+		"Name a $SERIES.y tree or tarball, or leave LINUX out to fetch one."
 	if [[ -d $path ]]; then
 		local key
 		key="tree $path $(stat -c %Y "$path/Makefile" 2>/dev/null || true)"
 		[[ -f $MARK && -d $TREE && $(head -n 1 "$MARK") == "$key" ]] && return
 		check_version "$path" "$path"
 		if [[ -e $path/.config || -d $path/include/config ]]; then
-			die "$path has been built in place, which the kernel's make does not allow beside O=:" \
-				"run make mrproper there, or name a clean tree."
+			die "$path was built in place, and the kernel's make then does not accept O=." \
+				"Run make mrproper there, or name a clean tree."
 		fi
 		need_space 8000 "The build of the kernel, with its source,"
 		rm -rf "$BUILD/linux.new"
@@ -93,7 +93,7 @@ from_cache() {
 	for f in "$CACHE/$PACKAGE.tar.xz" "$CACHE/linux-$BASE.tar.xz"; do
 		[[ -f $f ]] || continue
 		if ! listed "$f"; then
-			say fetch "$f has a checksum that nobody vouches for; passed over"
+			say fetch "$f is not used: its checksum is unknown"
 			why="The cached $f does not have the right checksum: delete it."
 			continue
 		fi
@@ -106,7 +106,7 @@ from_cache() {
 	return 1
 }
 
-# The mirror and the keyring that this machine's own Debian sources use.
+# Prints the mirror and the keyring that this machine's Debian sources use.
 debian_source() {
 	local files=() f
 	for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
@@ -116,7 +116,7 @@ debian_source() {
 		fi
 	done
 	((${#files[@]})) || return 1
-	# Of each stanza or line: a suite named after a Debian release, main, binary packages.
+	# Looks for a stanza or line with a Debian release as suite, with main, and with binary packages.
 	awk '
 	function flush() {
 		if (types ~ /(^| )deb( |$)/ && enabled != "no" && comps ~ /(^| )main( |$)/ &&
@@ -156,22 +156,22 @@ debian_source() {
 	END { if (!found) flush() }' "${files[@]}"
 }
 
-# Debian's package, through apt with lists and sources of its own in the cache: the machine's apt is
-# left as it is, so nothing else can ever be installed from the added suite, and root is not needed.
+# Gets Debian's package through apt, with lists and sources of our own in the cache. The machine's apt
+# settings do not change, so nothing else can be installed from the added suite. Root is not needed.
 from_package() {
 	local mirror signed apt=$CACHE/apt log=$LOGS/fetch.log deb version
 	if ! have apt-get || ! have dpkg-deb; then
-		notes+=("This is no Debian, so there is no package $PACKAGE.")
+		notes+=("This is not Debian, so there is no package $PACKAGE.")
 		return 1
 	fi
 	IFS=$'\t' read -r mirror signed < <(debian_source) || true
 	if [[ -z ${mirror:-} ]]; then
-		notes+=("No Debian mirror is named under /etc/apt, so the package $PACKAGE cannot be asked for.")
+		notes+=("/etc/apt names no Debian mirror, so the package $PACKAGE cannot be downloaded.")
 		return 1
 	fi
 	signed=${signed:-/usr/share/keyrings/debian-archive-keyring.gpg}
 	if ! mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LOGS" 2>/dev/null; then
-		notes+=("The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE.")
+		notes+=("You cannot write to the cache ($CACHE): name another with PORTLOCK_CACHE.")
 		return 1
 	fi
 	cat >"$apt/debian.sources" <<-END
@@ -190,9 +190,9 @@ from_package() {
 		-o "APT::Sandbox::User=$(id -un)")
 	mkdir -p "$apt/sources.d" "$apt/none"
 	mv "$apt/debian.sources" "$apt/sources.d/debian.sources"
-	say fetch "asking $SUITE for the package $PACKAGE"
+	say fetch "looking for the package $PACKAGE in $SUITE"
 	if ! apt-get "${options[@]}" update >"$log" 2>&1 || grep -qE '^(E|W): Failed to fetch' "$log"; then
-		notes+=("Debian's mirror could not be reached for the suite $SUITE (see build/log/fetch.log): check the network.")
+		notes+=("Debian's mirror could not be reached for the suite $SUITE (see build/log/fetch.log). Check the network.")
 		return 1
 	fi
 	version=$(apt-cache "${options[@]}" policy "$PACKAGE" 2>>"$log" | awk '$1 == "Candidate:" { print $2 }')
@@ -202,16 +202,16 @@ from_package() {
 	fi
 	need_space 400 "The download of $PACKAGE" "$CACHE"
 	say fetch "downloading $PACKAGE $version (about 160 MB)"
-	# The signed index vouches for the package: apt checks it, and refuses what does not match.
+	# The signed index has the checksum of the package: apt checks it and refuses another file.
 	if ! (cd "$apt/archives" && rm -f "$PACKAGE"_*.deb && apt-get "${options[@]}" download "$PACKAGE") >>"$log" 2>&1; then
 		rm -f "$apt/archives/$PACKAGE"_*.deb
-		notes+=("The package $PACKAGE could not be downloaded (see build/log/fetch.log): check the network and the disk space of $CACHE.")
+		notes+=("The package $PACKAGE could not be downloaded (see build/log/fetch.log). Check the network and the disk space of $CACHE.")
 		return 1
 	fi
 	deb=$(find "$apt/archives" -maxdepth 1 -name "${PACKAGE}_*.deb" -print -quit)
 	if ! dpkg-deb --fsys-tarfile "$deb" | tar -xOf - "./usr/src/$PACKAGE.tar.xz" >"$CACHE/$PACKAGE.tar.xz.part"; then
 		rm -f "$CACHE/$PACKAGE.tar.xz.part" "$deb"
-		notes+=("The package $PACKAGE could not be unpacked into $CACHE: check its disk space.")
+		notes+=("The package $PACKAGE could not be unpacked into $CACHE. Check its disk space.")
 		return 1
 	fi
 	mv "$CACHE/$PACKAGE.tar.xz.part" "$CACHE/$PACKAGE.tar.xz"
@@ -224,23 +224,23 @@ from_kernel_org() {
 	local name=linux-$BASE.tar.xz url
 	url=https://cdn.kernel.org/pub/linux/kernel/v${BASE%%.*}.x/$name
 	if ! grep -qE "^[0-9a-f]{64}  $name\$" "$CHECKSUMS"; then
-		notes+=("kernel.org's $name is taken only by its SHA-256, which scripts/checksums does not have: add the line from kernel.org's signed sha256sums.asc.")
+		notes+=("scripts/checksums has no SHA-256 of kernel.org's $name: add the line from kernel.org's signed sha256sums.asc.")
 		return 1
 	fi
 	have curl || {
-		notes+=("curl is missing, so kernel.org cannot be asked.")
+		notes+=("curl is missing, so nothing can be downloaded from kernel.org.")
 		return 1
 	}
 	say fetch "downloading $name from kernel.org"
 	need_space 400 "The download of $name" "$CACHE"
 	if ! curl -fsSL --retry 2 --connect-timeout 20 -o "$CACHE/$name.part" "$url"; then
 		rm -f "$CACHE/$name.part"
-		notes+=("kernel.org could not be reached for $name: check the network.")
+		notes+=("kernel.org could not be reached for $name. Check the network.")
 		return 1
 	fi
 	if ! listed "$CACHE/$name.part"; then
 		rm -f "$CACHE/$name.part"
-		notes+=("What kernel.org sent as $name does not have the listed checksum.")
+		notes+=("kernel.org sent a $name that does not have the listed checksum.")
 		return 1
 	fi
 	mv "$CACHE/$name.part" "$CACHE/$name"
@@ -257,5 +257,5 @@ if [[ -f $MARK && -d $TREE && $(tree_version "$TREE" || true) == "$SERIES".* ]];
 fi
 from_cache || from_package || from_kernel_org || {
 	printf 'portlock: %s\n' "${notes[@]}" >&2
-	die "No source of Linux $SERIES can be had. Get a $SERIES.y tree or tarball by other means and name it: make LINUX=path ..."
+	die "There is no source of Linux $SERIES. Get a $SERIES.y tree or tarball in another way and name it: make LINUX=path ..."
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# The unit tests under User-Mode Linux: kunit.py configures and runs, the build in between is ours,
-# so that it shows progress and leaves a log. NAME=pattern names suites or suite.test, as kunit.py does.
+# Runs the unit tests under User-Mode Linux. kunit.py configures and runs them. This script builds them
+# itself, so that it can show progress and leave a log. NAME=pattern selects suites or single tests, as
+# kunit.py does: suite or suite.test.
 #
 #   kunit.sh [build]
 #
-# With "build", the tests are only built, as build/kunit/linux.
+# With "build", it only builds the tests: build/kunit/linux.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +15,7 @@ load_toolchain
 
 OUT=$BUILD/kunit
 KUNITCONFIG=$TREE/security/portlock
-[[ -f $KUNITCONFIG/.kunitconfig ]] || die "security/portlock/.kunitconfig is missing: it says which unit tests to run."
+[[ -f $KUNITCONFIG/.kunitconfig ]] || die "security/portlock/.kunitconfig, which selects the unit tests, is missing."
 options=()
 for o in "${KMAKE[@]}"; do
 	options+=(--make_options "$o")
@@ -37,16 +38,16 @@ if [[ ! -f $OUT/.config || ! -f $OUT/portlock.key || $(<"$OUT/portlock.key") != 
 	printf '%s\n' "$key" >"$OUT/portlock.key"
 fi
 step kunit "building User-Mode Linux" kmake "$TREE" "$OUT" ARCH=um all ||
-	die "The unit tests did not build; the whole log is build/log/kunit.log."
+	die "The unit tests did not build. The whole log is build/log/kunit.log."
 
 if [[ ${1:-} == build ]]; then
 	exit 0
 fi
 
-# The result is what was asked for: on the terminal, and kept.
+# The output goes to the terminal and to the log.
 rc=0
 kunit exec --arch=um --build_dir "$OUT" --timeout 300 ${NAME:+"$NAME"} 2>&1 </dev/null |
 	tee "$LOGS/kunit-run.log" || rc=$?
 if ((rc)); then
-	die "The unit tests failed; the output is in build/log/kunit-run.log."
+	die "The unit tests failed. The output is in build/log/kunit-run.log."
 fi

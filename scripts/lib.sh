@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
-# What the scripts share: places, messages, running a long step with a log, and calling the
-# kernel's make with the tools that setup.sh chose. Sourced, never run.
+# Functions and variables that all scripts use: folders, messages, a way to run a long step with a log,
+# and a way to call the kernel's make with the tools that setup.sh chose. Source this file, do not run it.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 BUILD=$(realpath -m "$ROOT/build")
@@ -10,16 +10,16 @@ TREE=$BUILD/linux
 CACHE=${PORTLOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portlock}
 TOOLCHAIN=$BUILD/toolchain.mk
 BASE=$(cat "$ROOT/KERNEL_VERSION")
-SERIES=${BASE%.*}	# 7.3.4 -> 7.3: any release of that series will do
+SERIES=${BASE%.*}	# 7.3.4 -> 7.3: any release of this series is accepted
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 umask 022
 
-# say STEP TEXT: one line of progress.
+# say STEP TEXT: prints one line of progress.
 say() {
 	printf '%-8s %s\n' "$1" "$2"
 }
 
-# die SENTENCE: says what is wrong and what to do about it, and stops.
+# die SENTENCE: prints what is wrong and what to do about it, and exits.
 die() {
 	printf 'portlock: %s\n' "$*" >&2
 	exit 1
@@ -43,7 +43,7 @@ elapsed() {
 	fi
 }
 
-# write_if_changed FILE: standard input becomes FILE's content; an equal file keeps its time.
+# write_if_changed FILE: writes standard input to FILE, unless FILE has this content already.
 write_if_changed() {
 	local new=$1.new
 	cat >"$new"
@@ -54,33 +54,33 @@ write_if_changed() {
 	fi
 }
 
-# One make at a time in a clone: two would write the same tree.
+# Only one make at a time may run in a clone, because two would write to the same tree.
 take_lock() {
 	[[ -n ${PORTLOCK_LOCKED:-} ]] && return
 	if ! mkdir -p "$BUILD" 2>/dev/null || [[ ! -w $BUILD ]]; then
-		die "$BUILD cannot be written: run this as the owner of the clone, or make a clone of your own."
+		die "You cannot write to $BUILD: run this as the owner of the clone, or make a clone of your own."
 	fi
 	exec 9>"$BUILD/.lock"
 	if ! flock -n 9; then
-		say "wait" "another make is at work in this clone"
+		say "wait" "another make is running in this clone"
 		flock 9
 	fi
 	export PORTLOCK_LOCKED=1
 }
 
-# need_space MB WHAT [CACHE]: stops unless build/, or the cache, has that much room.
+# need_space MB WHAT [CACHE]: exits unless build/, or the cache, has this much free space.
 need_space() {
 	local need_mb=$1 what=$2 dir=${3:-$BUILD} free_mb
 	local way="make build/ a symbolic link to a folder on a larger disk"
 	[[ $dir == "$BUILD" ]] || way="name a folder on a larger disk with PORTLOCK_CACHE"
-	mkdir -p "$dir" 2>/dev/null || die "$dir cannot be written: $way."
+	mkdir -p "$dir" 2>/dev/null || die "You cannot write to $dir: $way."
 	free_mb=$(df -Pm "$dir" | awk 'NR == 2 { print $4 }')
 	if ((free_mb < need_mb)); then
 		die "$what needs about $need_mb MB in $dir, and $free_mb MB are free there: free some space, or $way."
 	fi
 }
 
-# Lines of a kernel build's log that stand for something built.
+# Counts the lines of a kernel build's log that report a built file.
 objects_in() {
 	grep -cE '^  [A-Z]+ ' "$1" 2>/dev/null || true
 }
@@ -106,8 +106,9 @@ show_failure() {
 	tail -n 20 "$log" >&2
 }
 
-# step NAME TITLE COMMAND...: runs COMMAND with its output in build/log/NAME.log, showing a live
-# line on a terminal and one line otherwise. Returns COMMAND's status, after showing why it failed.
+# step NAME TITLE COMMAND...: runs COMMAND and writes its output to build/log/NAME.log. Shows a line
+# that is updated every second on a terminal, and one line otherwise. If COMMAND fails, shows why.
+# Returns COMMAND's status.
 step() {
 	local name=$1 title log=$LOGS/$1.log start=$SECONDS rc=0 n built=''
 	title=$(printf '%-8s %s:' "$name" "$2")
@@ -142,9 +143,9 @@ step() {
 	return "$rc"
 }
 
-# The tools that setup.sh found, and the settings that make one clone's objects good for another's.
+# Loads the tools that setup.sh found. Also sets what lets ccache use the objects of one clone in another.
 load_toolchain() {
-	[[ -r $TOOLCHAIN ]] || die "The tools are not set up: run make setup."
+	[[ -r $TOOLCHAIN ]] || die "The tools are not set up yet: run make setup."
 	# shellcheck source=/dev/null
 	. "$TOOLCHAIN"
 	PATH=$BUILD/bin:$PATH
@@ -159,22 +160,22 @@ load_toolchain() {
 		"RUSTFMT=$RUSTFMT" "CLIPPY_DRIVER=$CLIPPY_DRIVER" "RUST_LIB_SRC=$RUST_LIB_SRC")
 }
 
-# kmake TREE OUT ARGUMENT...: the kernel's make. Needs load_toolchain.
+# kmake TREE OUT ARGUMENT...: runs the kernel's make. Call load_toolchain first.
 kmake() {
 	local tree=$1 out=$2
 	shift 2
 	mkdir -p "$out"
-	# The caller's make is no job server for this one, and its variables are none of ours.
+	# The kernel's make must not use the job server and the variables of the caller's make.
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$tree" O="$out" -j"$(nproc)" "${KMAKE[@]}" "$@"
 }
 
-# tree_version DIR: the version that a kernel tree's Makefile gives, or nothing.
+# tree_version DIR: prints the version in the Makefile of a kernel tree, or nothing.
 tree_version() {
 	awk '$1 == "VERSION" { v = $3 } $1 == "PATCHLEVEL" { p = $3 } $1 == "SUBLEVEL" { s = $3 }
 		NR > 12 { exit } END { if (v != "") print v "." p "." (s == "" ? 0 : s) }' "$1/Makefile" 2>/dev/null
 }
 
-# overlay_files: the repository's files that are laid over the kernel tree, one a line.
+# overlay_files: prints the files of the repository that are copied over the kernel tree, one in each line.
 overlay_files() {
 	if git -C "$ROOT" rev-parse --git-dir >/dev/null 2>&1; then
 		git -C "$ROOT" -c core.quotePath=off ls-files -co --exclude-standard -- rust security Documentation tools
@@ -187,8 +188,37 @@ overlay_files() {
 	done
 }
 
-# series_patches: the names in patches/series, in order.
+# series_patches: prints the names in patches/series, in order.
 series_patches() {
 	[[ -f $ROOT/patches/series ]] || return 0
-	sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$ROOT/patches/series"
+	sed -e 's/#.*//' -e 's/[[:space:]].*//' -e '/^$/d' "$ROOT/patches/series"
+}
+
+# overlay_of PATCH: the overlay's files that patches/series names after PATCH, one a line. Reads the
+# array overlay.
+overlay_of() {
+	local pattern f
+	sed -n -e 's/#.*//' -e "s/^$1[[:space:]]\+//p" "$ROOT/patches/series" | xargs -n 1 | while IFS= read -r pattern; do
+		# shellcheck disable=SC2154
+		for f in "${overlay[@]}"; do
+			# shellcheck disable=SC2053 # a pattern on purpose
+			[[ $f != $pattern ]] || printf '%s\n' "$f"
+		done
+	done
+}
+
+# check_overlay: each of the overlay's files comes with one patch. Reads the arrays overlay and patches.
+check_overlay() {
+	local p f
+	local -A patch_of=()
+	# shellcheck disable=SC2154
+	for p in "${patches[@]}"; do
+		while IFS= read -r f; do
+			[[ -z ${patch_of[$f]:-} ]] || die "patches/series names $f after ${patch_of[$f]} and after $p: keep one."
+			patch_of[$f]=$p
+		done < <(overlay_of "$p")
+	done
+	for f in "${overlay[@]}"; do
+		[[ -n ${patch_of[$f]:-} ]] || die "patches/series names $f after no patch: name it after the one that wires it."
+	done
 }

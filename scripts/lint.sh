@@ -105,7 +105,7 @@ fi
 # What STYLE asks of the policy: no unsafe code, and no bindings. Comments may name them.
 policy() {
 	local f bad=0
-	for f in access address rules ruleset domain index; do
+	for f in access endpoint rules ruleset domain index verdict subject denial kinds prefixes opened address model; do
 		f=security/portlock/$f.rs
 		[[ -f $f ]] || continue
 		if sed 's|//.*||' "$f" | grep -nE '\bunsafe\b|\bbindings\b'; then
@@ -116,6 +116,8 @@ policy() {
 	return "$bad"
 }
 check policy "no unsafe and no bindings in the policy modules" policy
+check layers "the files of security/portlock import one way, down the list in portlock.rs" \
+	python3 -B scripts/layers.py security/portlock/portlock.rs
 
 # --- C, patches and texts ---
 # FILE_PATH_CHANGES asks for MAINTAINERS, which a series outside the tree leaves alone;
@@ -149,6 +151,23 @@ if ((${#kernel_text[@]})); then
 else
 	skip checkpatch
 fi
+# The series names every patch once, in the order of their numbers, and leaves out none of these.
+numbers() {
+	local p due=1 rc=0
+	for p in "${patches[@]}"; do
+		if [[ $p != [0-9][0-9][0-9][0-9]-* ]] || ((10#${p%%-*} != due)); then
+			printf 'patches/series names %s where number %04d is due\n' "$p" "$due"
+			rc=1
+		fi
+		[[ $p != [0-9][0-9][0-9][0-9]-* ]] || due=$((10#${p%%-*} + 1))
+	done
+	while IFS= read -r p; do
+		printf 'patches/%s is not named in patches/series\n' "$p"
+		rc=1
+	done < <(find patches -name '*.patch' -printf '%P\n' | grep -vxF -f <(printf '%s\n' "${patches[@]}"))
+	return "$rc"
+}
+check numbers "patches are numbered without a gap" numbers
 if ((${#patches[@]})); then
 	check checkpatch-patches "${#patches[@]} patches" checkpatch_patches "${patches[@]}"
 else

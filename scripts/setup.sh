@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# Finds the tools that the build and the tests need, installs what is missing (Debian 12 and 13, as
-# root or through sudo; other systems: names what is missing and stops), and writes the choice to
-# build/toolchain.mk. When nothing is missing it only looks, which takes less than a second.
+# Finds the tools that the build and the tests need, and writes their names to build/toolchain.mk. On
+# Debian 12 and 13, as root or with sudo, it installs the missing tools. On other systems it prints their
+# names and exits. If no tool is missing, it takes less than a second.
 #
-# "setup.sh bench" also looks for what draws the plots of make bench.
+# "setup.sh bench" also installs what draws the plots of make bench.
 #
-# RUSTC, BINDGEN and LLVM (as in LLVM=-19 or LLVM=1) in the environment are tried first.
+# RUSTC, BINDGEN and LLVM (LLVM=-19 or LLVM=1, for example) in the environment are tried first.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 take_lock
 
-# The kernel's own minima are in its scripts/min-tool-version.sh.
+# The minima are those of the kernel's scripts/min-tool-version.sh.
 MIN_LLVM=17.0.1
 MIN_RUSTC=1.85.0
 MIN_BINDGEN=0.71.1
-LLVM_WANTED=19		# what the Debian releases have and what Portlock is built with
+LLVM_WANTED=19		# the Debian releases have it, and Portlock is developed with it
 BINDGEN_WANTED=0.72.1
 
 export RUSTUP_AUTO_INSTALL=0
@@ -29,12 +29,12 @@ debian_release() {
 RELEASE=$(debian_release)
 RELEASE=${RELEASE%%.*}
 
-# Why nothing can be installed here, and what to do then; empty where it can.
+# Why this script cannot install anything here, and what to do then. Empty if it can.
 cannot=
 if ((${RELEASE:-0} < 12)); then
-	cannot="Only on Debian 12 and 13 can this script install them: use your system's package manager."
+	cannot="This script can install them only on Debian 12 and 13: use your system's package manager."
 elif [[ $(id -u) != 0 ]] && ! have sudo; then
-	cannot="Installing them takes root: run make setup as root once, or install sudo."
+	cannot="You need root to install them: run make setup as root once, or install sudo."
 fi
 terminal=
 [[ ! -t 0 ]] || terminal=1
@@ -49,7 +49,7 @@ as_root() {
 	fi
 }
 
-# apt_install WHAT PACKAGE...: returns apt's status; says why on failure.
+# apt_install WHAT PACKAGE...: installs packages. On failure, it prints why and returns 1.
 apt_install() {
 	local what=$1 log=$LOGS/setup.log
 	shift
@@ -62,7 +62,7 @@ apt_install() {
 		printf '== apt-get update\n' >>"$log"
 		if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update >>"$log" 2>&1 ||
 			tail -n 20 "$log" | grep -qE '^(E|W): Failed to fetch'; then
-			say setup "apt-get update did not reach every mirror (build/log/setup.log)"
+			say setup "apt-get update could not reach every mirror (build/log/setup.log)"
 		fi
 		apt_fresh=1
 	fi
@@ -71,20 +71,23 @@ apt_install() {
 		-o DPkg::Lock::Timeout=300 install "$@" >>"$log" 2>&1 </dev/null; then
 		tail -n 8 "$log" >&2
 		if tail -n 30 "$log" | grep -qE 'Failed to fetch|Temporary failure|Could not (resolve|connect)|Unable to fetch'; then
-			printf 'portlock: %s\n' "Debian's mirror cannot be reached: check the network and run this again." >&2
+			printf 'portlock: %s\n' "Debian's mirror cannot be reached. Check the network and run this again." >&2
 		elif tail -n 30 "$log" | grep -qE 'enough free space|No space left'; then
-			printf 'portlock: %s\n' "The disk is full: free some space and run this again." >&2
+			printf 'portlock: %s\n' "The disk is full. Free some space and run this again." >&2
 		elif tail -n 30 "$log" | grep -q 'Unable to locate package'; then
-			printf 'portlock: %s\n' "A package is unknown here: check that /etc/apt names a Debian mirror with main and the security suite." >&2
+			printf 'portlock: %s\n' "apt does not know a package. Check that /etc/apt names a Debian mirror with main and the security suite." >&2
 		fi
 		return 1
 	fi
 }
 
 # --- Plain tools -----------------------------------------------------------------------------------
-# Each line: what to look for, and the Debian package that has it. A path is looked for as a file;
-# static:NAME is a program that must be linked statically; certificates are what cargo and curl trust,
-# whose place is known on Debian only; plots is what draws them, for /usr/bin/python3; anything else is a command.
+# Each line has what to look for, and the Debian package that has it:
+# - a path is a file, and header:PATH is a file below the include folders;
+# - static:NAME is a program that must be linked statically;
+# - certificates are what cargo and curl trust (only Debian's path is known);
+# - plots is matplotlib for /usr/bin/python3;
+# - anything else is a command.
 plain_tools() {
 	cat <<-END
 		make make
@@ -142,7 +145,7 @@ setup_plain() {
 	missing=$(missing_tools)
 	[[ -n $missing ]] || return 0
 	# shellcheck disable=SC2046
-	apt_install "tools" $(awk '{ print $2 }' <<<"$missing" | sort -u) || die "The tools could not be installed; the log is build/log/setup.log."
+	apt_install "tools" $(awk '{ print $2 }' <<<"$missing" | sort -u) || die "The tools could not be installed. The log is build/log/setup.log."
 	missing=$(missing_tools)
 	[[ -z $missing ]] || die "Still missing after the installation: $(awk '{ printf "%s%s", sep, $1; sep = ", " }' <<<"$missing")."
 }
@@ -152,7 +155,7 @@ llvm_version() {
 	"$1" --version 2>/dev/null | sed -nE '1s/.*version ([0-9]+(\.[0-9]+)+).*/\1/p'
 }
 
-# try_llvm SUFFIX: is the whole set there under this suffix ("-19", or nothing), and new enough?
+# try_llvm SUFFIX: are all tools there with this suffix ("-19", or nothing), and new enough?
 llvm_too_old=
 try_llvm() {
 	local s=$1 t v
@@ -196,14 +199,14 @@ find_libclang() {
 setup_llvm() {
 	find_llvm && return
 	apt_install "LLVM $LLVM_WANTED" clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev ||
-		die "LLVM could not be installed; the log is build/log/setup.log."
+		die "LLVM could not be installed. The log is build/log/setup.log."
 	find_llvm || die "clang, lld, the llvm tools and libclang $MIN_LLVM or newer are needed (${llvm_too_old:-not all found}): apt-get install clang-$LLVM_WANTED lld-$LLVM_WANTED llvm-$LLVM_WANTED libclang-$LLVM_WANTED-dev."
 }
 
 # --- Rust ------------------------------------------------------------------------------------------
 rust_too_old=
-# try_rustc COMMAND: sets RUSTC and its companions if it is new enough and the source of its core
-# library is there. Behind a rustup proxy, the real compiler is taken.
+# try_rustc COMMAND: sets RUSTC, RUST_VERSION and RUST_LIB_SRC if COMMAND is new enough and the source of
+# its core library is there. If COMMAND is a proxy of rustup, RUSTC is the real compiler.
 try_rustc() {
 	local v sysroot dir
 	v=$("$1" --version 2>/dev/null | sed -nE '1s/^rustc ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p') || return 1
@@ -225,7 +228,7 @@ try_rustc() {
 	return 1
 }
 
-# The companion of RUSTC, from the same installation or else from PATH.
+# companion NAME: prints the path of a tool that belongs to RUSTC. It looks beside RUSTC, then in PATH.
 companion() {
 	local beside
 	beside=$(dirname "$RUSTC")/$1
@@ -255,12 +258,12 @@ rustup_command() {
 setup_rust() {
 	local rustup packages
 	find_rust && return
-	# A compiler without its library's source: rustup can bring it, where it can reach its server.
+	# If only the source of the library is missing, rustup can install it if it can reach its server.
 	if rustup=$(rustup_command) && [[ -z $rust_too_old ]]; then
 		say setup "installing rust-src: rustup component add rust-src"
 		mkdir -p "$LOGS"
 		if ! timeout 180 "$rustup" component add rust-src rustfmt clippy >>"$LOGS/setup.log" 2>&1; then
-			say setup "rustup cannot bring rust-src here; using Debian's Rust instead"
+			say setup "rustup cannot install rust-src here: Debian's Rust is used instead"
 		fi
 		find_rust && return
 	fi
@@ -270,7 +273,7 @@ setup_rust() {
 	*) die "rustc $MIN_RUSTC or newer with rust-src is needed (${rust_too_old:-none found with rust-src}): install it with rustup or your system's package manager." ;;
 	esac
 	# shellcheck disable=SC2086
-	apt_install "Rust" $packages || die "Rust could not be installed; the log is build/log/setup.log."
+	apt_install "Rust" $packages || die "Rust could not be installed. The log is build/log/setup.log."
 	find_rust || die "rustc $MIN_RUSTC or newer with the source of its core library is needed (${rust_too_old:-none found with rust-src}): rustup toolchain install stable --component rust-src, or RUSTC=path."
 }
 
@@ -286,7 +289,7 @@ setup_rust_companions() {
 	case ${cannot:+cannot }$RUSTC:$RELEASE in
 	/usr/bin/rustc:12) apt_install "the Rust lints" rustfmt-web rust-web-clippy || true ;;
 	/usr/bin/rustc:1[3-9]) apt_install "the Rust lints" rustfmt rust-clippy || true ;;
-	*) say setup "${missing[*]} missing: make lint will need them (rustup component add rustfmt clippy)" ;;
+	*) say setup "${missing[*]} missing: make lint needs them (rustup component add rustfmt clippy)" ;;
 	esac
 	RUSTFMT=$(companion rustfmt)
 	CLIPPY_DRIVER=$(companion clippy-driver)
@@ -335,26 +338,26 @@ setup_bindgen() {
 	fi
 	if ! find_cargo; then
 		case $RELEASE in
-		12) apt_install "cargo" cargo-web || die "cargo could not be installed; the log is build/log/setup.log." ;;
-		1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed; the log is build/log/setup.log." ;;
+		12) apt_install "cargo" cargo-web || die "cargo could not be installed. The log is build/log/setup.log." ;;
+		1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed. The log is build/log/setup.log." ;;
 		esac
 		find_cargo || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}), and cargo to install it: cargo install --locked bindgen-cli."
 	fi
-	mkdir -p "$CACHE/tools" || die "The cache ($CACHE) cannot be written: name another with PORTLOCK_CACHE."
-	# It runs for seconds in a build: compiling it quickly matters more than its speed.
+	mkdir -p "$CACHE/tools" || die "You cannot write to the cache ($CACHE): name another with PORTLOCK_CACHE."
+	# bindgen runs for only seconds in a build, so its own compilation should be short.
 	if ! PATH=$(dirname "$RUSTC"):$PATH RUSTC=$RUSTC CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
 		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 step bindgen "installing bindgen-cli $BINDGEN_WANTED with cargo" \
 		"$CARGO" install --locked --root "$CACHE/tools" --version "$BINDGEN_WANTED" bindgen-cli; then
 		if grep -qE 'failed to (fetch|download|get|query)|download of|network failure|Could(n.t| not) (resolve|connect)' "$LOGS/bindgen.log"; then
-			die "cargo cannot reach its registry: check the network, or install bindgen $MIN_BINDGEN or newer by other means and name it with BINDGEN=path."
+			die "cargo cannot reach its registry. Check the network, or install bindgen $MIN_BINDGEN or newer in another way and name it with BINDGEN=path."
 		fi
-		die "bindgen could not be installed; the log is build/log/bindgen.log."
+		die "bindgen could not be installed. The log is build/log/bindgen.log."
 	fi
 	find_bindgen || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}): cargo install --locked bindgen-cli."
 }
 
 # --- Where nothing can be installed ----------------------------------------------------------------
-# All that is missing, at once; Rust's tools only where rustup or cargo cannot bring them.
+# Prints everything that is missing. Tools that rustup or cargo can install are not missing.
 name_missing() {
 	missing_tools | sed -E 's/^(header|static)://; s/ (.*)/ (in Debian: \1)/'
 	find_llvm || echo "clang, lld, the llvm tools and libclang $MIN_LLVM or newer (${llvm_too_old:-no complete set found})"
@@ -371,7 +374,7 @@ stop_if_missing() {
 }
 
 # --- All of it -------------------------------------------------------------------------------------
-[[ $(uname -sm) == "Linux x86_64" ]] || die "Portlock builds on x86-64 Linux, and this is $(uname -sm)."
+[[ $(uname -sm) == "Linux x86_64" ]] || die "Portlock can be built only on x86-64 Linux, and this is $(uname -sm)."
 USER_LLVM=${LLVM:-} USER_RUSTC=${RUSTC:-} USER_BINDGEN=${BINDGEN:-}
 LLVM='' RUSTC='' BINDGEN='' LIBCLANG_PATH='' RUST_LIB_SRC=''
 WHAT=${1:-}
@@ -388,7 +391,7 @@ setup_rust
 setup_rust_companions
 setup_bindgen
 
-# ccache under the compiler's own name: the kernel's make then needs to know nothing of it.
+# A link with the compiler's name points to ccache, so that the kernel's make needs no setting for it.
 mkdir -p "$BUILD/bin"
 if [[ $LLVM == 1 ]]; then clang=clang; else clang=clang$LLVM; fi
 if [[ $(readlink "$BUILD/bin/$clang" 2>/dev/null) != "$(command -v ccache)" ]]; then
@@ -398,7 +401,7 @@ if [[ $(readlink "$BUILD/bin/$clang" 2>/dev/null) != "$(command -v ccache)" ]]; 
 fi
 
 write_if_changed "$TOOLCHAIN" <<END
-# Written by scripts/setup.sh: the tools that the build uses. A shell and make can both read it.
+# Written by scripts/setup.sh: the tools that the build uses. Both a shell and make can read it.
 LLVM=$LLVM
 CLANG=$clang
 LIBCLANG_PATH=$LIBCLANG_PATH

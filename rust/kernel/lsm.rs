@@ -2,28 +2,29 @@
 
 //! Linux security modules, written in Rust.
 //!
-//! A Linux security module (LSM) is asked before the kernel does what a task wants of it, and can
-//! refuse. What it is asked at are the *hooks*. It implements those it cares about; it may keep a
-//! value with each credential to remember what the tasks that hold it may do.
+//! The kernel asks a Linux security module (LSM) before it does what a task wants, and the LSM can
+//! refuse. The places where it asks are the *hooks*. An LSM implements the hooks that it needs. It
+//! can keep a value with each credential, to remember what the tasks that hold the credential may
+//! do, and a value with each socket.
 //!
-//! An LSM is a type that implements [`Lsm`], registered with [`lsm!`]. It is always built into the
-//! kernel, never a module, and it is in force only if the boot says so (the parameter `lsm=`, else
-//! `CONFIG_LSM`).
+//! An LSM is a type that implements [`Lsm`] and is registered with [`lsm!`]. It is always built
+//! into the kernel, never a module. It is in force only if the boot says so, with the parameter
+//! `lsm=` or else with `CONFIG_LSM`.
 //!
 //! What runs when:
 //!
-//! 1. The LSM core reads the list of LSMs and writes down who is on it, see [`is_enabled`].
-//! 2. It sums up what the enabled LSMs keep of each credential, gives each its offset, and allocates
-//!    the blob of the first task's credentials.
-//! 3. It calls [`Lsm::init`] of each enabled LSM, in the order of the list, on the one processor
-//!    that runs and before there are other tasks. Hooks come into force here.
-//! 4. From then on nothing of this changes. What the core wrote is mapped read-only.
+//! 1. The LSM core reads the list of LSMs and records which LSMs are on it, see [`is_enabled`].
+//! 2. It gives each enabled LSM its place in the composite blobs of credentials and sockets, and
+//!    allocates the blob of the first task's credentials.
+//! 3. It calls [`Lsm::init`] of each enabled LSM, in the order of the list. There is one processor
+//!    and one task at this time. Hooks come into force here.
+//! 4. After that none of this changes. What the core wrote is mapped read-only.
 //!
-//! The safe methods that an LSM implements are called by functions which do no more than wrap their
-//! arguments. No lock is held and no reference is taken on the way: what a hook is lent is valid
-//! for the length of the call, and its type says so.
+//! C calls a function that wraps the arguments of a hook, and this function calls the safe method of
+//! the LSM. It takes no lock and no reference. What a hook gets is valid for the length of the
+//! call, and its type says so.
 //!
-//! How to write one is told in `Documentation/rust/lsm.rst`.
+//! `Documentation/rust/lsm.rst` says how to write an LSM.
 //!
 //! C header: [`include/linux/lsm_hooks.h`](srctree/include/linux/lsm_hooks.h).
 //!
@@ -36,7 +37,8 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
-    marker::PhantomData, //
+    marker::PhantomData,
+    mem::needs_drop, //
 };
 
 #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
@@ -44,43 +46,63 @@ use crate::{
     error::VTABLE_DEFAULT_ERROR,
     net::socket::{
         Msg,
+        NewSocket,
         Sockaddr,
-        Socket, //
+        Socket,
+        SocketParams, //
     }, //
 };
 
 mod cred;
 mod hooks;
+#[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+mod sock;
+#[cfg(all(CONFIG_RUST_LSM_KUNIT_TEST, CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+mod tests;
 
 pub use self::cred::{
     copy_cred_blob,
-    cred_blob,
     CredBlob,
-    PreparedCred, //
+    PreparedCred,
+    SystemCall, //
 };
 use self::hooks::HookList;
+#[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+pub use self::sock::sock_blob;
 
 /// A Linux security module.
 ///
 /// The methods after [`init`](Self::init) are the hooks. Each has the name that it has in C, where
-/// [`include/linux/lsm_hook_defs.h`](srctree/include/linux/lsm_hook_defs.h) declares them all. All
-/// are optional, and only those that are implemented are registered, so that the others cost
-/// nothing.
+/// [`include/linux/lsm_hook_defs.h`](srctree/include/linux/lsm_hook_defs.h) declares all hooks. All
+/// are optional. Only the hooks that an LSM implements are registered, so the others cost nothing.
 ///
-/// A hook answers `Ok(())` to let the kernel go on, or the error that the system call is to return.
-/// An error ends the matter: the LSMs that come later in the list are not asked. `Ok(())` leaves it
-/// to them.
+/// A hook returns `Ok(())` to let the kernel go on, or the error that the system call is to return.
+/// After an error the LSMs that come later in the list are not asked.
 ///
-/// The `subject` of a hook is what the LSM keeps of the current task's *subjective* credentials,
-/// those that it acts with; they are not its own while `override_creds()` is in effect.
+/// The `subject` of a hook is what the LSM keeps of the current task's *subjective* credentials.
+/// These are the credentials that the task acts with. While `override_creds()` is in effect they
+/// are not the task's own.
 ///
-/// The hooks of a kind exist only if the kernel is configured to call them. The socket hooks need
-/// `CONFIG_NET` and `CONFIG_SECURITY_NETWORK`: an LSM that implements one without them does not
-/// build, rather than being silent when it should speak.
+/// Hooks exist only if the kernel is configured to call them. The socket hooks need `CONFIG_NET`
+/// and `CONFIG_SECURITY_NETWORK`. Without these options an LSM that implements a socket hook does
+/// not build, because its hook would never be called.
+///
+/// # Socket hooks
+///
+/// These rules hold for all methods whose names begin with `socket_`, unless a method says
+/// something else:
+///
+/// - The current task makes the call that the hook is about, or the kernel makes it on a socket of
+///   its own.
+/// - The protocol has not seen the call yet. No argument that comes from user space has been
+///   checked.
+/// - The socket lock is not held, so another thread can change the state of the socket at any time.
+/// - The hook may sleep if the call comes from user space. Code in the kernel that uses a socket of
+///   its own may hold a spinlock.
 ///
 /// # Examples
 ///
-/// An LSM that refuses everybody to bind a socket to an address of an unknown family:
+/// An LSM that lets nobody bind a socket to an address of another family than the socket's:
 ///
 /// ```
 /// # #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
@@ -96,6 +118,7 @@ use self::hooks::HookList;
 /// #[vtable]
 /// impl Lsm for KnownFamilies {
 ///     type Cred = ();
+///     type Sock = ();
 ///
 ///     fn init(hooks: Hooks<Self>) -> Result {
 ///         hooks.register();
@@ -119,26 +142,71 @@ use self::hooks::HookList;
 /// ```
 #[vtable]
 pub trait Lsm: Sized + Send + Sync + 'static {
-    /// What is kept of each credential; `()` for nothing.
+    /// What the LSM keeps of each credential; `()` for nothing.
     ///
-    /// The credential hooks `cred_prepare`, `cred_transfer` and `cred_free` are registered if it is
-    /// something, and do what [`CredBlob`] says.
+    /// If it is not empty, the credential hooks `cred_prepare`, `cred_transfer` and `cred_free` are
+    /// registered, and do what [`CredBlob`] says.
     type Cred: CredBlob;
 
-    /// Starts the LSM; called once at boot if the LSM is enabled, and not at all otherwise.
+    /// What the LSM keeps of each socket; `()` for nothing. [`sock_blob`] gives access to it.
     ///
-    /// [`hooks.register()`](Hooks::register) puts the hooks in force when this has returned `Ok`.
-    /// An LSM that finds it had better stay off returns `Ok` without it. An error leaves the hooks
-    /// off too, and the core warns with a backtrace, since it means a bug or a kernel that is
-    /// starting without what it was told to enforce.
+    /// The life of a value:
     ///
-    /// The scheduler is not running yet, so this must not sleep. Memory can be allocated.
+    /// - It begins as all-zero bytes, with every `struct sock`. No constructor runs. The LSM core
+    ///   allocates it in any context, also in softirq context for a connection that has just been
+    ///   made.
+    /// - The `struct sock` of such a connection is a copy of the listener's. The copy has its own
+    ///   value, which begins as zeroes as well.
+    /// - It is freed with the `struct sock`, in any context. Nothing is dropped, so the type must
+    ///   not need it.
+    ///
+    /// Any number of threads can have a reference to the value at a time, and nobody ever has the
+    /// only one. What is to change must be [atomic](crate::sync::atomic).
+    ///
+    /// The build checks that the type has no destructor, and that its alignment is not greater than
+    /// that of a pointer.
+    type Sock: Zeroable + Send + Sync;
+
+    /// Starts the LSM. The core calls this once at boot if the LSM is enabled, else never.
+    ///
+    /// After [`hooks.register()`](Hooks::register) the hooks come into force when this has returned
+    /// `Ok`. An LSM that finds a reason to stay off returns `Ok` without this call. An error leaves
+    /// the hooks off too, and the core prints a warning with a backtrace: an error means a bug, or
+    /// a kernel that starts without what it was told to enforce.
+    ///
+    /// The scheduler does not run yet, so this must not sleep. Memory can be allocated.
     fn init(hooks: Hooks<Self>) -> Result;
 
-    /// Asks whether the current task may bind `sock` to `address`.
+    /// Asks whether the current task may create a socket.
     ///
-    /// Called before the protocol has looked at it, without
-    /// the socket lock; may sleep.
+    /// There is no socket yet. `socketpair(2)` asks once for each of the two sockets.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_create(subject: &Self::Cred, params: SocketParams) -> Result {
+        let _ = (subject, params);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks about a socket that has just been created; an error releases it.
+    ///
+    /// Nobody else has access to `sock` yet. It has a `sk`, except for some sockets of the kernel's
+    /// own.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_post_create(subject: &Self::Cred, sock: &NewSocket, params: SocketParams) -> Result {
+        let _ = (subject, sock, params);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may connect two sockets that it has just created to each
+    /// other, as `socketpair(2)` does; an error releases both.
+    ///
+    /// Nobody else has access to the sockets yet.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_socketpair(subject: &Self::Cred, socka: &Socket, sockb: &Socket) -> Result {
+        let _ = (subject, socka, sockb);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may bind `sock` to `address`.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_bind(subject: &Self::Cred, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let _ = (subject, sock, address);
@@ -147,28 +215,108 @@ pub trait Lsm: Sized + Send + Sync + 'static {
 
     /// Asks whether the current task may connect `sock` to `address`.
     ///
-    /// `address` is as for [`socket_bind`](Self::socket_bind); its family may be `AF_UNSPEC`, which
-    /// drops the peer of a socket that has one. Called before the protocol has looked at it, without
-    /// the socket lock; may sleep.
+    /// With the family `AF_UNSPEC` a socket that has a peer drops it.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_connect(subject: &Self::Cred, sock: &Socket, address: Sockaddr<'_>) -> Result {
         let _ = (subject, sock, address);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Asks whether the current task may make `sock` listen for connections.
+    ///
+    /// `backlog` is what the task asked for, or the limit of the network namespace
+    /// (`net.core.somaxconn`) if that is less. A socket that listens already gets a new `backlog`.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_listen(subject: &Self::Cred, sock: &Socket, backlog: c_int) -> Result {
+        let _ = (subject, sock, backlog);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may accept a connection of `sock`.
+    ///
+    /// No connection has been taken from the queue yet, and there may be none: `newsock`, which is
+    /// to become the connection's socket, has no `sk`.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_accept(subject: &Self::Cred, sock: &Socket, newsock: &NewSocket) -> Result {
+        let _ = (subject, sock, newsock);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Asks whether the current task may send `msg` over `sock`.
     ///
     /// `size` is the number of bytes of data. A message may carry an address to go to, which a
-    /// connected socket need not have; `sendmmsg(2)` asks once for a run of messages to one address.
-    /// Called without the socket lock; may sleep.
+    /// connected socket need not have. `sendmmsg(2)` asks once for a run of messages to one address.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_sendmsg(subject: &Self::Cred, sock: &Socket, msg: &Msg, size: usize) -> Result {
         let _ = (subject, sock, msg, size);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
+
+    /// Asks whether the current task may receive a message from `sock`.
+    ///
+    /// No message has been taken from the queue yet, and there may be none. `size` is the number of
+    /// bytes that the task has room for, `flags` are `MSG_*`. `recvmmsg(2)` asks only for the first
+    /// message.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_recvmsg(subject: &Self::Cred, sock: &Socket, size: usize, flags: u32) -> Result {
+        let _ = (subject, sock, size, flags);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may read the local address of `sock`.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_getsockname(subject: &Self::Cred, sock: &Socket) -> Result {
+        let _ = (subject, sock);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may read the address of the peer of `sock`.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_getpeername(subject: &Self::Cred, sock: &Socket) -> Result {
+        let _ = (subject, sock);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may read an option of `sock`.
+    ///
+    /// `level` (`SOL_*` or a protocol) and `optname` together name the option.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_getsockopt(
+        subject: &Self::Cred,
+        sock: &Socket,
+        level: c_int,
+        optname: c_int,
+    ) -> Result {
+        let _ = (subject, sock, level, optname);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may set an option of `sock`.
+    ///
+    /// `level` (`SOL_*` or a protocol) and `optname` together name the option. The hook does not
+    /// see the value.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_setsockopt(
+        subject: &Self::Cred,
+        sock: &Socket,
+        level: c_int,
+        optname: c_int,
+    ) -> Result {
+        let _ = (subject, sock, level, optname);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may shut `sock` down for receiving, sending, or both.
+    ///
+    /// `how` is `SHUT_RD`, `SHUT_WR` or `SHUT_RDWR`, or a value that the protocol will refuse.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_shutdown(subject: &Self::Cred, sock: &Socket, how: c_int) -> Result {
+        let _ = (subject, sock, how);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
-/// The right to put an LSM's hooks in force, lent to [`Lsm::init`] and to nobody else.
+/// The right to put an LSM's hooks in force, which only [`Lsm::init`] gets.
 ///
 /// # Invariants
 ///
@@ -183,8 +331,8 @@ pub struct Hooks<L> {
 impl<L: Lsm> Hooks<L> {
     /// Puts the hooks that `L` implements in force, for good, once [`Lsm::init`] has returned `Ok`.
     ///
-    /// That it is not before means that no hook runs in an LSM that is half set up, and that none
-    /// is left behind by one whose start fails.
+    /// They are not in force before, so no hook runs in an LSM that is only half set up, and an LSM
+    /// whose start fails leaves no hook behind.
     #[inline]
     pub fn register(self) {
         // SAFETY: By the type invariant this is the thread that runs `Lsm::init`, and nobody else
@@ -196,46 +344,65 @@ impl<L: Lsm> Hooks<L> {
 /// Whether an LSM asked for its hooks to be put in force.
 struct Flag(UnsafeCell<bool>);
 
-// SAFETY: It is only written by the one thread that runs `Lsm::init`, and read after that by the
-// same thread.
+// SAFETY: Only the one thread that runs `Lsm::init` writes it, and the same thread reads it later.
 unsafe impl Sync for Flag {}
 
 /// An LSM that is registered with the kernel.
 ///
-/// Do not implement this by hand: [`lsm!`](crate::prelude::lsm) does.
+/// Do not implement this by hand: [`lsm!`](crate::prelude::lsm) does it.
 ///
 /// # Safety
 ///
 /// [`registration`](Self::registration) always returns the same static, which lives in the section
-/// `.data..ro_after_init` and is described to the LSM core by an [`Info`] that is in the section
-/// `.lsm_info.init`. No other [`Info`] describes it.
+/// `.data..ro_after_init`. Exactly one [`Info`] describes it, which is in the section
+/// `.lsm_info.init`.
 pub unsafe trait Registered: Lsm {
     /// Returns what the kernel keeps of this LSM.
     fn registration() -> &'static Registration<Self>;
 }
 
-/// Tells whether the LSM is enabled on this boot: whether the list of LSMs names it and there was
+/// Returns whether the LSM is enabled on this boot: whether the list of LSMs names it and there was
 /// room for it.
 ///
-/// This is settled before the [`init`](Lsm::init) of any LSM, so that one can make itself depend on
-/// another whatever their order. It does not say that the LSM put its hooks in force.
+/// The answer is settled before [`init`](Lsm::init) of the first LSM in the list, so an LSM can make
+/// itself depend on another one whatever their order. Before that, which is when early LSMs run,
+/// the answer is `false`. After `true` it never changes.
+///
+/// This does not say that the LSM put its hooks in force.
 #[inline]
 pub fn is_enabled<L: Registered>() -> bool {
-    // SAFETY: The LSM core wrote this before it called the first LSM, and it does not change any
-    // more.
-    unsafe { *L::registration().enabled.get() != 0 }
+    // SAFETY: By the type invariant only the LSM core writes it, at boot, before there are other
+    // threads.
+    unsafe { *L::registration().enabled.get() == ENABLED }
 }
+
+/// The value of `enabled` that the LSM core has not written yet.
+///
+/// It is not 0, since the core passes over LSMs whose `enabled` is 0 when it reads the list. It is
+/// not [`ENABLED`] either, so that nobody takes an LSM for enabled while the list is not read.
+const UNSETTLED: c_int = -1;
+
+/// The value of `enabled` of an LSM that the list names. The LSM core writes it, or 0.
+const ENABLED: c_int = 1;
 
 /// What the kernel keeps of one LSM: the static that [`lsm!`](crate::prelude::lsm) makes.
 ///
 /// # Invariants
 ///
-/// Once [`Registered::registration`] can return it, it is written by nobody but the LSM core, and
-/// by the core only while the kernel boots on one processor: `enabled` and `blobs` before any LSM's
-/// [`init`](Lsm::init), `hooks` while it is in `init` of this one.
+/// - Once [`Registered::registration`] can return it, only the LSM core writes it, and only while
+///   the kernel boots on one processor: `enabled` and `blobs` before [`init`](Lsm::init) of the
+///   first LSM in the list, `hooks` while it is in `init` of this one.
+/// - When code other than the LSM core's sees `ENABLED` in `enabled`, the core has put offsets
+///   into `blobs`, and every composite blob that exists has room for the LSM's values there.
+///
+///   The core writes `enabled` while it reads the list: `ENABLED` for each LSM that it appends
+///   to its order, which it never takes back, and 0 for the others. It replaces the sizes in
+///   `blobs` by offsets next, and then allocates the blob of the first task's credentials, the
+///   first of all. It runs no code of LSMs on the way (`security_init()`). Early LSMs have run
+///   before, and saw `UNSETTLED`.
 pub struct Registration<L: Registered> {
     id: bindings::lsm_id,
-    /// Not 0 if the list of LSMs names this one.
+    /// [`UNSETTLED`] at first, then [`ENABLED`] or 0.
     enabled: UnsafeCell<c_int>,
     /// Sizes, which the core replaces by offsets.
     blobs: UnsafeCell<bindings::lsm_blob_sizes>,
@@ -258,23 +425,32 @@ impl<L: Registered> Registration<L> {
     pub const unsafe fn new(name: &'static CStr, id: u64) -> Self {
         const {
             assert!(
-                align_of::<L::Cred>() <= align_of::<*const c_void>(),
+                align_of::<L::Cred>() <= align_of::<*const c_void>()
+                    && align_of::<L::Sock>() <= align_of::<*const c_void>(),
                 "the LSM core aligns blobs for pointers, and for no more"
             )
         };
-        const { assert!(size_of::<L::Cred>() <= u32::MAX as usize) };
+        const { assert!(size_of::<L::Cred>() <= c_int::MAX as usize) };
+        const { assert!(size_of::<L::Sock>() <= c_int::MAX as usize) };
+        const {
+            assert!(
+                !needs_drop::<L::Sock>(),
+                "what an LSM keeps of a socket is never dropped"
+            )
+        };
 
-        // INVARIANT: The caller guarantees that nobody but the LSM core gets to write it.
+        // INVARIANT: The caller guarantees that nobody but the LSM core gets to write it, and that
+        // the core knows it by one `Info`. `enabled` is not `ENABLED` yet.
         Self {
             id: bindings::lsm_id {
                 name: name.to_bytes_with_nul().as_ptr(),
                 id,
             },
-            // The core passes over an LSM that has been disabled before, so it starts as enabled.
-            enabled: UnsafeCell::new(1),
+            enabled: UnsafeCell::new(UNSETTLED),
+            // CAST: Asserted above.
             blobs: UnsafeCell::new(bindings::lsm_blob_sizes {
-                // CAST: Asserted above.
                 lbs_cred: size_of::<L::Cred>() as c_uint,
+                lbs_sock: size_of::<L::Sock>() as c_uint,
                 ..pin_init::zeroed()
             }),
             hooks: UnsafeCell::new(HookList::new::<L>()),
@@ -283,12 +459,24 @@ impl<L: Registered> Registration<L> {
         }
     }
 
-    /// Returns where in a composite credential blob the LSM's value begins, in bytes, if the LSM is
-    /// enabled.
+    /// Returns where in a composite blob of a credential the LSM's value begins, in bytes, if the
+    /// LSM is enabled.
     #[inline]
     fn cred_offset(&self) -> usize {
         // SAFETY: By the type invariant nobody writes it any more.
         let offset = unsafe { (*self.blobs.get()).lbs_cred };
+
+        // CAST: A `u32` fits in a `usize` on every machine that runs Linux.
+        offset as usize
+    }
+
+    /// Returns where in a composite blob of a socket the LSM's value begins, in bytes, if the LSM
+    /// is enabled.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    #[inline]
+    fn sock_offset(&self) -> usize {
+        // SAFETY: By the type invariant nobody writes it any more.
+        let offset = unsafe { (*self.blobs.get()).lbs_sock };
 
         // CAST: A `u32` fits in a `usize` on every machine that runs Linux.
         offset as usize
@@ -305,8 +493,8 @@ impl<L: Registered> Registration<L> {
     unsafe extern "C" fn init() -> c_int {
         let this = L::registration();
 
-        // INVARIANT: `Lsm::init` runs for as long as this value can exist: it cannot leave the
-        // thread, and there is no place for it that outlives the call and belongs to one thread.
+        // INVARIANT: This value cannot outlive the call of `Lsm::init`. It cannot leave the thread,
+        // and safe code has no place that outlives the call and belongs to one thread.
         let answer = L::init(Hooks {
             wanted: &this.wanted,
             _lsm: PhantomData,
@@ -326,7 +514,7 @@ impl<L: Registered> Registration<L> {
 
             // SAFETY: The hooks are valid and live forever, as does `id`; they are writable while
             // the kernel boots, and by the safety requirements of this function it does.
-            // CAST: There are at most a handful.
+            // CAST: There are at most a few dozen.
             unsafe {
                 bindings::security_add_hooks(HookList::as_mut_ptr(hooks), len as c_int, &this.id)
             };
@@ -341,13 +529,18 @@ impl<L: Registered> Registration<L> {
 #[repr(transparent)]
 pub struct Info(UnsafeCell<bindings::lsm_info>);
 
-// SAFETY: Nobody but the LSM core has access to it, and it has only while the kernel boots on one
-// processor.
+// SAFETY: Only the LSM core has access to it, and only while the kernel boots on one processor.
 unsafe impl Sync for Info {}
 
 impl Info {
     /// Describes the LSM whose registration this is.
-    pub const fn new<L: Registered>(registration: &'static Registration<L>) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// The result must become the static that [`Registered`] asks for: the only one that describes
+    /// `registration`. The core settles the offsets of an LSM, and starts it, for each description
+    /// that it finds.
+    pub const unsafe fn new<L: Registered>(registration: &'static Registration<L>) -> Self {
         Self(UnsafeCell::new(bindings::lsm_info {
             id: &raw const registration.id,
             blobs: registration.blobs.get(),
@@ -355,389 +548,5 @@ impl Info {
             init: Some(Registration::<L>::init),
             ..pin_init::zeroed()
         }))
-    }
-}
-
-#[cfg(all(CONFIG_RUST_LSM_KUNIT_TEST, CONFIG_NET, CONFIG_SECURITY_NETWORK))]
-#[macros::kunit_tests(rust_lsm)]
-mod tests {
-    use super::{
-        hooks::Trampolines,
-        *, //
-    };
-    use crate::{
-        cred::Credential,
-        net::socket::tests::zeroed_sock,
-        sync::Arc, //
-    };
-    use core::ptr;
-
-    /// An LSM that keeps a value of each credential and has no other hooks.
-    struct Keeper;
-
-    #[derive(Zeroable)]
-    struct Kept(Option<Arc<u32>>);
-
-    impl CredBlob for Kept {
-        fn inherit(&self) -> Self {
-            Self(self.0.clone())
-        }
-    }
-
-    #[vtable]
-    impl Lsm for Keeper {
-        type Cred = Kept;
-
-        fn init(_hooks: Hooks<Self>) -> Result {
-            Ok(())
-        }
-    }
-
-    /// An LSM that keeps nothing, and whose answers tell what it was asked.
-    struct Echo;
-
-    #[vtable]
-    impl Lsm for Echo {
-        type Cred = ();
-
-        fn init(_hooks: Hooks<Self>) -> Result {
-            Ok(())
-        }
-
-        fn socket_bind(_subject: &(), _sock: &Socket, address: Sockaddr<'_>) -> Result {
-            match address.bytes() {
-                [] => Err(ENODATA),
-                [1, ..] => Ok(()),
-                _ => Err(EACCES),
-            }
-        }
-
-        fn socket_sendmsg(_subject: &(), _sock: &Socket, msg: &Msg, size: usize) -> Result {
-            match (msg.name(), size) {
-                (None, 3) => Ok(()),
-                (None, _) => Err(EMSGSIZE),
-                (Some(_), _) => Err(EISCONN),
-            }
-        }
-    }
-
-    /// An LSM that the list does not name.
-    struct Off;
-
-    #[vtable]
-    impl Lsm for Off {
-        type Cred = Kept;
-
-        fn init(_hooks: Hooks<Self>) -> Result {
-            Ok(())
-        }
-    }
-
-    // The core does not know these LSMs, so the size that they ask for stays where it puts the
-    // offset: their value is at byte 8 (4 on 32 bits) of blobs that the tests make themselves.
-
-    static KEEPER: Registration<Keeper> = {
-        // SAFETY: Nobody but the tests uses it, and they do what the core would.
-        unsafe { Registration::new(c"keeper", 0) }
-    };
-    static ECHO: Registration<Echo> = {
-        // SAFETY: Nobody but the tests uses it, and they do what the core would.
-        unsafe { Registration::new(c"echo", 0) }
-    };
-    static OFF: Registration<Off> = Registration {
-        enabled: UnsafeCell::new(0),
-        // SAFETY: Nobody but the tests uses it, and they do what the core would.
-        ..unsafe { Registration::new(c"off", 0) }
-    };
-
-    // SAFETY: It is always the same static, and the tests do what the core would.
-    unsafe impl Registered for Keeper {
-        fn registration() -> &'static Registration<Self> {
-            &KEEPER
-        }
-    }
-
-    // SAFETY: It is always the same static, and the tests do what the core would.
-    unsafe impl Registered for Echo {
-        fn registration() -> &'static Registration<Self> {
-            &ECHO
-        }
-    }
-
-    // SAFETY: It is always the same static, and the tests do what the core would.
-    unsafe impl Registered for Off {
-        fn registration() -> &'static Registration<Self> {
-            &OFF
-        }
-    }
-
-    /// A credential that is all zeroes but for its composite blob, which is another LSM's word and
-    /// then `Keeper`'s value.
-    #[derive(Zeroable)]
-    struct Fake {
-        cred: bindings::cred,
-        blob: [usize; 2],
-    }
-
-    impl Fake {
-        fn new() -> Result<KBox<Self>> {
-            let mut fake = KBox::<Self>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-
-            fake.cred.security = (&raw mut fake.blob).cast();
-            Ok(fake)
-        }
-
-        fn kept(&self) -> Option<&Kept> {
-            // SAFETY: `cred` lives as long as `self`, and its blob has room for `Keeper`'s value.
-            cred_blob::<Keeper>(unsafe { Credential::from_ptr(&self.cred) })
-        }
-
-        fn count(&self) -> Option<u32> {
-            self.kept().and_then(|kept| kept.0.as_deref().copied())
-        }
-
-        fn keep(&mut self, value: Arc<u32>) {
-            // SAFETY: `Keeper` is enabled, and the blob has room for its value.
-            let mut blob = unsafe { cred::blob::<Keeper>(&self.cred) };
-
-            // SAFETY: Nobody else has access to the credential.
-            *unsafe { blob.as_mut() } = Kept(Some(value));
-        }
-
-        fn free(&mut self) {
-            // SAFETY: This is what the core does to a credential that it frees; the value is not
-            // used again.
-            unsafe { Trampolines::<Keeper>::cred_free(&mut self.cred) };
-
-            // The core frees the blob, and uses no value again.
-            self.blob = [0; 2];
-        }
-    }
-
-    /// Returns the only holder's value of an `Arc`, or `None` if there are more holders.
-    fn alone(value: Arc<u32>) -> Option<u32> {
-        Arc::into_unique_or_drop(value).map(|value| *value)
-    }
-
-    /// Where a hook is attached.
-    macro_rules! attachment {
-        ($hook:ident) => {
-            // SAFETY: Only the address is taken, of a table that C defines.
-            unsafe { &raw mut bindings::static_calls_table.$hook }.cast()
-        };
-    }
-
-    /// Returns what the hooks of `L` are attached to.
-    fn attached<L: Registered>() -> Result<KVec<*mut bindings::lsm_static_call>> {
-        let hooks = L::registration().hooks.get();
-        let mut attached = KVec::new();
-
-        // SAFETY: Nobody writes it.
-        for i in 0..unsafe { (*hooks).len() } {
-            // SAFETY: `i` is less than their number.
-            let hook = unsafe { &*HookList::as_mut_ptr(hooks).add(i) };
-
-            attached.push(hook.scalls, GFP_KERNEL)?;
-        }
-
-        Ok(attached)
-    }
-
-    #[test]
-    fn only_implemented_hooks_are_registered() -> Result {
-        let echo: [*mut bindings::lsm_static_call; 2] =
-            [attachment!(socket_bind), attachment!(socket_sendmsg)];
-
-        assert!(attached::<Echo>()?[..] == echo[..]);
-        Ok(())
-    }
-
-    #[test]
-    fn credential_hooks_are_registered_for_who_keeps_something() -> Result {
-        let keeper: [*mut bindings::lsm_static_call; 3] = [
-            attachment!(cred_prepare),
-            attachment!(cred_transfer),
-            attachment!(cred_free),
-        ];
-
-        assert!(attached::<Keeper>()?[..] == keeper[..]);
-        Ok(())
-    }
-
-    #[test]
-    fn the_core_is_asked_for_room_for_the_value() {
-        assert_eq!(KEEPER.cred_offset(), size_of::<Kept>());
-        assert_eq!(ECHO.cred_offset(), 0);
-    }
-
-    #[test]
-    fn a_new_credential_keeps_the_zero_value() -> Result {
-        let fake = Fake::new()?;
-
-        assert!(fake.kept().is_some_and(|kept| kept.0.is_none()));
-        Ok(())
-    }
-
-    #[test]
-    fn a_copy_inherits_and_each_is_dropped_once() -> Result {
-        let value = Arc::new(7, GFP_KERNEL)?;
-        let (mut old, mut prepared, mut transferred) = (Fake::new()?, Fake::new()?, Fake::new()?);
-
-        old.keep(value.clone());
-
-        // SAFETY: Both credentials are valid and have their blobs.
-        let ret = unsafe { Trampolines::<Keeper>::cred_prepare(&mut prepared.cred, &old.cred, 0) };
-        assert_eq!(ret, 0);
-        assert_eq!(prepared.count(), Some(7));
-
-        // SAFETY: As above.
-        unsafe { Trampolines::<Keeper>::cred_transfer(&mut transferred.cred, &prepared.cred) };
-        assert_eq!(transferred.count(), Some(7));
-
-        old.free();
-        prepared.free();
-        assert_eq!(transferred.count(), Some(7));
-
-        transferred.free();
-        assert_eq!(alone(value), Some(7));
-        Ok(())
-    }
-
-    #[test]
-    fn freeing_the_zero_value_does_nothing() -> Result {
-        Fake::new()?.free();
-        Ok(())
-    }
-
-    #[test]
-    fn a_copy_by_hand_replaces_what_was_there() -> Result {
-        let (first, second) = (Arc::new(1, GFP_KERNEL)?, Arc::new(2, GFP_KERNEL)?);
-        let (mut dst, mut src) = (Fake::new()?, Fake::new()?);
-
-        dst.keep(first.clone());
-        src.keep(second.clone());
-
-        // SAFETY: Both credentials are valid, and neither is anybody else's.
-        unsafe { copy_cred_blob::<Keeper>(&mut dst.cred, &src.cred) };
-        assert_eq!(dst.count(), Some(2));
-        assert_eq!(alone(first), Some(1));
-
-        dst.free();
-        src.free();
-        assert_eq!(alone(second), Some(2));
-        Ok(())
-    }
-
-    #[test]
-    fn no_other_part_of_the_blob_is_touched() -> Result {
-        let (mut dst, mut src) = (Fake::new()?, Fake::new()?);
-
-        dst.blob[0] = 0x5a;
-        src.blob[0] = 0xa5;
-        src.keep(Arc::new(3, GFP_KERNEL)?);
-
-        // SAFETY: Both credentials are valid, and neither is anybody else's.
-        unsafe { copy_cred_blob::<Keeper>(&mut dst.cred, &src.cred) };
-        assert_eq!(dst.blob[0], 0x5a);
-        assert_eq!(src.blob[0], 0xa5);
-
-        dst.free();
-        src.free();
-        Ok(())
-    }
-
-    #[test]
-    fn an_lsm_that_is_off_keeps_nothing() -> Result {
-        let (mut dst, src) = (Fake::new()?, Fake::new()?);
-
-        assert!(is_enabled::<Keeper>());
-        assert!(!is_enabled::<Off>());
-        // SAFETY: The credential lives as long as `src`.
-        assert!(cred_blob::<Off>(unsafe { Credential::from_ptr(&src.cred) }).is_none());
-        assert!(PreparedCred::new()?.blob_mut::<Off>().is_none());
-
-        // SAFETY: Both credentials are valid, and neither is anybody else's.
-        unsafe { copy_cred_blob::<Off>(&mut dst.cred, &src.cred) };
-        assert_eq!(dst.blob, [0; 2]);
-        Ok(())
-    }
-
-    #[test]
-    fn prepared_credentials_are_new_and_can_be_given_away() -> Result {
-        let prepared = PreparedCred::new()?;
-        let other = PreparedCred::new()?;
-
-        assert!(!ptr::eq(prepared.as_ptr(), other.as_ptr()));
-
-        let raw = prepared.into_raw();
-        // SAFETY: The credentials were given away, and this is their last use.
-        unsafe { bindings::abort_creds(raw) };
-        Ok(())
-    }
-
-    #[test]
-    fn answers_become_errnos() -> Result {
-        let mut sk = zeroed_sock()?;
-        let mut sock = KBox::<bindings::socket>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-        let mut address: bindings::sockaddr = pin_init::zeroed();
-        let mut bind = |first: u8, addrlen| {
-            address.sa_family = u16::from_ne_bytes([first, first]);
-            sock.sk = &raw mut *sk;
-
-            // SAFETY: The socket has a `sk`, and the address has at least `addrlen` bytes.
-            unsafe { Trampolines::<Echo>::socket_bind(&raw mut *sock, &mut address, addrlen) }
-        };
-
-        assert_eq!(bind(1, 16), 0);
-        assert_eq!(bind(1, 1), 0);
-        assert_eq!(bind(2, 16), EACCES.to_errno());
-        assert_eq!(bind(1, 0), ENODATA.to_errno());
-        assert_eq!(bind(1, -1), ENODATA.to_errno());
-        Ok(())
-    }
-
-    #[test]
-    fn a_message_is_passed_with_its_size() -> Result {
-        let mut sk = zeroed_sock()?;
-        let mut sock = KBox::<bindings::socket>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-        let mut address = [0u8; 16];
-        // SAFETY: It is a C structure of integers and pointers, for which zeroes are valid.
-        let mut msg: bindings::msghdr = unsafe { core::mem::zeroed() };
-
-        sock.sk = &raw mut *sk;
-
-        // SAFETY: The socket has a `sk`, and the message has no name.
-        let ret = unsafe { Trampolines::<Echo>::socket_sendmsg(&raw mut *sock, &mut msg, 3) };
-        assert_eq!(ret, 0);
-        // SAFETY: As above.
-        let ret = unsafe { Trampolines::<Echo>::socket_sendmsg(&raw mut *sock, &mut msg, 4) };
-        assert_eq!(ret, EMSGSIZE.to_errno());
-
-        msg.msg_name = address.as_mut_ptr().cast();
-        msg.msg_namelen = 16;
-
-        // SAFETY: The socket has a `sk`, and the name of the message is as long as it says.
-        let ret = unsafe { Trampolines::<Echo>::socket_sendmsg(&raw mut *sock, &mut msg, 3) };
-        assert_eq!(ret, EISCONN.to_errno());
-        Ok(())
-    }
-
-    #[test]
-    fn hooks_are_wanted_only_when_asked_for() {
-        static WANTED: Flag = Flag(UnsafeCell::new(false));
-
-        let hooks = || Hooks::<Echo> {
-            wanted: &WANTED,
-            _lsm: PhantomData,
-            _init: NotThreadSafe,
-        };
-
-        drop(hooks());
-        // SAFETY: Only this test uses it.
-        assert!(!unsafe { *WANTED.0.get() });
-
-        hooks().register();
-        // SAFETY: Only this test uses it.
-        assert!(unsafe { *WANTED.0.get() });
     }
 }

@@ -22,7 +22,7 @@ use syn::{
 
 use crate::helpers::AsciiLitStr;
 
-/// What is said between the braces of `lsm!`.
+/// What stands between the braces of `lsm!`.
 pub(crate) struct LsmInfo {
     type_: Type,
     name: AsciiLitStr,
@@ -70,7 +70,7 @@ pub(crate) fn lsm(info: LsmInfo) -> Result<TokenStream> {
         _ => {
             return Err(Error::new_spanned(
                 name,
-                "the name of an LSM is neither empty nor does it contain NUL",
+                "the name of an LSM must not be empty or contain NUL",
             ))
         }
     };
@@ -86,7 +86,7 @@ pub(crate) fn lsm(info: LsmInfo) -> Result<TokenStream> {
             const NAME: &'static ::kernel::str::CStr = #name_cstr;
 
             const THIS_MODULE: ::kernel::ThisModule = {
-                // SAFETY: An LSM is built in, and null stands for what is built in.
+                // SAFETY: An LSM is built in, and a null pointer stands for what is built in.
                 unsafe { ::kernel::ThisModule::from_ptr(::core::ptr::null_mut()) }
             };
         }
@@ -100,10 +100,14 @@ pub(crate) fn lsm(info: LsmInfo) -> Result<TokenStream> {
 
             #[link_section = ".lsm_info.init"]
             #[used(compiler)]
-            static INFO: ::kernel::lsm::Info = ::kernel::lsm::Info::new(&REGISTRATION);
+            static INFO: ::kernel::lsm::Info = {
+                // SAFETY: This is the static that `Registered` asks for, and no other describes
+                // `REGISTRATION`.
+                unsafe { ::kernel::lsm::Info::new(&REGISTRATION) }
+            };
 
-            // SAFETY: It is always the same static, in the section that it has to be in, and `INFO`,
-            // which is in its section too, is alone to describe it.
+            // SAFETY: It is always the same static, in the right section. `INFO`, which is in the
+            // right section too, is the only one that describes it.
             unsafe impl ::kernel::lsm::Registered for #type_ {
                 #[inline(always)]
                 fn registration() -> &'static ::kernel::lsm::Registration<Self> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rights as flag types.
+//! Rights as types: those of user space, and those that an index of ports holds.
 
 use kernel::{
     bits::bit_u64,
@@ -29,8 +29,6 @@ impl_flags!(
     }
 );
 
-kernel::static_assert!(AccessSet::all_bits() == 0b1111);
-
 impl Access {
     /// Whether the right is about the local address of a socket, not the remote one.
     pub(crate) const fn is_about_local(self) -> bool {
@@ -39,9 +37,6 @@ impl Access {
 }
 
 impl AccessSet {
-    /// The number of rights.
-    pub(crate) const COUNT: u32 = Self::all_bits().count_ones();
-
     /// Takes the bits of user space, or returns `None` if one of them is unknown.
     pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
         if bits & !Self::all_bits() == 0 {
@@ -51,18 +46,95 @@ impl AccessSet {
         }
     }
 
-    /// Takes the bits that are rights, and leaves out all others.
-    pub(crate) const fn from_bits_truncate(bits: u64) -> Self {
-        Self(bits & Self::all_bits())
-    }
+    /// The bits in the width of C Landlock's `access_mask_t`.
+    pub(crate) const fn landlock_bits(self) -> u32 {
+        const { assert!(Self::all_bits() <= u32::MAX as u64) };
 
-    /// The bits as user space sees them.
-    pub(crate) const fn bits(self) -> u64 {
-        self.0
+        // CAST: No right has a higher bit, as asserted.
+        self.0 as u32
     }
 
     /// Whether there is no right in the set.
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+/// A right as one of the four that an index of ports holds: the position of its bitmap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortAccess(u8);
+
+impl PortAccess {
+    /// The number of rights that an index holds.
+    pub(crate) const COUNT: usize = 4;
+
+    /// The position, less than [`PortAccess::COUNT`].
+    #[inline]
+    pub(crate) const fn position(self) -> usize {
+        self.0 as usize % Self::COUNT
+    }
+}
+
+/// A set of the four rights that an index of ports holds, in the lowest bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PortAccessSet(u8);
+
+impl PortAccessSet {
+    /// The bits of all rights.
+    const ALL: u8 = (1 << PortAccess::COUNT) - 1;
+
+    /// Whether `access` is in the set.
+    #[inline]
+    pub(crate) const fn contains(self, access: PortAccess) -> bool {
+        self.0 & 1 << access.position() != 0
+    }
+
+    /// Whether all of `other` is in the set, too.
+    pub(crate) const fn contains_all(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// What is in both sets.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The rights that are not in the set.
+    pub(crate) const fn complement(self) -> Self {
+        Self(!self.0 & Self::ALL)
+    }
+
+    /// The rights of the set.
+    #[inline]
+    pub(crate) fn iter(self) -> impl Iterator<Item = PortAccess> {
+        (0..PortAccess::COUNT as u8)
+            .map(PortAccess)
+            .filter(move |access| self.contains(*access))
+    }
+}
+
+// A right with a higher bit belongs to another index: it must not be dropped here.
+kernel::static_assert!(AccessSet::all_bits() <= PortAccessSet::ALL as u64);
+
+impl From<Access> for PortAccess {
+    #[inline]
+    fn from(access: Access) -> Self {
+        // CAST: The number of a bit is small.
+        Self((access as u64).trailing_zeros() as u8)
+    }
+}
+
+impl From<AccessSet> for PortAccessSet {
+    #[inline]
+    fn from(access: AccessSet) -> Self {
+        // CAST: No right has a higher bit, as asserted above.
+        Self(access.0 as u8)
+    }
+}
+
+impl From<PortAccessSet> for AccessSet {
+    #[inline]
+    fn from(access: PortAccessSet) -> Self {
+        Self(access.0.into())
     }
 }

@@ -4,28 +4,42 @@
 
 use crate::{
     access::Access,
-    address::Asked,
     domain::Domain,
     landlock::{
         self,
         Denial, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::net::socket::Sock;
 
-/// Logs `denial`, by `domain`, and returns the error that user space gets: `EACCES`.
+/// An access that a domain refuses.
+pub(crate) struct Refused<'a> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) sk: &'a Sock,
+    /// The family of the socket when it was checked.
+    pub(crate) socket_family: u16,
+    /// The address that was passed, at least as long as what was read of it.
+    pub(crate) address: &'a [u8],
+    /// The port that it asks for, in host byte order, unless that cannot be known.
+    pub(crate) port: Option<u16>,
+    pub(crate) access: Access,
+}
+
+/// Counts a refusal and tells audit and trace of it: the youngest layer that refuses is named.
 #[cold]
 #[inline(never)]
-pub(crate) fn refuse(domain: &Domain, denial: &Denial<'_>) -> Error {
-    let port = match denial.asked {
-        Asked::Port(port) => Some(port),
-        Asked::Nothing | Asked::Unknowable => None,
-    };
+pub(crate) fn log(refused: &Refused<'_>) {
+    if let Some((level, quiet)) = refused.domain.refusing(refused.port, refused.access) {
+        let denial = Denial {
+            sk: refused.sk,
+            socket_family: refused.socket_family,
+            address: refused.address,
+            names_port: refused.port.is_some(),
+            access: refused.access,
+        };
 
-    if let Some((level, refused)) = domain.refusing(port, denial.access) {
-        denial.log(level, refused);
+        denial.log(level, quiet);
     }
-    EACCES
 }
 
 /// Emits the event of a check, if a layer of `domain` has a rule for `port`.

@@ -3,20 +3,15 @@
 //! The network domain of a task: frozen, shared, and read without a lock.
 
 use crate::{
+    abi::MAX_LAYERS,
     access::{
         Access,
         AccessSet, //
     },
+    frozen::Frozen,
     index::Index,
-    landlock::{
-        LayerRights,
-        MAX_LAYERS, //
-    },
-    rules::{
-        Rule,
-        Rules, //
-    },
-    ruleset::Frozen, //
+    landlock::LayerRights,
+    rules::Rule, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -36,29 +31,46 @@ use kernel::{
 struct Layer {
     /// The position of the layer in C Landlock's domain of the same credentials, from 1.
     level: u8,
-    /// The rights that need a rule.
-    handled: AccessSet,
     /// The rules, shared with the ruleset and with the domains made of this one.
-    rules: Arc<Rules>,
+    frozen: Arc<Frozen>,
 }
 
-/// The layers that hold a task, the oldest first.
+/// What all layers of a domain allow.
+#[derive(Clone)]
+enum Allowed {
+    /// What this layer allows: all others allow it, too.
+    ByLayer(Arc<Frozen>),
+    /// What no layer says alone.
+    ByAll(Arc<Index>),
+}
+
+impl Allowed {
+    #[inline]
+    fn index(&self) -> &Index {
+        match self {
+            Self::ByLayer(frozen) => frozen.index(),
+            Self::ByAll(index) => index,
+        }
+    }
+}
+
+/// The layers that hold a task.
 ///
 /// A ruleset that handles no network right makes no layer here, though it makes one in C Landlock:
 /// a task whose sandbox is not about the network has no domain, and pays nothing.
 ///
-/// The memory is charged to who enforces the ruleset.
+/// The memory is charged to the task that enforces the ruleset.
 ///
 /// # Invariants
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
 /// - `handled` is what the layers together handle.
-/// - `index` allows an access on a port if and only if every layer does.
+/// - `allowed` allows an access on a port if and only if every layer does.
 #[pin_data]
 pub(crate) struct Domain {
     handled: AccessSet,
-    index: Arc<Index>,
-    /// All layers but the youngest: most domains have but one layer.
+    allowed: Allowed,
+    /// All layers but the youngest, the oldest first: most domains have only one layer.
     outer: KVec<Layer>,
     youngest: Layer,
     #[pin]
@@ -82,51 +94,53 @@ impl Domain {
     ///
     /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`.
     /// Returns `ENOMEM` if there is no memory, `E2BIG` if there are [`MAX_LAYERS`] layers already.
-    pub(crate) fn new(
-        parent: Option<&Self>,
-        level: u8,
-        handled: AccessSet,
-        Frozen { rules, index }: Frozen,
-    ) -> Result<Arc<Self>> {
-        let all_handled = parent.map_or(handled, |parent| parent.handled | handled);
-        let outer = match parent {
-            Some(parent) => parent.to_outer()?,
-            None => KVec::new(),
-        };
-        let youngest = Layer {
-            level,
-            handled,
-            rules,
-        };
-
-        // INVARIANT: The layers were counted above. `handled` is the union of those of the layers,
-        // and the index is the intersection of theirs.
-        let index = match parent {
-            // The layer adds nothing.
-            Some(parent) if parent.index.is_within(&index) => parent.index.clone(),
-            Some(parent) if !index.is_within(&parent.index) => {
-                Arc::new(parent.index.intersect(&index)?, GFP_KERNEL_ACCOUNT)?
-            }
-            // The layer says it all.
-            _ => match index.shorter()? {
-                Some(shorter) => Arc::new(shorter, GFP_KERNEL_ACCOUNT)?,
-                None => index,
-            },
+    pub(crate) fn new(parent: Option<&Self>, level: u8, frozen: Arc<Frozen>) -> Result<Arc<Self>> {
+        // INVARIANT: `handled` is the union of those of the layers, and `allowed` their intersection.
+        let (handled, allowed, outer) = match parent {
+            None => (
+                frozen.handled(),
+                Allowed::ByLayer(frozen.clone()),
+                KVec::new(),
+            ),
+            Some(parent) => (
+                parent.handled | frozen.handled(),
+                parent.allowed_with(&frozen)?,
+                // INVARIANT: The layers are counted here.
+                parent.to_outer()?,
+            ),
         };
 
         Arc::pin_init(
             pin_init!(Self {
-                handled: all_handled,
-                index,
+                handled,
+                allowed,
                 outer,
-                youngest,
+                youngest: Layer { level, frozen },
                 free <- new_work!("Domain::free"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// Copies the layers to be the outer ones of a domain.
+    /// What both this domain and a layer of `frozen` allow.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    fn allowed_with(&self, frozen: &Arc<Frozen>) -> Result<Allowed> {
+        let (index, new) = (self.allowed.index(), frozen.index());
+
+        if index.is_within(new) {
+            return Ok(self.allowed.clone());
+        }
+        if new.is_within(index) {
+            return Ok(Allowed::ByLayer(frozen.clone()));
+        }
+        Ok(Allowed::ByAll(Arc::new(
+            index.intersect(new)?,
+            GFP_KERNEL_ACCOUNT,
+        )?))
+    }
+
+    /// Copies the layers, to be the outer ones of a domain.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none, `E2BIG` if
     /// there are [`MAX_LAYERS`] layers already.
@@ -163,37 +177,29 @@ impl Domain {
     /// Whether every layer that handles `access` has a rule that grants it on `port`.
     #[inline]
     pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        self.index.allows(port, access)
+        self.allowed.index().allows(port, access.into())
     }
 
     /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
-    /// what it refuses, with the quiet flag of its rule.
-    pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, Rule)> {
+    /// whether its rule for the port is quiet.
+    pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, bool)> {
         // A layer alone refuses what the domain does, and its rules only say whether to be quiet.
-        if self.outer.is_empty() && !self.youngest.rules.has_quiet() {
-            let refused = Rule {
-                access: access.into(),
-                quiet: false,
-            };
+        if self.outer.is_empty() && !self.youngest.frozen.rules().has_quiet() {
             let allowed =
                 !self.handles(access) || port.is_some_and(|port| self.allows(port, access));
 
-            return (!allowed).then_some((self.youngest.level, refused));
+            return (!allowed).then_some((self.youngest.level, false));
         }
 
         let refused_by = |layer: &Layer| {
-            let rule = port.and_then(|port| layer.rules.get(port));
+            let rule = port.and_then(|port| layer.frozen.rules().get(port));
             let Rule {
                 access: granted,
                 quiet,
             } = rule.unwrap_or_default();
-            let refused = Rule {
-                access: access.into(),
-                quiet,
-            };
 
-            (layer.handled.contains(access) && !granted.contains(access))
-                .then_some((layer.level, refused))
+            (layer.frozen.handled().contains(access) && !granted.contains(access))
+                .then_some((layer.level, quiet))
         };
 
         refused_by(&self.youngest).or_else(|| self.outer.iter().rev().find_map(refused_by))
@@ -205,14 +211,10 @@ impl Domain {
         let mut granted = LayerRights::new();
 
         for layer in Iterator::chain(self.outer.iter(), [&self.youngest]) {
-            if let Some(rule) = layer.rules.get(port) {
-                granted.push(
-                    layer.level,
-                    Rule {
-                        access: rule.access | !layer.handled,
-                        quiet: rule.quiet,
-                    },
-                );
+            if let Some(rule) = layer.frozen.rules().get(port) {
+                let access = rule.access | !layer.frozen.handled();
+
+                granted.push(layer.level, access, rule.quiet);
             }
         }
         granted
@@ -223,9 +225,10 @@ impl Domain {
 #[kernel::macros::kunit_tests(portlock_domain)]
 mod tests {
     use super::*;
-    use crate::ruleset::Draft;
+    use crate::frozen::Draft;
+    use core::ptr;
 
-    fn rules(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Frozen> {
+    fn frozen(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Arc<Frozen>> {
         let mut draft = Draft::new(handled);
 
         for (port, access) in ports {
@@ -242,10 +245,10 @@ mod tests {
     fn a_layer_only_takes_away() -> Result {
         let tcp = Access::BindTcp | Access::ConnectTcp;
         let connect = AccessSet::from(Access::ConnectTcp);
-        let outer = rules(tcp, &[(80, tcp), (443, connect)])?;
-        let outer = Domain::new(None, 1, tcp, outer)?;
-        let inner = rules(connect, &[(443, connect), (1, connect)])?;
-        let inner = Domain::new(Some(&outer), 2, connect, inner)?;
+        let outer = frozen(tcp, &[(80, tcp), (443, connect)])?;
+        let outer = Domain::new(None, 1, outer)?;
+        let inner = frozen(connect, &[(443, connect), (1, connect)])?;
+        let inner = Domain::new(Some(&outer), 2, inner)?;
 
         assert!(outer.allows(80, Access::ConnectTcp));
         assert!(inner.allows(80, Access::BindTcp));
@@ -260,31 +263,30 @@ mod tests {
     #[test]
     fn a_layer_that_adds_nothing_shares_the_index() -> Result {
         let tcp = Access::BindTcp | Access::ConnectTcp;
-        let one = rules(tcp, &[(80, tcp)])?;
-        let two = rules(tcp, &[(80, tcp), (81, tcp)])?;
-        let outer = Domain::new(None, 1, tcp, one.clone())?;
-        let inner = Domain::new(Some(&outer), 2, tcp, two.clone())?;
+        let one = frozen(tcp, &[(80, tcp)])?;
+        let two = frozen(tcp, &[(80, tcp), (81, tcp)])?;
+        let outer = Domain::new(None, 1, one.clone())?;
+        let inner = Domain::new(Some(&outer), 2, two.clone())?;
 
-        assert!(Arc::ptr_eq(&outer.index, &inner.index));
+        assert!(ptr::eq(inner.allowed.index(), one.index()));
 
-        // Nor is there another index if the layer says all that is left.
-        let outer = Domain::new(None, 1, tcp, two)?;
-        let inner = Domain::new(Some(&outer), 2, tcp, one.clone())?;
+        // A layer that says all that is left needs no other index.
+        let outer = Domain::new(None, 1, two)?;
+        let inner = Domain::new(Some(&outer), 2, one.clone())?;
 
-        assert!(Arc::ptr_eq(&inner.index, &one.index));
+        assert!(ptr::eq(inner.allowed.index(), one.index()));
         Ok(())
     }
 
     #[test]
     fn there_are_at_most_sixteen_layers() -> Result {
-        let tcp = AccessSet::from(Access::BindTcp);
-        let none = rules(tcp, &[])?;
-        let mut domain = Domain::new(None, 1, tcp, none.clone())?;
+        let none = frozen(Access::BindTcp.into(), &[])?;
+        let mut domain = Domain::new(None, 1, none.clone())?;
 
         for level in 2..=16 {
-            domain = Domain::new(Some(&domain), level, tcp, none.clone())?;
+            domain = Domain::new(Some(&domain), level, none.clone())?;
         }
-        assert_eq!(Domain::new(Some(&domain), 17, tcp, none).err(), Some(E2BIG));
+        assert_eq!(Domain::new(Some(&domain), 17, none).err(), Some(E2BIG));
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 /*
  * Portlock - Entry points of the system calls
  *
- * The SYSCALL_DEFINEn() macros exist in C only.  The system calls are documented
- * in security/landlock/syscalls.c and implemented in syscalls.rs.
+ * The SYSCALL_DEFINEn() macros exist only in C.  The system calls are
+ * documented in security/landlock/syscalls.c and implemented in syscalls.rs.
  */
 
 #include <linux/syscalls.h>

@@ -1,39 +1,92 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Port to effective access: what an allowed check reads, and nothing else does.
+//! Port to rights: what an allowed check reads, and nothing else does.
 
 use crate::{
     access::{
-        Access,
-        AccessSet, //
+        PortAccess,
+        PortAccessSet, //
     },
     rules::Rules, //
 };
 use core::{
     iter,
+    ops::RangeInclusive,
     ptr, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    prelude::*,
-    sync::{
-        Arc,
-        UniqueArc, //
-    }, //
+    prelude::*, //
 };
 
-/// The rights of a block of 256 neighbouring ports, 16 ports a word, the first in the lowest bits.
-type Leaf = [u64; 16];
-
-/// The most leaves that there can be: one for each block.
+/// The number of blocks. A block is 256 neighbouring ports: those with the same high byte.
 const BLOCKS: usize = 256;
 
-kernel::static_assert!(AccessSet::COUNT <= 4);
+/// The rights on the ports of a block: a bitmap for each right, and in it a bit for each port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Leaf([[u64; 4]; PortAccess::COUNT]);
+
+impl Leaf {
+    /// The leaf whose ports all have the rights in `access`.
+    #[inline]
+    fn filled(access: PortAccessSet) -> Self {
+        let mut leaf = Self([[0; 4]; PortAccess::COUNT]);
+
+        for right in access.iter() {
+            leaf.0[right.position()] = [u64::MAX; 4];
+        }
+        leaf
+    }
+
+    /// Whether `access` is allowed on the port whose low byte is `in_block`.
+    #[inline]
+    fn allows(&self, in_block: u8, access: PortAccess) -> bool {
+        let word = self.0[access.position()][usize::from(in_block >> 6)];
+
+        word >> (in_block & 63) & 1 != 0
+    }
+
+    /// Allows `access` on the ports whose low bytes are from `first` to `last`.
+    #[inline]
+    fn allow(&mut self, first: u8, last: u8, access: PortAccessSet) {
+        for word in first >> 6..=last >> 6 {
+            let from = if word == first >> 6 { first & 63 } else { 0 };
+            let to = if word == last >> 6 { last & 63 } else { 63 };
+            let ports = u64::MAX << from & u64::MAX >> (63 - to);
+
+            for right in access.iter() {
+                self.0[right.position()][usize::from(word)] |= ports;
+            }
+        }
+    }
+
+    /// The words of all bitmaps.
+    #[inline]
+    fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().flatten().copied()
+    }
+
+    /// Whether `other` allows all that `self` allows.
+    #[inline]
+    fn is_within(&self, other: &Self) -> bool {
+        iter::zip(self.words(), other.words()).all(|(word, other)| word & !other == 0)
+    }
+
+    /// What both `self` and `other` allow.
+    fn and(&self, other: &Self) -> Self {
+        let mut both = *self;
+
+        for (word, other) in iter::zip(both.0.iter_mut().flatten(), other.words()) {
+            *word &= other;
+        }
+        both
+    }
+}
 
 /// What the layers of a domain together allow on each of the 65,536 ports.
 ///
-/// A table names, for each block of ports, the leaf that holds their rights. Blocks that no rule
-/// names have no leaf, and neighbouring blocks with equal rights share one: the memory follows the
+/// A table names, for each block of ports, the leaf that holds their rights. A block that no rule
+/// names has no leaf, and neighbouring blocks with equal rights share one: the memory follows the
 /// rules, 33 KiB at most.
 ///
 /// Rights that no layer handles are allowed on every port, so that a check need not ask what is
@@ -41,72 +94,103 @@ kernel::static_assert!(AccessSet::COUNT <= 4);
 ///
 /// # Invariants
 ///
-/// The ports of a block have the rights of the leaf that `blocks` names, or those of `unnamed` if
-/// there is no such leaf.
+/// - The ports of a block have the rights of the leaf that `blocks` names, or those of `unnamed` if
+///   there is no such leaf.
+/// - `leaves` has no room for more leaves than it holds.
 pub(crate) struct Index {
     blocks: [u8; BLOCKS],
-    unnamed: AccessSet,
+    unnamed: PortAccessSet,
     leaves: KVec<Leaf>,
-    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-    _census: crate::model::Census,
 }
 
-/// The name of a leaf that is not there, as long as a block has none: then there are fewer leaves.
+/// The name of a leaf that does not exist, as long as a block has none: there are fewer leaves then.
 const NO_LEAF: u8 = u8::MAX;
 
-/// [`NO_LEAF`] eight times.
-const NO_LEAVES: u64 = u64::from_ne_bytes([NO_LEAF; 8]);
-
-/// A leaf whose ports all have `access`.
-#[inline]
-const fn filled(access: AccessSet) -> Leaf {
-    [access.bits() * 0x1111_1111_1111_1111; 16]
-}
-
-/// Where the rights of `port` are: its block, the word in the leaf, and the shift in the word.
-#[inline]
-const fn place(port: u16) -> (u8, u8, u32) {
-    let [block, in_block] = port.to_be_bytes();
-
-    (block, in_block >> 4, (in_block as u32 & 15) << 2)
-}
-
-/// A port between the ports beside it. The first port and the last are no neighbours, but to take
-/// them for ones does no harm.
-#[inline]
-const fn beside(port: u16) -> [u16; 3] {
-    [port.wrapping_sub(1), port, port.wrapping_add(1)]
-}
-
-/// Whether `port` is the first or the last of its block.
-#[inline]
-const fn is_at_border(port: u16) -> bool {
-    matches!(port as u8, 0 | u8::MAX)
-}
-
 impl Index {
-    /// The index of a layer whose `handled` rights no rule grants.
-    pub(crate) fn new(handled: AccessSet) -> Self {
-        // INVARIANT: There is no leaf.
-        Self {
+    /// The index of a layer that handles the rights in `handled` and has `rules`.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn of_rules(handled: PortAccessSet, rules: &Rules) -> Result<Self> {
+        let unnamed = handled.complement();
+        let mut index = Self {
             blocks: [NO_LEAF; BLOCKS],
-            unnamed: !handled,
-            leaves: KVec::new(),
-            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-            _census: crate::model::Census::new(),
+            unnamed,
+            leaves: KVec::with_capacity(count_blocks(rules), GFP_KERNEL_ACCOUNT)?,
+        };
+        let mut leaf = Leaf::filled(unnamed);
+        let mut open = None;
+
+        // Spans descend, so those of a block follow each other.
+        for (ports, access) in rules.spans() {
+            for (block, first, last) in blocks_of(&ports) {
+                if let Some(done) = open.replace(block).filter(|done| *done != block) {
+                    index.push(done, leaf)?;
+                    leaf = Leaf::filled(unnamed);
+                }
+                leaf.allow(first, last, access);
+            }
         }
+        if let Some(done) = open {
+            index.push(done, leaf)?;
+        }
+        index.fitted()
+    }
+
+    /// The index of two layers or more: what both `self` and `other` allow.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn intersect(&self, other: &Self) -> Result<Self> {
+        let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
+        let unnamed = left.and(&right);
+        let mut index = Self {
+            blocks: [NO_LEAF; BLOCKS],
+            unnamed: self.unnamed.and(other.unnamed),
+            leaves: KVec::new(),
+        };
+
+        for block in 0..=u8::MAX {
+            let left = self.leaf(block).unwrap_or(&left);
+            let both = left.and(other.leaf(block).unwrap_or(&right));
+
+            if both != unnamed {
+                index.push(block, both)?;
+            }
+        }
+        index.fitted()
+    }
+
+    /// Gives `block`, which has no leaf yet, the leaf before if that is equal, else a new one.
+    fn push(&mut self, block: u8, leaf: Leaf) -> Result {
+        if self.leaves.last() != Some(&leaf) {
+            self.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
+        }
+        // INVARIANT: The last leaf has the rights of the block. CAST: There is at most one leaf for
+        // each block, so the name is at most 255; `NO_LEAF` is a name if every block has its own.
+        self.blocks[usize::from(block)] = (self.leaves.len() - 1) as u8;
+        Ok(())
+    }
+
+    /// The same index, with room for its leaves and no more.
+    fn fitted(mut self) -> Result<Self> {
+        if self.leaves.len() != self.leaves.capacity() {
+            let mut leaves = KVec::with_capacity(self.leaves.len(), GFP_KERNEL_ACCOUNT)?;
+
+            leaves.extend_from_slice(&self.leaves, GFP_KERNEL_ACCOUNT)?;
+            self.leaves = leaves;
+        }
+        // INVARIANT: As just seen, or done.
+        Ok(self)
     }
 
     /// Whether `access` is allowed on `port`.
     #[inline]
-    pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        let (block, word, shift) = place(port);
-        let rights = match self.leaf(block) {
-            Some(leaf) => leaf[usize::from(word)] >> shift,
-            None => self.unnamed.bits(),
-        };
+    pub(crate) fn allows(&self, port: u16, access: PortAccess) -> bool {
+        let [block, in_block] = port.to_be_bytes();
 
-        rights & access as u64 != 0
+        match self.leaf(block) {
+            Some(leaf) => leaf.allows(in_block, access),
+            None => self.unnamed.contains(access),
+        }
     }
 
     /// The leaf of `block`, if it has one.
@@ -116,386 +200,103 @@ impl Index {
             .get(usize::from(self.blocks[usize::from(block)]))
     }
 
-    /// The rights of the ports in `block`.
-    fn rights(&self, block: u8) -> Leaf {
-        self.leaf(block).copied().unwrap_or(filled(self.unnamed))
-    }
-
-    /// The names of the leaves, those of eight neighbouring blocks in a word.
-    fn groups(&self) -> impl Iterator<Item = u64> + '_ {
-        self.blocks
-            .chunks_exact(8)
-            .filter_map(|group| group.first_chunk().copied().map(u64::from_ne_bytes))
-    }
-
-    /// Whether what `self` allows, `other` allows, too.
+    /// Whether `other` allows all that `self` allows.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         // As when a ruleset is enforced twice.
         if ptr::eq(self, other) {
             return true;
         }
 
-        // As when two rulesets name the same ports.
-        if self.leaves.len() == other.leaves.len() && self.blocks == other.blocks {
-            return other.unnamed.contains_all(self.unnamed)
-                && iter::zip(&self.leaves, &other.leaves)
-                    .all(|(left, right)| is_within(left, right));
-        }
-
-        // Most blocks have no leaf, and neighbours often share theirs.
-        let mut seen_groups = None;
+        let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
         let mut seen = None;
 
-        for groups in self.groups().zip(other.groups()) {
-            if seen_groups.replace(groups) == Some(groups) {
-                continue;
+        // Neighbouring blocks often share a leaf, or have none.
+        (0..=u8::MAX).all(|block| {
+            let names = (
+                self.blocks[usize::from(block)],
+                other.blocks[usize::from(block)],
+            );
+
+            seen.replace(names) == Some(names) || {
+                let left = self.leaf(block).unwrap_or(&left);
+
+                left.is_within(other.leaf(block).unwrap_or(&right))
             }
-
-            for blocks in iter::zip(groups.0.to_ne_bytes(), groups.1.to_ne_bytes()) {
-                if seen.replace(blocks) == Some(blocks) {
-                    continue;
-                }
-
-                if !self.leaf_is_within(blocks.0, other, blocks.1) {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    /// Whether what `self` allows on the ports of a block whose leaf is `left`, `other` allows on
-    /// those of one whose leaf is `right`.
-    #[inline]
-    fn leaf_is_within(&self, left: u8, other: &Self, right: u8) -> bool {
-        let left = self.leaves.get(usize::from(left));
-        let right = other.leaves.get(usize::from(right));
-
-        match (left, right) {
-            (Some(left), Some(right)) => is_within(left, right),
-            (None, None) => other.unnamed.contains_all(self.unnamed),
-            (left, right) => is_within(
-                left.unwrap_or(&filled(self.unnamed)),
-                right.unwrap_or(&filled(other.unnamed)),
-            ),
-        }
-    }
-
-    /// What both `self` and `other` allow.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn intersect(&self, other: &Self) -> Result<Self> {
-        Self::build(self.unnamed & other.unnamed, |block| {
-            let mut leaf = self.rights(block);
-
-            for (left, right) in leaf.iter_mut().zip(other.rights(block)) {
-                *left &= right;
-            }
-            leaf
         })
-    }
-
-    /// The same index in less memory, if there are neighbours that could share a leaf.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn shorter(&self) -> Result<Option<Self>> {
-        if self.leaves.len() < 2 {
-            return Ok(None);
-        }
-
-        // Most blocks have no leaf.
-        let groups = self.groups().filter(|group| *group != NO_LEAVES);
-        let mut leaves = groups.flat_map(u64::to_ne_bytes).filter_map(|leaf| {
-            let leaf = usize::from(leaf);
-
-            Some((leaf, self.leaves.get(leaf)?))
-        });
-        let Some(mut last) = leaves.next() else {
-            return Ok(None);
-        };
-
-        for next in leaves {
-            if next.0 != last.0 && are_equal(next.1, last.1) {
-                return Self::build(self.unnamed, |block| self.rights(block)).map(Some);
-            }
-            last = next;
-        }
-        Ok(None)
-    }
-
-    /// Makes an index of the leaves that `leaf_of` returns for each block, in ascending order.
-    fn build(unnamed: AccessSet, leaf_of: impl Fn(u8) -> Leaf) -> Result<Self> {
-        let mut index = Self::new(!unnamed);
-
-        for block in 0..=u8::MAX {
-            let leaf = leaf_of(block);
-
-            if leaf == filled(unnamed) {
-                continue;
-            }
-            if index.leaves.last() != Some(&leaf) {
-                index.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
-            }
-            index.name_last(block);
-        }
-        Ok(index)
-    }
-
-    /// Makes the last leaf the one of `block`.
-    fn name_last(&mut self, block: u8) {
-        // INVARIANT: CAST: There is at most a leaf for each block, and the caller pushed one.
-        self.blocks[usize::from(block)] = (self.leaves.len() - 1) as u8;
     }
 }
 
-/// Whether two leaves are equal, which is told from the first difference.
+/// The number of blocks in which `rules` have a port.
+fn count_blocks(rules: &Rules) -> usize {
+    let mut count = 0;
+    let mut lowest = None;
+
+    // Spans descend: a block that two of them have in common is the lowest so far.
+    for (ports, _) in rules.spans() {
+        let ([first, _], [last, _]) = (ports.start().to_be_bytes(), ports.end().to_be_bytes());
+
+        count += usize::from(last - first) + usize::from(lowest != Some(last));
+        lowest = Some(first);
+    }
+    count
+}
+
+/// The blocks that have a port in `ports`, in descending order, each with the low bytes of the first
+/// and of the last of these ports.
 #[inline]
-fn are_equal(left: &Leaf, right: &Leaf) -> bool {
-    left.iter().zip(right).all(|(left, right)| left == right)
-}
+fn blocks_of(ports: &RangeInclusive<u16>) -> impl Iterator<Item = (u8, u8, u8)> {
+    let ([first_block, first], [last_block, last]) =
+        (ports.start().to_be_bytes(), ports.end().to_be_bytes());
 
-/// Whether the rights of each port in `left` are among those in `right`.
-#[inline]
-fn is_within(left: &Leaf, right: &Leaf) -> bool {
-    are_equal(left, right)
-        || left
-            .iter()
-            .zip(right)
-            .all(|(left, right)| left & !right == 0)
-}
+    (first_block..=last_block).rev().map(move |block| {
+        let first = if block == first_block { first } else { 0 };
+        let last = if block == last_block { last } else { u8::MAX };
 
-/// The most blocks that a [`Draft`] names without making their leaves. With one more, a vector that
-/// grows twofold has room for the leaves of all blocks.
-const FEW: usize = BLOCKS / 2;
-
-/// An [`Index`] of one layer, while rules are added.
-///
-/// As long as each rule is far from all others, a block has but the name of its leaf: the leaves
-/// are made at once when the index is needed, or when there is more to tell of a block.
-///
-/// # Invariants
-///
-/// - The block of each rule has the name of a leaf, and each such block has its own: they are the
-///   numbers below `named`.
-/// - If there is no leaf, no two rules have a block in common, nor are on ports side by side.
-/// - If there are leaves, there are at least `named`, and the index is as [`Index`] says. Those
-///   that no block names have the rights of a block without a rule.
-pub(crate) struct Draft {
-    index: UniqueArc<Index>,
-    named: usize,
-}
-
-impl Draft {
-    /// Begins an index in which the `handled` rights need a rule, and all others are allowed.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn new(handled: AccessSet) -> Result<Self> {
-        // INVARIANT: No block has a name.
-        Ok(Self {
-            index: UniqueArc::new(Index::new(handled), GFP_KERNEL_ACCOUNT)?,
-            named: 0,
-        })
-    }
-
-    /// Begins with a copy of `index`, charged to the current task.
-    ///
-    /// Returns `ENOMEM` if there is no memory.
-    pub(crate) fn thaw(index: &Index) -> Result<Self> {
-        let mut draft = Self::new(!index.unnamed)?;
-
-        for block in 0..=u8::MAX {
-            if let Some(leaf) = index.leaf(block) {
-                draft.index.leaves.push(*leaf, GFP_KERNEL_ACCOUNT)?;
-                draft.name(block);
-            }
-        }
-        Ok(draft)
-    }
-
-    /// Makes sure that [`Draft::grant`] for `port` has a block to write to. `rules` are all that were
-    /// granted so far.
-    ///
-    /// Returns whether none of them has granted anything on `port`, nor just `access` on a port
-    /// beside it. The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn reserve(&mut self, port: u16, access: AccessSet, rules: &Rules) -> Result<bool> {
-        let (block, _, _) = place(port);
-
-        if !self.has_leaves() {
-            if self.named == FEW {
-                self.make_leaves(rules, BLOCKS)?;
-            } else if beside(port).into_iter().any(|port| self.is_named(port)) {
-                self.make_leaves(rules, self.named)?;
-            }
-        }
-        if self.is_named(port) {
-            return Ok(self.is_apart(port, access));
-        }
-
-        if self.named == self.index.leaves.len() {
-            // As a vector grows; by nothing for the first block, which has no leaf yet.
-            self.extend(self.named.min(BLOCKS - self.named))?;
-        }
-        self.name(block);
-        // What is beside a border is in another block.
-        Ok(!is_at_border(port) || !self.has_leaves() || self.is_apart(port, access))
-    }
-
-    /// Allows `access` on `port`, for which [`Draft::reserve`] was called.
-    pub(crate) fn grant(&mut self, port: u16, access: AccessSet) {
-        let (block, word, shift) = place(port);
-        let leaf = usize::from(self.index.blocks[usize::from(block)]);
-
-        // If there are no leaves yet, the rule is asked when they are made.
-        if let Some(leaf) = self.index.leaves.get_mut(leaf) {
-            leaf[usize::from(word)] |= access.bits() << shift;
-        }
-    }
-
-    /// Whether no rule has granted anything on `port`, nor just `access` on a port beside it. There
-    /// are leaves.
-    #[inline]
-    fn is_apart(&self, port: u16, access: AccessSet) -> bool {
-        let [before, at, after] = self.granted_around(port);
-
-        at == 0 && before != access.bits() && after != access.bits()
-    }
-
-    /// What rules have granted on `port` and on the ports beside it.
-    #[inline]
-    fn granted_around(&self, port: u16) -> [u64; 3] {
-        let unnamed = self.index.unnamed.bits();
-        let (block, word, shift) = place(port);
-
-        // Most ports share their word with both others.
-        match (self.index.leaf(block), shift) {
-            (Some(leaf), 4..=56) => {
-                let rights = leaf[usize::from(word)] >> (shift - 4);
-
-                [rights, rights >> 4, rights >> 8]
-                    .map(|rights| (rights ^ unnamed) & AccessSet::all_bits())
-            }
-            _ => beside(port).map(|port| self.granted(port)),
-        }
-    }
-
-    /// What rules have granted on `port`.
-    fn granted(&self, port: u16) -> u64 {
-        let (block, word, shift) = place(port);
-
-        self.index.leaf(block).map_or(0, |leaf| {
-            (leaf[usize::from(word)] >> shift ^ self.index.unnamed.bits()) & AccessSet::all_bits()
-        })
-    }
-
-    /// Makes sure that there are leaves for all `rules`, which are all that were granted.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
-    /// is none.
-    pub(crate) fn complete(&mut self, rules: &Rules) -> Result {
-        if self.has_leaves() {
-            return Ok(());
-        }
-        self.make_leaves(rules, self.named)
-    }
-
-    /// Ends the draft, for which [`Draft::complete`] was called.
-    pub(crate) fn freeze(mut self) -> Arc<Index> {
-        // INVARIANT: The caller made the leaves, and no block names those that are cut off.
-        self.index.leaves.truncate(self.named);
-        self.index.into()
-    }
-
-    /// Whether the blocks that have the name of a leaf have that leaf, too.
-    #[inline]
-    fn has_leaves(&self) -> bool {
-        !self.index.leaves.is_empty()
-    }
-
-    /// Whether the block of `port` has the name of a leaf.
-    #[inline]
-    fn is_named(&self, port: u16) -> bool {
-        let (block, _, _) = place(port);
-
-        usize::from(self.index.blocks[usize::from(block)]) < self.named
-    }
-
-    /// Gives `block` the name of the next leaf.
-    #[inline]
-    fn name(&mut self, block: u8) {
-        // INVARIANT: The name is the next one; as that of the 256th leaf, `NO_LEAF` is a name when
-        // every block has one.
-        // CAST: A block is named once, so there are fewer than 256 names so far.
-        self.index.blocks[usize::from(block)] = self.named as u8;
-        self.named += 1;
-    }
-
-    /// Makes `count` leaves, at least those of the named blocks. There is none yet.
-    #[cold]
-    fn make_leaves(&mut self, rules: &Rules, count: usize) -> Result {
-        self.extend(count)?;
-        // INVARIANT: There is a leaf for each name, and they come to say what the rules say.
-        for (ports, access) in rules.spans() {
-            for port in ports {
-                self.grant(port, access);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes `count` more leaves, for blocks without a name.
-    #[cold]
-    fn extend(&mut self, count: usize) -> Result {
-        let unnamed = filled(self.index.unnamed);
-
-        Ok(self
-            .index
-            .leaves
-            .extend_with(count, unnamed, GFP_KERNEL_ACCOUNT)?)
-    }
+        (block, first, last)
+    })
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 #[kernel::macros::kunit_tests(portlock_index)]
 mod tests {
     use super::*;
-    use crate::rules::Rule;
+    use crate::{
+        access::{
+            Access,
+            AccessSet, //
+        },
+        rules::Rule, //
+    };
 
     const PORTS: [u16; 8] = [0, 1, 2, 255, 256, 443, 65534, 65535];
-
-    fn draft(
-        handled: AccessSet,
-        ports: impl IntoIterator<Item = u16>,
-        access: AccessSet,
-    ) -> Result<Draft> {
-        let mut draft = Draft::new(handled)?;
-        let mut rules = Rules::new();
-
-        for port in ports {
-            add(&mut draft, &mut rules, port, access)?;
-        }
-        draft.complete(&rules)?;
-        Ok(draft)
-    }
-
-    /// Adds a rule as a ruleset does.
-    fn add(draft: &mut Draft, rules: &mut Rules, port: u16, access: AccessSet) -> Result {
-        let rule = Rule {
-            access,
-            quiet: false,
-        };
-
-        draft.reserve(port, access, rules)?;
-        rules.add(port, rule)?;
-        draft.grant(port, access);
-        Ok(())
-    }
 
     fn index(
         handled: AccessSet,
         ports: impl IntoIterator<Item = u16>,
         access: AccessSet,
-    ) -> Result<Arc<Index>> {
-        Ok(draft(handled, ports, access)?.freeze())
+    ) -> Result<Index> {
+        let mut rules = Rules::default();
+
+        for port in ports {
+            let rule = Rule {
+                access,
+                quiet: false,
+            };
+
+            rules.add(port, rule)?;
+        }
+        Index::of_rules(handled.into(), &rules)
+    }
+
+    fn allows(index: &Index, port: u16, access: Access) -> bool {
+        index.allows(port, access.into())
+    }
+
+    /// Asserts that exactly `ports` have [`Access::BindTcp`].
+    fn assert_tells(index: &Index, is_named: impl Fn(u16) -> bool) {
+        for port in 0..=u16::MAX {
+            assert_eq!(allows(index, port, Access::BindTcp), is_named(port));
+        }
     }
 
     #[test]
@@ -506,10 +307,10 @@ mod tests {
         for port in 0..=u16::MAX {
             let known = PORTS.contains(&port);
 
-            assert_eq!(index.allows(port, Access::BindTcp), known);
-            assert_eq!(index.allows(port, Access::BindUdp), known);
-            assert!(!index.allows(port, Access::ConnectTcp));
-            assert!(!index.allows(port, Access::ConnectSendUdp));
+            assert_eq!(allows(&index, port, Access::BindTcp), known);
+            assert_eq!(allows(&index, port, Access::BindUdp), known);
+            assert!(!allows(&index, port, Access::ConnectTcp));
+            assert!(!allows(&index, port, Access::ConnectSendUdp));
         }
         Ok(())
     }
@@ -519,10 +320,10 @@ mod tests {
         let index = index(Access::BindTcp.into(), [80], AccessSet::empty())?;
 
         for port in [0, 79, 80, 81, 255, 256, 65535] {
-            assert!(!index.allows(port, Access::BindTcp));
-            assert!(index.allows(port, Access::ConnectTcp));
-            assert!(index.allows(port, Access::BindUdp));
-            assert!(index.allows(port, Access::ConnectSendUdp));
+            assert!(!allows(&index, port, Access::BindTcp));
+            assert!(allows(&index, port, Access::ConnectTcp));
+            assert!(allows(&index, port, Access::BindUdp));
+            assert!(allows(&index, port, Access::ConnectSendUdp));
         }
         Ok(())
     }
@@ -534,12 +335,7 @@ mod tests {
         let right = index(handled, [2, 3, 1000], Access::BindTcp.into())?;
         let both = left.intersect(&right)?;
 
-        for port in 0..=u16::MAX {
-            assert_eq!(
-                both.allows(port, Access::BindTcp),
-                [2, 1000].contains(&port)
-            );
-        }
+        assert_tells(&both, |port| [2, 1000].contains(&port));
         assert!(both.is_within(&left) && both.is_within(&right));
         assert!(!left.is_within(&both) && !left.is_within(&right));
         Ok(())
@@ -558,6 +354,29 @@ mod tests {
     }
 
     #[test]
+    fn ranges_end_where_they_should() -> Result {
+        let handled = AccessSet::from(Access::BindTcp);
+
+        for (first, last) in [
+            (0, 0),
+            (0, 63),
+            (1, 64),
+            (63, 64),
+            (100, 355),
+            (192, 255),
+            (255, 256),
+            (256, 1023),
+            (65472, 65535),
+            (65535, 65535),
+        ] {
+            let index = index(handled, first..=last, handled)?;
+
+            assert_tells(&index, |port| (first..=last).contains(&port));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_block_has_its_leaf_even_if_all_do() -> Result {
         let handled = Access::BindTcp.into();
         // Another port in each block, so that no two leaves are equal; then one block without.
@@ -567,135 +386,62 @@ mod tests {
 
         assert_eq!(full.leaves.len(), 256);
         assert_eq!(but_one.leaves.len(), 255);
-        for port in 0..=u16::MAX {
-            let named = port >> 8 == port & 255;
-
-            assert_eq!(full.allows(port, Access::BindTcp), named);
-            assert_eq!(
-                but_one.allows(port, Access::BindTcp),
-                named && port != u16::MAX
-            );
-        }
+        assert_tells(&full, |port| port >> 8 == port & 255);
+        assert_tells(&but_one, |port| port >> 8 == port & 255 && port != u16::MAX);
         assert!(but_one.is_within(&full) && !full.is_within(&but_one));
-        Ok(())
-    }
-
-    #[test]
-    fn what_was_frozen_is_not_what_is_written() -> Result {
-        let handled = Access::BindTcp.into();
-        // Two blocks that share a leaf.
-        let frozen = index(handled, [0, 256], handled)?
-            .shorter()?
-            .ok_or(EINVAL)?;
-        let mut written = Draft::thaw(&frozen)?;
-
-        assert_eq!(frozen.leaves.len(), 1);
-        // That the other rules are not there shows that the leaves are not made of them again.
-        add(&mut written, &mut Rules::new(), 257, handled)?;
-        written.complete(&Rules::new())?;
-        let written = written.freeze();
-
-        assert!(!frozen.allows(257, Access::BindTcp));
-        assert!(written.allows(257, Access::BindTcp) && written.allows(256, Access::BindTcp));
-        assert!(!written.allows(1, Access::BindTcp));
         Ok(())
     }
 
     #[test]
     fn memory_follows_the_rules() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
-        let all = index(handled, 0..=u16::MAX, handled)?;
-        let shorter = all.shorter()?.ok_or(EINVAL)?;
+        let leaves = |ports: &mut dyn Iterator<Item = u16>| {
+            index(handled, ports, handled).map(|index| index.leaves.len())
+        };
 
-        assert_eq!(all.leaves.len(), 256);
-        assert_eq!(shorter.leaves.len(), 1);
-        assert!(all.is_within(&shorter) && shorter.is_within(&all));
-        assert!(shorter.shorter()?.is_none());
-        assert!(index(handled, 255..=256, handled)?.shorter()?.is_none());
-        assert_eq!(Index::new(handled).leaves.len(), 0);
-        assert!(Index::new(handled).shorter()?.is_none());
+        assert_eq!(leaves(&mut (0..=u16::MAX))?, 1);
+        assert_eq!(leaves(&mut (0..=0))?, 1);
+        assert_eq!(leaves(&mut (255..=256))?, 2);
+        assert_eq!(leaves(&mut core::iter::empty())?, 0);
+        // All ports but one: the blocks below it, its own, and those above it.
+        assert_eq!(leaves(&mut (0..=u16::MAX).filter(|port| *port != 1000))?, 3);
         Ok(())
     }
 
     #[test]
-    fn a_port_is_apart_from_neighbours_with_other_rights() -> Result {
-        let bind = AccessSet::from(Access::BindTcp);
-        let draft = draft(!AccessSet::empty(), [0, 256], bind)?;
-
-        for port in [0, 1, 255, 256, 257] {
-            assert!(!draft.is_apart(port, bind));
-        }
-        for port in [2, 3, 254, 258, 511, 512, 65534] {
-            assert!(draft.is_apart(port, bind));
-        }
-        for (port, is_apart) in [
-            (0, false),
-            (1, true),
-            (255, true),
-            (256, false),
-            (257, true),
-        ] {
-            assert_eq!(draft.is_apart(port, Access::ConnectTcp.into()), is_apart);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn far_rules_have_no_leaves_until_the_index_is_needed() -> Result {
+    fn there_is_no_room_for_more_leaves_than_there_are() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
+        let assert_fits = |index: &Index| {
+            assert_eq!(index.leaves.capacity(), index.leaves.len());
+            assert!(index.leaves.len() <= BLOCKS);
+        };
+        // Two rules in a block after two in others, and then one in each further block.
+        let first = [0x0080, 0x0180, 0x0280, 0x0081];
+        let further = (3..256).map(|block| block << 8 | 0x80);
+        let index_of = |ports: &[u16]| index(handled, ports.iter().copied(), handled);
+        let mut ports = KVec::new();
+        let mut random = 1u32;
 
-        for blocks in [0, 1, FEW - 1, FEW, FEW + 1, BLOCKS] {
-            let mut draft = Draft::new(handled)?;
-            let mut rules = Rules::new();
-
-            // Another port in each block, the last blocks first.
-            for port in (0..blocks as u16).map(|block| (255 - block) << 8 | block) {
-                add(&mut draft, &mut rules, port, handled)?;
-            }
-            assert_eq!(
-                draft.index.leaves.len(),
-                if blocks > FEW { BLOCKS } else { 0 }
-            );
-            assert_tells(draft, &rules, blocks)?;
+        for port in Iterator::chain(first.into_iter(), further) {
+            ports.push(port, GFP_KERNEL)?;
+            assert_fits(&index_of(&ports)?);
         }
-        Ok(())
-    }
 
-    #[test]
-    fn near_rules_have_leaves() -> Result {
-        let handled = AccessSet::from(Access::BindTcp);
+        // The same and others in random orders, and what two of them have in common.
+        for _ in 0..50 {
+            let mut shuffled = KVec::new();
 
-        // The same port, the same block, and neighbours in two blocks; none of the last two.
-        for (ports, blocks, made) in [
-            ([7, 7], 1, 1),
-            ([0, 255], 1, 1),
-            ([255, 256], 2, 2),
-            ([256, 255], 2, 2),
-            ([255, 257], 2, 0),
-        ] {
-            let mut draft = Draft::new(handled)?;
-            let mut rules = Rules::new();
-
-            for port in ports {
-                add(&mut draft, &mut rules, port, handled)?;
+            for _ in 0..300 {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // CAST: The high bits are the random ones.
+                shuffled.push((random >> 16) as u16, GFP_KERNEL)?;
             }
-            assert_eq!(draft.index.leaves.len(), made);
-            assert_tells(draft, &rules, blocks)?;
-        }
-        Ok(())
-    }
 
-    /// Asserts that the index has `leaves` leaves once it is complete, and says what `rules` say,
-    /// which grant [`Access::BindTcp`].
-    fn assert_tells(mut draft: Draft, rules: &Rules, leaves: usize) -> Result {
-        draft.complete(rules)?;
-        let index = draft.freeze();
+            let (left, right) = (index_of(&shuffled)?, index_of(&shuffled[150..])?);
 
-        assert_eq!(index.leaves.len(), leaves);
-        for port in 0..=u16::MAX {
-            let has_rule = rules.get(port).is_some();
-
-            assert_eq!(index.allows(port, Access::BindTcp), has_rule);
+            assert_fits(&left);
+            assert_fits(&left.intersect(&right)?);
+            assert_fits(&left.intersect(&index_of(&ports)?)?);
         }
         Ok(())
     }

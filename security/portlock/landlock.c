@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Portlock - What takes Landlock's headers to do
+ * Portlock - Functions that need Landlock's private headers
  *
- * Landlock's structures and trace events are C, with bit-fields, flexible arrays
- * and inline functions.  The functions below translate to them, and decide
- * nothing.  Their only caller is landlock.rs.
+ * Rust cannot use Landlock's structures and trace events directly: they have
+ * bit-fields, flexible arrays and inline functions.  The functions below
+ * translate for Rust and decide nothing.  Their only caller is landlock.rs.
  */
 
 #include <linux/cred.h>
@@ -41,11 +41,12 @@ void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
 }
 
 /**
- * portlock_trace_check - Trace the rules of a port that were evaluated
+ * portlock_trace_check - Trace the rules that were evaluated for a port
  *
  * @port: Requested port, in host byte order.
  * @access_request: Requested access rights.
- * @layers: What each layer with a rule for @port grants, by ascending level.
+ * @layers: Rights that each layer with a rule for @port grants, by ascending
+ *          level.
  * @num_layers: Number of @layers, at most %LANDLOCK_MAX_NUM_LAYERS.
  */
 void portlock_trace_check(const u16 port, const u32 access_request,
@@ -55,7 +56,11 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 	DEFINE_FLEX(struct landlock_rule, rule, layers, num_layers,
 		    LANDLOCK_MAX_NUM_LAYERS);
 
-	if (WARN_ON_ONCE(num_layers > LANDLOCK_MAX_NUM_LAYERS))
+	const struct landlock_domain *const domain =
+		landlock_get_current_domain();
+
+	/* The event reads the domain. */
+	if (!domain || WARN_ON_ONCE(num_layers > LANDLOCK_MAX_NUM_LAYERS))
 		return;
 
 	RB_CLEAR_NODE(&rule->node);
@@ -66,18 +71,17 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 		rule->layers[i].flags.quiet = layers[i].quiet;
 		rule->layers[i].access = layers[i].access;
 	}
-	trace_landlock_check_rule_net_port(landlock_get_current_domain(), rule,
-					   access_request, port);
+	trace_landlock_check_rule_net_port(domain, rule, access_request, port);
 }
 
 /**
  * portlock_log_denial - Log a denied network access
  *
  * @audit_net: Socket and the part of the address that audit prints.
- * @address: Address that was passed to the hook.
+ * @address: Address that the hook got.
  * @addrlen: Length of @address, in bytes.
  * @socket_family: Family of the socket when it was checked.
- * @layer: The youngest layer that refuses, with the refused access rights.
+ * @layer: Youngest layer that refuses, with the refused access rights.
  */
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			 const struct sockaddr *const address,
@@ -86,8 +90,11 @@ void portlock_log_denial(struct lsm_network_audit *const audit_net,
 {
 	struct layer_masks layer_masks = {};
 	const size_t index = layer->level - 1;
+	const struct landlock_domain *const domain =
+		landlock_get_current_domain();
 
-	if (WARN_ON_ONCE(index >= ARRAY_SIZE(layer_masks.layers)))
+	/* The record names the layer by its place in the domain. */
+	if (!domain || WARN_ON_ONCE(index >= domain->num_layers))
 		return;
 
 	layer_masks.layers[index].access = layer->access;

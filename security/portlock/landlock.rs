@@ -5,12 +5,15 @@
 //! C header: [`security/landlock/front.h`](srctree/security/landlock/front.h).
 
 use crate::{
+    abi::{
+        RulesetAttr,
+        AF_INET6,
+        MAX_LAYERS, //
+    },
     access::{
         Access,
         AccessSet, //
     },
-    address::Asked,
-    rules::Rule,
     Portlock, //
 };
 use core::{
@@ -33,101 +36,44 @@ use kernel::{
     },
     lsm::{
         self,
-        PreparedCred, //
+        PreparedCred,
+        SystemCall, //
     },
     net::socket::Sock,
     prelude::*,
-    transmute::FromBytes,
     types::NotThreadSafe,
     uaccess::UserPtr, //
 };
 
-/// `LANDLOCK_MAX_NUM_LAYERS`.
-pub(crate) const MAX_LAYERS: usize = 16;
-
-/// `AF_UNSPEC`, as it stands in a socket address.
-pub(crate) const AF_UNSPEC: u16 = bindings::AF_UNSPEC as u16;
-
-/// `AF_INET`, as it stands in a socket address.
-pub(crate) const AF_INET: u16 = bindings::AF_INET as u16;
-
-/// `AF_INET6`, as it stands in a socket address.
-pub(crate) const AF_INET6: u16 = bindings::AF_INET6 as u16;
-
-// What `address.rs` assumes of the layout of addresses.
-kernel::static_assert!(size_of::<bindings::sockaddr_in>() == 16);
-kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in, sin_port) == 2);
-kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in, sin_addr) == 4);
-kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in6, sin6_port) == 2);
-kernel::static_assert!(core::mem::offset_of!(bindings::sockaddr_in6, sin6_addr) == 8);
-
-// The rights of `access.rs` are Landlock's.
-kernel::static_assert!(Access::BindTcp as u32 == bindings::LANDLOCK_ACCESS_NET_BIND_TCP);
-kernel::static_assert!(Access::ConnectTcp as u32 == bindings::LANDLOCK_ACCESS_NET_CONNECT_TCP);
-kernel::static_assert!(Access::BindUdp as u32 == bindings::LANDLOCK_ACCESS_NET_BIND_UDP);
-kernel::static_assert!(
-    Access::ConnectSendUdp as u32 == bindings::LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
-);
-
-/// What user space passes to `landlock_create_ruleset(2)`.
-#[repr(transparent)]
-pub(crate) struct RulesetAttr(pub(crate) bindings::landlock_ruleset_attr);
-
-// SAFETY: The structure is made of integers, without padding (see the assertion below).
-unsafe impl FromBytes for RulesetAttr {}
-
-/// What user space passes to `landlock_add_rule(2)` with [`RULE_NET_PORT`].
-#[repr(transparent)]
-pub(crate) struct NetPortAttr(pub(crate) bindings::landlock_net_port_attr);
-
-// SAFETY: The structure is made of integers, without padding (see the assertion below).
-unsafe impl FromBytes for NetPortAttr {}
-
-kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
-kernel::static_assert!(size_of::<NetPortAttr>() == 2 * size_of::<u64>());
-
-/// The size of the longest socket address, `struct sockaddr_storage`, in bytes.
-pub(crate) const SOCKADDR_STORAGE_LEN: usize = size_of::<bindings::__kernel_sockaddr_storage>();
-
-/// `MSG_FASTOPEN`.
-pub(crate) const MSG_FASTOPEN: u32 = bindings::MSG_FASTOPEN;
-
-/// `LANDLOCK_RULE_PATH_BENEATH`.
-pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_PATH_BENEATH;
-
-/// `LANDLOCK_RULE_NET_PORT`.
-pub(crate) const RULE_NET_PORT: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_NET_PORT;
-
-/// `LANDLOCK_ADD_RULE_QUIET`.
-pub(crate) const ADD_RULE_QUIET: u32 = bindings::LANDLOCK_ADD_RULE_QUIET;
-
-/// `LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF`.
-pub(crate) const LOG_SUBDOMAINS_OFF: u32 = bindings::LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF;
-
-/// `LANDLOCK_RESTRICT_SELF_TSYNC`.
-pub(crate) const TSYNC: u32 = bindings::LANDLOCK_RESTRICT_SELF_TSYNC;
-
-/// Whether the boot's list of LSMs names Landlock, known before any LSM is initialized.
+/// Whether the boot's list of LSMs names Landlock. `false` as long as the list is not read, which is
+/// before the list's first LSM is initialized.
 pub(crate) fn is_enabled() -> bool {
-    // SAFETY: The LSM framework writes this before it initializes any LSM, and never again.
-    unsafe { bindings::landlock_enabled != 0 }
+    // SAFETY: Only the LSM framework writes it, at boot, before there are other threads.
+    unsafe { bindings::landlock_enabled == 1 }
 }
 
 /// C Landlock's own `landlock_create_ruleset(2)`.
-pub(crate) fn create_ruleset(attr: UserPtr, size: usize, flags: u32) -> c_long {
+pub(crate) fn create_ruleset(_call: &SystemCall, attr: UserPtr, size: usize, flags: u32) -> c_long {
     // SAFETY: The C function checks what comes from user space.
     unsafe { bindings::do_landlock_create_ruleset(attr.as_const_ptr().cast(), size, flags) }
 }
 
 /// C Landlock's own `landlock_add_rule(2)`.
-pub(crate) fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> c_long {
+pub(crate) fn add_rule(
+    _call: &SystemCall,
+    ruleset_fd: c_int,
+    rule_type: u32,
+    attr: UserPtr,
+    flags: u32,
+) -> c_long {
     // SAFETY: The C function checks what comes from user space.
     unsafe { bindings::do_landlock_add_rule(ruleset_fd, rule_type, attr.as_const_ptr(), flags) }
 }
 
 /// C Landlock's own `landlock_restrict_self(2)`.
-pub(crate) fn restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
-    // SAFETY: The C function checks what comes from user space.
+pub(crate) fn restrict_self(_call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> c_long {
+    // SAFETY: The C function checks what comes from user space. That there is a
+    // `SystemCall`, which nobody else uses, says that it may install credentials.
     unsafe { bindings::do_landlock_restrict_self(ruleset_fd, flags) }
 }
 
@@ -135,9 +81,57 @@ pub(crate) fn restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
 ///
 /// Returns `EINVAL` for unknown flags, and `EPERM` for a thread that neither has `no_new_privs`,
 /// nor is about to get it, nor has `CAP_SYS_ADMIN` in its user namespace.
-pub(crate) fn may_restrict_self(flags: u32) -> Result {
+pub(crate) fn may_restrict_self(_call: &SystemCall, flags: u32) -> Result {
     // SAFETY: The C function only looks at the current task.
     to_result(unsafe { bindings::landlock_may_restrict_self(flags) })
+}
+
+/// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
+pub(crate) fn set_log_flags(call: &SystemCall, cred: &mut PreparedCred, flags: u32) -> Result {
+    merge(call, cred, ptr::null_mut(), flags).map(|_| ())
+}
+
+/// Stacks a ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
+///
+/// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
+/// dropped.
+pub(crate) fn stack<T>(
+    call: &SystemCall,
+    cred: &mut PreparedCred,
+    ruleset: &LockedCRuleset<'_, T>,
+    flags: u32,
+) -> Result<u8> {
+    merge(call, cred, ruleset.0.ruleset.as_ptr(), flags)
+}
+
+fn merge(
+    _call: &SystemCall,
+    cred: &mut PreparedCred,
+    ruleset: *mut bindings::landlock_ruleset,
+    flags: u32,
+) -> Result<u8> {
+    // SAFETY: The credentials are under construction and belong to this thread, whose own ones are
+    // not overridden in a `SystemCall`. The ruleset is null, or valid and locked by the callers.
+    let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
+
+    to_result(layers)?;
+    // There are at most `MAX_LAYERS`.
+    u8::try_from(layers).map_err(|_| E2BIG)
+}
+
+/// Installs `cred`, in all threads of the process with [`TSYNC`](crate::abi::TSYNC): in all or in
+/// none.
+///
+/// `new_domain` tells whether a ruleset was stacked. No lock of a ruleset may be held. May sleep.
+pub(crate) fn commit(
+    _call: &mut SystemCall,
+    cred: PreparedCred,
+    new_domain: bool,
+    flags: u32,
+) -> Result {
+    // SAFETY: The C function consumes the credentials, which belong to this thread. That there is a
+    // `SystemCall`, which nobody else uses, says that it may install them.
+    to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
 }
 
 /// An owned `struct landlock_ruleset`, whose lock protects `data`, too.
@@ -145,21 +139,21 @@ pub(crate) fn may_restrict_self(flags: u32) -> Result {
 /// # Invariants
 ///
 /// The pointer is valid, and `self` owns a reference. Only who holds the lock accesses `data`, by
-/// the guard [`LockedRuleset`].
-pub(crate) struct Ruleset<T> {
+/// the guard [`LockedCRuleset`].
+pub(crate) struct CRuleset<T> {
     ruleset: NonNull<bindings::landlock_ruleset>,
     data: UnsafeCell<T>,
 }
 
 // SAFETY: The C structure is reference-counted, and its lock protects what changes; `data` may be
 // sent.
-unsafe impl<T: Send> Send for Ruleset<T> {}
+unsafe impl<T: Send> Send for CRuleset<T> {}
 
 // SAFETY: The C structure is reference-counted, and its lock protects what changes. So it does
 // `data`: one thread at a time has access, as if it were sent there.
-unsafe impl<T: Send> Sync for Ruleset<T> {}
+unsafe impl<T: Send> Sync for CRuleset<T> {}
 
-impl<T> Ruleset<T> {
+impl<T> CRuleset<T> {
     /// Checks `attr` and creates a ruleset of it, with an event but without a file descriptor.
     ///
     /// Returns `EINVAL` for unknown rights or quiet ones that are not handled, `ENOMSG` if nothing
@@ -188,29 +182,29 @@ impl<T> Ruleset<T> {
     }
 
     /// Takes the lock. May sleep.
-    pub(crate) fn lock(&self) -> LockedRuleset<'_, T> {
+    pub(crate) fn lock(&self) -> LockedCRuleset<'_, T> {
         // SAFETY: The ruleset is valid, and the guard gives the lock back.
         unsafe { bindings::landlock_lock_ruleset(self.ruleset.as_ptr()) };
         // INVARIANT: The lock was taken.
-        LockedRuleset(self, NotThreadSafe)
+        LockedCRuleset(self, NotThreadSafe)
     }
 }
 
-impl<T> Drop for Ruleset<T> {
+impl<T> Drop for CRuleset<T> {
     fn drop(&mut self) {
         // SAFETY: By the invariant, there is a reference to give back.
         unsafe { bindings::landlock_put_ruleset(self.ruleset.as_ptr()) };
     }
 }
 
-/// A [`Ruleset`] whose lock is held: the guard of what it protects.
+/// A [`CRuleset`] whose lock is held: the guard of what it protects.
 ///
 /// # Invariants
 ///
 /// The lock was taken for `self`, and is held until it is dropped.
-pub(crate) struct LockedRuleset<'a, T>(&'a Ruleset<T>, NotThreadSafe);
+pub(crate) struct LockedCRuleset<'a, T>(&'a CRuleset<T>, NotThreadSafe);
 
-impl<T> LockedRuleset<'_, T> {
+impl<T> LockedCRuleset<'_, T> {
     /// Counts a network rule that was added to `data`, and emits its event.
     ///
     /// `access` is the rights of the rule and all that the ruleset does not handle.
@@ -218,19 +212,11 @@ impl<T> LockedRuleset<'_, T> {
         let ruleset = self.0.ruleset.as_ptr();
 
         // SAFETY: The ruleset is valid, and locked by the invariant.
-        unsafe { bindings::portlock_note_net_rule(ruleset, port, access.bits() as u32, flags) };
-    }
-
-    /// Stacks the ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
-    ///
-    /// Returns `E2BIG` if there are [`MAX_LAYERS`] already, or `ENOMEM`; then `cred` must be
-    /// dropped.
-    pub(crate) fn merge(&self, cred: &mut PreparedCred, flags: u32) -> Result<u8> {
-        merge(cred, self.0.ruleset.as_ptr(), flags)
+        unsafe { bindings::portlock_note_net_rule(ruleset, port, access.landlock_bits(), flags) };
     }
 }
 
-impl<T> Deref for LockedRuleset<'_, T> {
+impl<T> Deref for LockedCRuleset<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -240,7 +226,7 @@ impl<T> Deref for LockedRuleset<'_, T> {
     }
 }
 
-impl<T> DerefMut for LockedRuleset<'_, T> {
+impl<T> DerefMut for LockedCRuleset<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: By the invariants, nobody else accesses the data while `self`, which is borrowed
         // for writing, holds the lock.
@@ -248,46 +234,19 @@ impl<T> DerefMut for LockedRuleset<'_, T> {
     }
 }
 
-impl<T> Drop for LockedRuleset<'_, T> {
+impl<T> Drop for LockedCRuleset<'_, T> {
     fn drop(&mut self) {
         // SAFETY: By the invariant, the lock is there to be given back.
         unsafe { bindings::landlock_unlock_ruleset(self.0.ruleset.as_ptr()) };
     }
 }
 
-/// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
-pub(crate) fn merge_log_flags(cred: &mut PreparedCred, flags: u32) -> Result {
-    merge(cred, ptr::null_mut(), flags).map(|_| ())
-}
-
-fn merge(
-    cred: &mut PreparedCred,
-    ruleset: *mut bindings::landlock_ruleset,
-    flags: u32,
-) -> Result<u8> {
-    // SAFETY: The credentials are under construction and belong to this thread; the ruleset is null
-    // or valid and locked by the callers.
-    let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
-
-    to_result(layers)?;
-    // There are at most `MAX_LAYERS`.
-    u8::try_from(layers).map_err(|_| E2BIG)
-}
-
-/// Installs `cred`, in all threads of the process with [`TSYNC`]: in all or in none.
-///
-/// `new_domain` tells whether a ruleset was merged. No lock of a ruleset may be held. May sleep.
-pub(crate) fn commit(cred: PreparedCred, new_domain: bool, flags: u32) -> Result {
-    // SAFETY: The C function consumes the credentials, which belong to this thread.
-    to_result(unsafe { bindings::landlock_commit_cred(cred.into_raw(), new_domain, flags) })
-}
-
 /// What the layer at `level` says of a port, as C takes it.
-fn layer(level: u8, rights: Rule) -> bindings::portlock_layer {
+fn layer(level: u8, access: AccessSet, quiet: bool) -> bindings::portlock_layer {
     bindings::portlock_layer {
-        access: rights.access.bits() as u32,
+        access: access.landlock_bits(),
         level,
-        quiet: rights.quiet,
+        quiet,
     }
 }
 
@@ -307,21 +266,20 @@ impl LayerRights {
     }
 
     /// Adds what the layer at `level` says; a 17th layer, of which there is none, is left out.
-    pub(crate) fn push(&mut self, level: u8, rights: Rule) {
+    pub(crate) fn push(&mut self, level: u8, access: AccessSet, quiet: bool) {
         if let Some(next) = self.layers.get_mut(self.len) {
-            *next = layer(level, rights);
+            *next = layer(level, access, quiet);
             self.len += 1;
         }
     }
 
-    /// The layers with what they say.
+    /// The layers with what they say: level, rights, quiet flag.
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Rule)> + '_ {
-        self.layers.iter().take(self.len).map(|layer| {
-            let access = AccessSet::from_bits_truncate(layer.access.into());
-            let quiet = layer.quiet;
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, AccessSet, bool)> + '_ {
+        self.layers.iter().take(self.len).filter_map(|layer| {
+            let access = AccessSet::from_bits(layer.access.into())?;
 
-            (layer.level, Rule { access, quiet })
+            Some((layer.level, access, layer.quiet))
         })
     }
 
@@ -349,14 +307,15 @@ pub(crate) fn checks_are_traced() -> bool {
 
 /// Emits the event of a check of `access` on `port`, for the rules that `granted` comes from.
 ///
-/// The current credentials must have a domain.
+/// Does nothing if the current credentials have no domain of C Landlock's.
 pub(crate) fn trace_check(port: u16, access: Access, granted: &LayerRights) {
     // SAFETY: The layers are valid for the call, and their number is right.
     unsafe {
         bindings::portlock_trace_check(
             port,
-            access as u32,
+            AccessSet::from(access).landlock_bits(),
             granted.layers.as_ptr(),
+            // CAST: There are at most `MAX_LAYERS`.
             granted.len as u32,
         )
     };
@@ -370,18 +329,18 @@ pub(crate) struct Denial<'a> {
     pub(crate) socket_family: u16,
     /// The address that was passed, at least as long as what was read of it.
     pub(crate) address: &'a [u8],
-    /// What it asked for.
-    pub(crate) asked: Asked,
+    /// Whether it is known what port and address the stack will take from `address`.
+    pub(crate) names_port: bool,
     /// The refused right.
     pub(crate) access: Access,
 }
 
 impl Denial<'_> {
     /// Counts the denial and gives it to audit and trace, as far as the log flags and quiet rules of
-    /// the youngest layer that refuses say: the one at `level`, with what it refuses in `refused`.
+    /// the youngest layer that refuses say: the one at `level`, whose rule for the port may be quiet.
     ///
-    /// The current credentials must have a domain.
-    pub(crate) fn log(&self, level: u8, refused: Rule) {
+    /// Does nothing if the current credentials have no domain of C Landlock's.
+    pub(crate) fn log(&self, level: u8, quiet: bool) {
         let mut audit = self.audit();
 
         // SAFETY: All pointers are valid for the call, and the length is right.
@@ -391,7 +350,7 @@ impl Denial<'_> {
                 self.address.as_ptr().cast(),
                 self.address.len() as c_int,
                 self.socket_family,
-                &layer(level, refused),
+                &layer(level, self.access.into(), quiet),
             )
         };
     }
@@ -404,7 +363,7 @@ impl Denial<'_> {
         if let [family_0, family_1, port_0, port_1, rest @ ..] = self.address {
             audit.family = u16::from_ne_bytes([*family_0, *family_1]);
 
-            if self.asked != Asked::Unknowable {
+            if self.names_port {
                 // Ports and addresses stay in network byte order.
                 let port = u16::from_ne_bytes([*port_0, *port_1]);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Portlock - What C and Rust call of each other inside the folder
+ * Portlock - Functions that C and Rust call from each other in this folder
  *
- * What crosses the border to C Landlock is in security/landlock/front.h.
+ * security/landlock/front.h has the functions that C Landlock and Portlock call
+ * from each other.
  */
 
 #ifndef _SECURITY_PORTLOCK_PORTLOCK_H
@@ -28,11 +29,11 @@ DECLARE_TRACEPOINT(landlock_check_rule_net_port);
 #endif /* CONFIG_TRACEPOINTS */
 
 /**
- * struct portlock_layer - What one layer says of a port
+ * struct portlock_layer - Access rights of one layer for a port
  */
 struct portlock_layer {
 	/**
-	 * @access: Access rights, which the called function gives a sense.
+	 * @access: Access rights.  The function that gets them says which.
 	 */
 	u32 access;
 	/**
@@ -40,12 +41,12 @@ struct portlock_layer {
 	 */
 	u8 level;
 	/**
-	 * @quiet: Whether the rule of the layer for the port is quiet.
+	 * @quiet: Whether the layer's rule for the port is quiet.
 	 */
 	bool quiet;
 };
 
-/* Records of network rules and decisions, cf. landlock.c. */
+/* Records of network rules and of decisions, cf. landlock.c. */
 void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
 			    const u16 port, const u32 access, const u32 flags);
 void portlock_trace_check(const u16 port, const u32 access_request,

@@ -5,24 +5,31 @@
 //! A process without privileges says which ports it will use, with Landlock's system calls; from
 //! then on the kernel holds it and its children to that. C Landlock keeps what is not network.
 //!
-//! Each file is one noun, and arrows run one way, down this list:
+//! What decides an allowed or refused bind, connect or send is [`verdict::check`]. A hook chooses the
+//! right and asks it; it reads the endpoint of the address, and the index of the domain.
 //!
-//! - `portlock`: the front door: what this is, when it is on, what C calls.
-//! - `hooks`: socket and credential hooks: translate, ask the domain, refuse.
+//! Each file is one noun, and imports go one way, down this list. The items of this page itself, the
+//! type of the LSM and whether it is on, are for all.
+//!
+//! - `hooks`: a hook of a socket: which right, which use of an address.
 //! - `syscalls`: the three calls and the ruleset file descriptor.
-//! - `ruleset`: a ruleset, while it is being written.
-//! - `denial`: what only a refusal or a listener needs. Cold.
-//! - `domain`: a domain, frozen: layers, checks, how a child is made.
-//! - `index`: port to effective access: what an allowed call reads.
-//! - `rules`: the red-black tree of rules, shared by rulesets and domains.
-//! - `landlock`: the only door to C Landlock; the `unsafe` lives there.
-//! - `address`: the bytes of an address to the port that is asked for.
-//! - `access`: rights as flag types.
+//! - `subject`: what a credential carries.
+//! - `verdict`: the decision, in one place.
+//! - `denial`: where a refusal is told: audit and trace. Cold.
+//! - `ruleset`: what a ruleset file descriptor refers to.
+//! - `domain`: a domain: its layers, and how a child is made of a parent and a ruleset.
+//! - `frozen`: the rules of a ruleset, written until they are enforced, then frozen and shared.
+//! - `index`: port to rights.
+//! - `rules`: the red-black tree of rules.
+//! - `endpoint`: the bytes of an address to the port that is asked for.
+//! - `landlock`: the only door to C Landlock.
+//! - `abi`: user-space structures, constants, layout assertions.
+//! - `access`: rights as types.
 //!
-//! `model`, for the unit tests only, evaluates every layer's rules one by one.
+//! `model`, for the unit tests only, asks the rules of each layer one by one.
 //!
-//! The way of an allowed bind is hooks, address, domain, index, and back. That of a refused one is
-//! the same, then denial and landlock.
+//! The `unsafe` of this folder is in `landlock`, but for the entry points of the system calls and
+//! the structures that are copied from user space.
 
 use kernel::{
     bindings,
@@ -30,10 +37,12 @@ use kernel::{
     prelude::*, //
 };
 
+mod abi;
 mod access;
-mod address;
 mod denial;
 mod domain;
+mod endpoint;
+mod frozen;
 mod hooks;
 mod index;
 mod landlock;
@@ -41,7 +50,9 @@ mod landlock;
 mod model;
 mod rules;
 mod ruleset;
+mod subject;
 mod syscalls;
+mod verdict;
 
 /// The LSM.
 struct Portlock;

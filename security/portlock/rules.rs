@@ -2,7 +2,10 @@
 
 //! The rules of one ruleset, which the layers made of it share.
 
-use crate::access::AccessSet;
+use crate::access::{
+    AccessSet,
+    PortAccessSet, //
+};
 use core::{
     cmp::Ordering,
     ops::RangeInclusive, //
@@ -55,14 +58,11 @@ struct Span {
 /// # Invariants
 ///
 /// No two spans overlap, and none could be joined to another.
+#[derive(Default)]
 pub(crate) struct Rules {
     tree: RBTree<First, Rest>,
-    /// Whether a rule grants nothing, so that only the tree knows of it.
-    has_bare: bool,
     /// Whether a rule has the quiet flag.
     has_quiet: bool,
-    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-    _census: crate::model::Census,
 }
 
 /// The first port of a [`Span`], the greatest first.
@@ -99,31 +99,23 @@ impl PartialOrd for First {
 /// A [`Span`] without its first port. A node of the tree is 32 bytes long with it.
 struct Rest {
     last: u16,
-    rule: Packed,
+    access: PortAccessSet,
+    quiet: bool,
 }
 
-/// A [`Rule`] in a byte: the rights, and a bit for the quiet flag.
-#[derive(Clone, Copy)]
-struct Packed(u8);
-
-kernel::static_assert!(AccessSet::COUNT < u8::BITS);
-
-const QUIET: u8 = 1 << AccessSet::COUNT;
-
-impl From<Rule> for Packed {
-    fn from(rule: Rule) -> Self {
-        let quiet = if rule.quiet { QUIET } else { 0 };
-
-        // CAST: There are fewer rights than bits.
-        Self(rule.access.bits() as u8 | quiet)
-    }
-}
-
-impl From<Packed> for Rule {
-    fn from(Packed(bits): Packed) -> Self {
+impl Rest {
+    fn new(last: u16, rule: Rule) -> Self {
         Self {
-            access: AccessSet::from_bits_truncate(bits.into()),
-            quiet: bits & QUIET != 0,
+            last,
+            access: rule.access.into(),
+            quiet: rule.quiet,
+        }
+    }
+
+    fn rule(&self) -> Rule {
+        Rule {
+            access: self.access.into(),
+            quiet: self.quiet,
         }
     }
 }
@@ -137,14 +129,7 @@ struct Around {
 
 impl Span {
     fn into_node(self, node: RBTreeNodeReservation<First, Rest>) -> RBTreeNode<First, Rest> {
-        let Self { first, last, rule } = self;
-
-        let rest = Rest {
-            last,
-            rule: rule.into(),
-        };
-
-        node.into_node(First(first), rest)
+        node.into_node(First(self.first), Rest::new(self.last, self.rule))
     }
 }
 
@@ -153,22 +138,11 @@ fn span((first, rest): (&First, &Rest)) -> Span {
     Span {
         first: first.0,
         last: rest.last,
-        rule: rest.rule.into(),
+        rule: rest.rule(),
     }
 }
 
 impl Rules {
-    /// Creates an empty set of rules.
-    pub(crate) fn new() -> Self {
-        Self {
-            tree: RBTree::new(),
-            has_bare: false,
-            has_quiet: false,
-            #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-            _census: crate::model::Census::new(),
-        }
-    }
-
     /// Adds `rule`, or extends the rule that `port` has.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
@@ -203,7 +177,6 @@ impl Rules {
             .transpose()?;
 
         // Nothing fails from here on.
-        self.has_bare |= rule.access.is_empty();
         self.has_quiet |= rule.quiet;
         // INVARIANT: The port is cut out of its span, and joined to the neighbours that have the
         // same rule.
@@ -234,26 +207,6 @@ impl Rules {
         Ok(())
     }
 
-    /// [`Rules::add`], for a port that no rule grants anything on, between ports on which not just
-    /// the same is granted: there is no need to look for what it may be joined to.
-    pub(crate) fn add_apart(&mut self, port: u16, rule: Rule) -> Result {
-        if self.has_bare || rule.access.is_empty() {
-            return self.add(port, rule);
-        }
-
-        let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let span = Span {
-            first: port,
-            last: port,
-            rule,
-        };
-
-        self.has_quiet |= rule.quiet;
-        // INVARIANT: There is no span at the port, nor one beside it with the same rule.
-        self.tree.insert(span.into_node(node));
-        Ok(())
-    }
-
     /// Whether a rule is quiet.
     #[inline]
     pub(crate) fn has_quiet(&self) -> bool {
@@ -265,14 +218,14 @@ impl Rules {
         let cursor = self.tree.cursor_lower_bound(&First(port))?;
         let (_, rest) = cursor.current();
 
-        (port <= rest.last).then(|| rest.rule.into())
+        (port <= rest.last).then(|| rest.rule())
     }
 
-    /// Neighbouring ports with what is granted on each, in no particular order.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = (RangeInclusive<u16>, AccessSet)> + '_ {
+    /// Ranges of ports with what is granted on each port. The ranges do not overlap, and descend.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (RangeInclusive<u16>, PortAccessSet)> + '_ {
         self.tree
             .iter()
-            .map(|(first, rest)| (first.0..=rest.last, Rule::from(rest.rule).access))
+            .map(|(first, rest)| (first.0..=rest.last, rest.access))
     }
 
     /// The ports with their rules, in no particular order.
@@ -280,14 +233,13 @@ impl Rules {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, Rule)> + '_ {
         self.tree
             .iter()
-            .flat_map(|(first, rest)| (first.0..=rest.last).map(|port| (port, rest.rule.into())))
+            .flat_map(|(first, rest)| (first.0..=rest.last).map(|port| (port, rest.rule())))
     }
 
     /// Copies the rules, with memory charged to the current task.
     pub(crate) fn try_clone(&self) -> Result<Self> {
-        let mut copy = Self::new();
+        let mut copy = Self::default();
 
-        copy.has_bare = self.has_bare;
         copy.has_quiet = self.has_quiet;
         for (first, rest) in &self.tree {
             let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
@@ -300,10 +252,7 @@ impl Rules {
     /// Changes the span that begins where `span` does.
     fn set(&mut self, span: Span) {
         if let Some(rest) = self.tree.get_mut(&First(span.first)) {
-            *rest = Rest {
-                last: span.last,
-                rule: span.rule.into(),
-            };
+            *rest = Rest::new(span.last, span.rule);
         }
     }
 
@@ -361,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_second_rule_extends_the_first() -> Result {
-        let mut rules = Rules::new();
+        let mut rules = Rules::default();
 
         rules.add(443, rule(Access::BindTcp.into(), false))?;
         rules.add(443, rule(Access::ConnectTcp.into(), true))?;
@@ -375,7 +324,7 @@ mod tests {
 
     #[test]
     fn ports_are_apart() -> Result {
-        let mut rules = Rules::new();
+        let mut rules = Rules::default();
 
         for port in [65535, 0, 2] {
             rules.add(port, rule(Access::BindUdp.into(), false))?;
@@ -389,7 +338,7 @@ mod tests {
     #[test]
     fn neighbours_with_equal_rules_are_one_node() -> Result {
         let equal = rule(Access::BindTcp.into(), false);
-        let mut rules = Rules::new();
+        let mut rules = Rules::default();
 
         // From the left, from the right, and in between.
         for port in [10, 11, 12, 20, 19, 18, 14, 16, 15, 13, 17] {
@@ -430,7 +379,7 @@ mod tests {
     #[test]
     fn the_first_and_the_last_port_have_no_neighbour_outside() -> Result {
         let equal = rule(Access::BindTcp.into(), false);
-        let mut rules = Rules::new();
+        let mut rules = Rules::default();
 
         for port in [65535, 0, 65534, 1] {
             rules.add(port, equal)?;
@@ -444,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_copy_is_independent() -> Result {
-        let mut rules = Rules::new();
+        let mut rules = Rules::default();
 
         rules.add(1, rule(Access::BindTcp.into(), false))?;
         let copy = rules.try_clone()?;

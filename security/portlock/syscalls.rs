@@ -6,13 +6,18 @@
 //! calls are documented: which error a program gets for two mistakes is part of the interface.
 
 use crate::{
+    abi::{
+        NetPortAttr,
+        RulesetAttr,
+        ADD_RULE_QUIET,
+        LOG_SUBDOMAINS_OFF,
+        RULE_NET_PORT,
+        RULE_PATH_BENEATH,
+        TSYNC, //
+    },
     access::AccessSet,
     domain::Domain,
-    landlock::{
-        self,
-        NetPortAttr,
-        RulesetAttr, //
-    },
+    landlock,
     rules::Rule,
     ruleset::Ruleset,
     Portlock, //
@@ -33,7 +38,10 @@ use kernel::{
         },
         LocalFile, //
     },
-    lsm::PreparedCred,
+    lsm::{
+        PreparedCred,
+        SystemCall, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -99,7 +107,7 @@ fn ruleset_of(
 
 /// Adds a rule to the ruleset of `ruleset_fd`.
 fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Result {
-    if flags & !landlock::ADD_RULE_QUIET != 0 {
+    if flags & !ADD_RULE_QUIET != 0 {
         return Err(EINVAL);
     }
 
@@ -107,8 +115,8 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
     let ruleset = ruleset_of(&file, anon_inode::can_write)?;
 
     match rule_type {
-        landlock::RULE_PATH_BENEATH => ruleset.rules.add_path_beneath(attr, flags),
-        landlock::RULE_NET_PORT => add_net_port_rule(&ruleset, attr, flags),
+        RULE_PATH_BENEATH => ruleset.rules.add_path_beneath(attr, flags),
+        RULE_NET_PORT => add_net_port_rule(&ruleset, attr, flags),
         _ => Err(EINVAL),
     }
 }
@@ -117,7 +125,7 @@ fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
     let NetPortAttr(attr) = UserSlice::new(attr, size_of::<NetPortAttr>())
         .reader()
         .read()?;
-    let quiet = flags & landlock::ADD_RULE_QUIET != 0;
+    let quiet = flags & ADD_RULE_QUIET != 0;
 
     // A rule that grants nothing is useless, unless it is there to be quiet.
     if flags == 0 && attr.allowed_access == 0 {
@@ -143,11 +151,11 @@ fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
 
 /// Enforces the ruleset of `ruleset_fd` on the calling thread, or on all threads of its process:
 /// both parts of it, or none.
-fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
-    landlock::may_restrict_self(flags)?;
+fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result {
+    landlock::may_restrict_self(call, flags)?;
 
     // Only this may be asked without a ruleset.
-    let only_log = ruleset_fd == -1 && flags & !landlock::TSYNC == landlock::LOG_SUBDOMAINS_OFF;
+    let only_log = ruleset_fd == -1 && flags & !TSYNC == LOG_SUBDOMAINS_OFF;
     let file = if only_log {
         None
     } else {
@@ -161,25 +169,25 @@ fn restrict_self(ruleset_fd: c_int, flags: u32) -> Result {
     let mut cred = PreparedCred::new()?;
 
     match &ruleset {
-        Some(ruleset) => merge(&mut cred, ruleset, flags)?,
-        None => landlock::merge_log_flags(&mut cred, flags)?,
+        Some(ruleset) => stack(call, &mut cred, ruleset, flags)?,
+        None => landlock::set_log_flags(call, &mut cred, flags)?,
     }
 
     // No lock is held here: the threads to synchronize may be waiting for it.
-    landlock::commit(cred, ruleset.is_some(), flags)
+    landlock::commit(call, cred, ruleset.is_some(), flags)
 }
 
 /// Stacks both parts of `ruleset` on the domains of `cred`.
-fn merge(cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
+fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
     let mut rules = ruleset.rules.lock();
-    let level = rules.merge(cred, flags)?;
+    let level = landlock::stack(call, cred, &rules, flags)?;
 
     if ruleset.handled.is_empty() {
         return Ok(());
     }
 
     let subject = cred.blob_mut::<Portlock>().ok_or(EOPNOTSUPP)?;
-    let domain = Domain::new(subject.domain(), level, ruleset.handled, rules.freeze()?)?;
+    let domain = Domain::new(subject.domain(), level, rules.freeze()?)?;
 
     subject.enter(domain);
     Ok(())
@@ -192,11 +200,13 @@ extern "C" fn portlock_create_ruleset(
     size: usize,
     flags: u32,
 ) -> c_long {
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
+    let call = unsafe { SystemCall::new() };
     let attr = UserPtr::from_ptr(attr.cast_mut().cast());
 
     // What the flags ask for is about C Landlock.
     if !crate::is_on() || flags != 0 {
-        return landlock::create_ruleset(attr, size, flags);
+        return landlock::create_ruleset(&call, attr, size, flags);
     }
     match create_ruleset(attr, size) {
         Ok(fd) => fd as c_long,
@@ -212,10 +222,12 @@ extern "C" fn portlock_add_rule(
     attr: *const c_void,
     flags: u32,
 ) -> c_long {
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
+    let call = unsafe { SystemCall::new() };
     let attr = UserPtr::from_ptr(attr.cast_mut());
 
     if !crate::is_on() {
-        return landlock::add_rule(ruleset_fd, rule_type, attr, flags);
+        return landlock::add_rule(&call, ruleset_fd, rule_type, attr, flags);
     }
     from_result(|| add_rule(ruleset_fd, rule_type, attr, flags).map(|()| 0))
 }
@@ -223,8 +235,11 @@ extern "C" fn portlock_add_rule(
 /// `landlock_restrict_self(2)`, see [`entry.c`](srctree/security/portlock/entry.c).
 #[export]
 extern "C" fn portlock_restrict_self(ruleset_fd: c_int, flags: u32) -> c_long {
+    // SAFETY: `entry.c` calls this for the system call, and nobody else does.
+    let mut call = unsafe { SystemCall::new() };
+
     if !crate::is_on() {
-        return landlock::restrict_self(ruleset_fd, flags);
+        return landlock::restrict_self(&mut call, ruleset_fd, flags);
     }
-    from_result(|| restrict_self(ruleset_fd, flags).map(|()| 0))
+    from_result(|| restrict_self(&mut call, ruleset_fd, flags).map(|()| 0))
 }

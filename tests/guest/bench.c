@@ -8,9 +8,10 @@
  * result is a line: what was done, the pattern of the rules, their number, the
  * layers, and the cost of one.
  *
- * The calls that are measured fail right after the hook, so that little but the
- * hook is in the figure: a bound socket is bound again, a listening one is
- * connected, a datagram is too long.
+ * The calls that are measured fail right after the hook, so that little more than
+ * the hook is in the figure: a bound socket is bound again, a listening one is
+ * connected, a datagram is too long, no route leads to an address, an IPv6
+ * socket that serves only IPv6 is given an address of IPv4.
  */
 
 #define _GNU_SOURCE
@@ -39,17 +40,24 @@
 #define MAX_LAYERS 16
 /* How often a call that cannot be repeated in place is measured; the least counts. */
 #define REPEATS 3
+#define SETUPS 8
 
 /* Some ticks. */
 #define BUSY_NS 10000000
 #define PORTS 65536
-#define TCP_RIGHTS                         \
+#define RIGHTS                             \
 	(LANDLOCK_ACCESS_NET_BIND_TCP |    \
 	 LANDLOCK_ACCESS_NET_CONNECT_TCP | \
 	 LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP)
+/* With this one, each call that sends asks whether the socket has a port. */
+#define ALL_RIGHTS (RIGHTS | LANDLOCK_ACCESS_NET_BIND_UDP)
 #define GROUP "/sys/fs/cgroup/bench"
 
 static const int rule_counts[] = { 1, 16, 256, 4096, 65536 };
+
+/* A process's first domain is cheap to measure: more of them. */
+static const int setup_counts[] = { 1,	 2,   3,   5,	8,   16,   24,	 48,   64,
+				    100, 129, 200, 256, 512, 1024, 2048, 4096, 65536 };
 
 enum pattern {
 	/* Ports far from each other, all with the same rights. */
@@ -60,6 +68,8 @@ enum pattern {
 	NEIGHBOURS,
 	/* One port after the other, next ones with other rights. */
 	NEIGHBOURS_DIFFERENT,
+	/* Ports with gaps between them, small and large, all with the same rights. */
+	GAPS,
 	PATTERNS,
 };
 
@@ -68,11 +78,16 @@ static const char *const pattern_names[] = {
 	"scattered-different",
 	"neighbours",
 	"neighbours-different",
+	"gaps",
 };
+
+#define MAX_GAP 650
 
 struct rules {
 	enum pattern pattern;
 	int count;
+	/* What the ruleset handles. */
+	uint64_t handled;
 };
 
 static void die(const char *const what)
@@ -98,8 +113,27 @@ static void report(const char *const what, const struct rules *const rules,
 	fflush(stdout);
 }
 
+/* The ports of GAPS, the same in each run. */
+static uint16_t gap_ports[PORTS];
+
+static void choose_gaps(const int count)
+{
+	uint32_t state = 1, port = 1999;
+	int most = (PORTS - 1 - port) / count;
+
+	if (most > MAX_GAP)
+		most = MAX_GAP;
+	for (int i = 0; i < count; i++) {
+		state = state * 1103515245 + 12345;
+		port += 1 + (state >> 16) % most;
+		gap_ports[i] = port;
+	}
+}
+
 static uint16_t port_of(const struct rules *const rules, const int which)
 {
+	if (rules->pattern == GAPS)
+		return gap_ports[which];
 	if (rules->pattern == NEIGHBOURS ||
 	    rules->pattern == NEIGHBOURS_DIFFERENT)
 		return rules->count == PORTS ? which : 2000 + which;
@@ -117,13 +151,13 @@ static uint64_t rights_of(const struct rules *const rules, const int which)
 	     rules->pattern == NEIGHBOURS_DIFFERENT) &&
 	    which % 2)
 		return LANDLOCK_ACCESS_NET_BIND_TCP;
-	return TCP_RIGHTS;
+	return rules->handled;
 }
 
-static int make_ruleset(void)
+static int make_ruleset(const struct rules *const rules)
 {
 	const struct landlock_ruleset_attr attr = {
-		.handled_access_net = TCP_RIGHTS,
+		.handled_access_net = rules->handled,
 	};
 	const int fd = syscall(__NR_landlock_create_ruleset, &attr,
 			       sizeof(attr), 0);
@@ -154,20 +188,17 @@ static int middle(const struct rules *const rules)
 
 static int full_ruleset(const struct rules *const rules)
 {
-	const int fd = make_ruleset();
+	const int fd = make_ruleset(rules);
 
 	for (int i = 0; i < rules->count; i++)
 		add_rule(fd, rules, i);
 	return fd;
 }
 
-static uint64_t restrict_self(const int fd)
+static void restrict_self(const int fd)
 {
-	const uint64_t begin = now();
-
 	if (syscall(__NR_landlock_restrict_self, fd, 0))
 		die("landlock_restrict_self");
-	return now() - begin;
 }
 
 /* Sockets that hooks are asked about, made before any layer is there. */
@@ -175,8 +206,12 @@ static uint64_t restrict_self(const int fd)
 struct sockets {
 	int bound;
 	int listening;
-	int datagram;
 	int stream;
+	/* All of these have a port. */
+	int datagram;
+	int datagram6;
+	int connected;
+	int connected6;
 };
 
 static struct sockaddr_in loopback(const uint16_t port)
@@ -185,6 +220,18 @@ static struct sockaddr_in loopback(const uint16_t port)
 		.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	return address;
+}
+
+/* The loopback address of IPv4, as IPv6 writes it. */
+static struct sockaddr_in6 mapped(const uint16_t port)
+{
+	const struct sockaddr_in6 address = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(port),
+		.sin6_addr.s6_addr = { [10] = 0xff, 0xff, 127, 0, 0, 1 },
 	};
 
 	return address;
@@ -203,9 +250,35 @@ static int tcp_socket(void)
 	return fd;
 }
 
+static int udp_socket(void)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in any = loopback(0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof(any)))
+		die("datagram socket");
+	return fd;
+}
+
+static int udp6_socket(const int only)
+{
+	const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in6 any = {
+		.sin6_family = AF_INET6,
+	};
+
+	if (fd < 0 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) ||
+	    bind(fd, (const struct sockaddr *)&any, sizeof(any)))
+		die("datagram socket of IPv6");
+	return fd;
+}
+
 static void open_sockets(struct sockets *const sockets)
 {
-	const struct sockaddr_in any = loopback(0);
+	/* Nobody listens there. */
+	const struct sockaddr_in peer = loopback(8080);
+	const struct sockaddr_in6 peer6 = mapped(8080);
 	struct sockaddr_in server;
 	socklen_t len = sizeof(server);
 
@@ -217,11 +290,15 @@ static void open_sockets(struct sockets *const sockets)
 	sockets->stream = tcp_socket();
 	if (connect(sockets->stream, (const struct sockaddr *)&server, len))
 		die("connect");
-	sockets->datagram = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sockets->datagram < 0 ||
-	    bind(sockets->datagram, (const struct sockaddr *)&any,
-		 sizeof(any)))
-		die("datagram socket");
+	sockets->datagram = udp_socket();
+	sockets->datagram6 = udp6_socket(1);
+	sockets->connected = udp_socket();
+	sockets->connected6 = udp6_socket(0);
+	if (connect(sockets->connected, (const struct sockaddr *)&peer,
+		    sizeof(peer)) ||
+	    connect(sockets->connected6, (const struct sockaddr *)&peer6,
+		    sizeof(peer6)))
+		die("connected datagram socket");
 }
 
 static void close_sockets(const struct sockets *const sockets)
@@ -230,26 +307,68 @@ static void close_sockets(const struct sockets *const sockets)
 	close(sockets->listening);
 	close(sockets->stream);
 	close(sockets->datagram);
+	close(sockets->datagram6);
+	close(sockets->connected);
+	close(sockets->connected6);
 }
 
-enum call { BIND, CONNECT, SENDTO, SEND, SETUID };
+enum call {
+	BIND,
+	CONNECT,
+	SENDTO,
+	SEND,
+	UDP_CONNECT,
+	UDP_SEND,
+	UDP6_CONNECT,
+	UDP6_SENDTO,
+	UDP6_SEND,
+	SETUID,
+};
+
+/* Where calls go: one port, written in each way that they need. */
+struct target {
+	struct sockaddr_in loopback;
+	struct sockaddr_in unroutable;
+	struct sockaddr_in6 mapped;
+};
 
 static int do_call(const enum call call, const struct sockets *const sockets,
-		   const struct sockaddr_in *const address)
+		   const struct target *const target)
 {
+	/* Longer than any may be. */
 	static char datagram[1 << 17];
-	const struct sockaddr *const sa = (const struct sockaddr *)address;
+	const struct sockaddr *const sa =
+		(const struct sockaddr *)&target->loopback;
+	const struct sockaddr *const unroutable =
+		(const struct sockaddr *)&target->unroutable;
+	const struct sockaddr *const sa6 =
+		(const struct sockaddr *)&target->mapped;
 
 	switch (call) {
 	case BIND:
-		return bind(sockets->bound, sa, sizeof(*address));
+		return bind(sockets->bound, sa, sizeof(target->loopback));
 	case CONNECT:
-		return connect(sockets->listening, sa, sizeof(*address));
+		return connect(sockets->listening, sa,
+			       sizeof(target->loopback));
 	case SENDTO:
 		return sendto(sockets->datagram, datagram, sizeof(datagram), 0,
-			      sa, sizeof(*address));
+			      sa, sizeof(target->loopback));
 	case SEND:
 		return send(sockets->stream, datagram, 0, 0);
+	case UDP_CONNECT:
+		return connect(sockets->datagram, unroutable,
+			       sizeof(target->unroutable));
+	case UDP_SEND:
+		return send(sockets->connected, datagram, sizeof(datagram), 0);
+	case UDP6_CONNECT:
+		return connect(sockets->datagram6, sa6,
+			       sizeof(target->mapped));
+	case UDP6_SENDTO:
+		return sendto(sockets->datagram6, datagram, 1, 0, sa6,
+			      sizeof(target->mapped));
+	case UDP6_SEND:
+		return send(sockets->connected6, datagram, sizeof(datagram),
+			    0);
 	case SETUID:
 		/* Prepares credentials, and aborts them. */
 		return syscall(__NR_setuid, 1);
@@ -257,14 +376,37 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 	return 0;
 }
 
+/* What it takes to look at the clock. */
+static uint64_t clock_cost(void)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < BATCHES; i++) {
+		const uint64_t begin = now();
+		const uint64_t took = now() - begin;
+
+		if (took < least)
+			least = took;
+	}
+	return least;
+}
+
 /* The least cost of a call, which must fail with @expected, or not if that is 0. */
 static uint64_t cost_of(const enum call call,
 			const struct sockets *const sockets,
 			const uint16_t port, const int expected)
 {
-	const struct sockaddr_in address = loopback(port);
-	uint64_t least = UINT64_MAX, clock = UINT64_MAX;
-	const int ret = do_call(call, sockets, &address);
+	struct target target = {
+		.loopback = loopback(port),
+		.unroutable = loopback(port),
+		.mapped = mapped(port),
+	};
+	uint64_t least = UINT64_MAX;
+	int ret;
+
+	/* TEST-NET-1 of RFC 5737. */
+	target.unroutable.sin_addr.s_addr = htonl(0xc0000201);
+	ret = do_call(call, sockets, &target);
 
 	if (expected ? !(ret < 0 && errno == expected) : ret < 0) {
 		fprintf(stderr, "bench: call %d to port %d: %s\n", call, port,
@@ -275,16 +417,12 @@ static uint64_t cost_of(const enum call call,
 		uint64_t begin = now();
 
 		for (int i = 0; i < CALLS; i++)
-			do_call(call, sockets, &address);
+			do_call(call, sockets, &target);
 		begin = now() - begin;
 		if (begin < least)
 			least = begin;
-		begin = now();
-		begin = now() - begin;
-		if (begin < clock)
-			clock = begin;
 	}
-	return (least - clock + CALLS / 2) / CALLS;
+	return (least - clock_cost() + CALLS / 2) / CALLS;
 }
 
 /* Beside the port in the middle, so that the index has a leaf for it. */
@@ -323,6 +461,33 @@ static void report_calls(const struct sockets *const sockets,
 	       cost_of(CONNECT, sockets, denied, EACCES));
 	report("sendto-denied", rules, layers,
 	       cost_of(SENDTO, sockets, denied, EACCES));
+}
+
+/* @free is whether the domain leaves it free who binds a datagram socket. */
+static void report_udp_calls(const struct sockets *const sockets,
+			     const struct rules *const rules, const int layers,
+			     const bool free)
+{
+	static const struct {
+		enum call call;
+		int expected;
+		const char *name;
+		const char *free;
+	} calls[] = {
+		{ UDP_CONNECT, ENETUNREACH, "udp-connect", "udp-connect-free" },
+		{ SENDTO, EMSGSIZE, "udp-sendto", "udp-sendto-free" },
+		{ UDP_SEND, EMSGSIZE, "udp-send", "udp-send-free" },
+		{ UDP6_CONNECT, ENETUNREACH, "udp6-connect",
+		  "udp6-connect-free" },
+		{ UDP6_SENDTO, ENETUNREACH, "udp6-sendto", "udp6-sendto-free" },
+		{ UDP6_SEND, EMSGSIZE, "udp6-send", "udp6-send-free" },
+	};
+	const uint16_t port = rules ? port_of(rules, middle(rules)) : 8080;
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		report(free ? calls[i].free : calls[i].name, rules, layers,
+		       cost_of(calls[i].call, sockets, port,
+			       calls[i].expected));
 }
 
 static void wait_for(const pid_t child)
@@ -374,27 +539,64 @@ static bool is_measured(const int layers)
 	       layers == MAX_LAYERS;
 }
 
-/* What rules and layers cost who makes them: a fresh ruleset a layer. */
-static void measure_making(const struct rules *const rules)
+/* All ports at once take long, and are worth fewer looks. */
+static int repeats_of(const struct rules *const rules, const int many,
+		      const int few)
 {
-	uint64_t restrict_cost[MAX_LAYERS + 1] = {}, add_cost = 0;
+	return rules->count > 4096 ? few : many;
+}
 
-	for (int repeat = 0; repeat < REPEATS; repeat++) {
-		for (int layer = 1; layer <= MAX_LAYERS; layer++) {
-			const int fd = make_ruleset();
-			const uint64_t begin = now();
+/* What a process pays for its first domain, with all that it makes for it. */
+static void measure_setup(const struct rules *const rules)
+{
+	const struct rules one = {
+		.pattern = rules->pattern,
+		.count = 1,
+		.handled = rules->handled,
+	};
+	const int repeats = repeats_of(rules, SETUPS, 2);
+	uint64_t least = 0;
 
-			for (int i = 0; i < rules->count; i++)
-				add_rule(fd, rules, i);
-			keep_least(&add_cost, (now() - begin) / rules->count);
-			close(fd);
-			if (rules->count > 256)
-				break;
+	for (int repeat = 0; repeat < repeats; repeat++) {
+		int fds[2];
+		uint64_t took;
+		pid_t child;
+
+		if (pipe(fds))
+			die("pipe");
+		child = fork();
+		if (!child) {
+			int fd;
+
+			/* Gets the pages that it is going to write to. */
+			close(full_ruleset(&one));
+			took = now();
+			fd = full_ruleset(rules);
+			restrict_self(fd);
+			took = now() - took;
+			if (write(fds[1], &took, sizeof(took)) != sizeof(took))
+				die("write");
+			_exit(0);
 		}
+		close(fds[1]);
+		if (read(fds[0], &took, sizeof(took)) != sizeof(took))
+			die("read");
+		keep_least(&least, took);
+		close(fds[0]);
+		wait_for(child);
+		/* What it leaves is freed by now, and not while the next runs. */
+		usleep(50000);
 	}
-	report("add_rule", rules, 0, add_cost);
+	report("setup", rules, 1, least - clock_cost());
+}
 
-	for (int repeat = 0; repeat < REPEATS; repeat++) {
+/* What layers cost who adds them: a fresh ruleset a layer. */
+static void measure_layers(const struct rules *const rules)
+{
+	const int repeats = repeats_of(rules, REPEATS, 1);
+	uint64_t restrict_cost[MAX_LAYERS + 1] = {};
+
+	for (int repeat = 0; repeat < repeats; repeat++) {
 		int fds[2];
 		pid_t child;
 
@@ -407,7 +609,9 @@ static void measure_making(const struct rules *const rules)
 			for (int layer = 1; layer <= MAX_LAYERS; layer++) {
 				const int fd = full_ruleset(rules);
 
-				cost[layer] = restrict_self(fd);
+				cost[layer] = now();
+				restrict_self(fd);
+				cost[layer] = now() - cost[layer];
 				close(fd);
 			}
 			if (write(fds[1], cost, sizeof(cost)) != sizeof(cost))
@@ -448,7 +652,38 @@ static void measure_being(const struct rules *const rules)
 			if (!is_measured(layer))
 				continue;
 			report_calls(&sockets, rules, layer);
+			report_udp_calls(&sockets, rules, layer, true);
 			report("fork", rules, layer, cost_of_fork());
+		}
+		close_sockets(&sockets);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* What a domain that also handles BIND_UDP costs who is in it. */
+static void measure_datagrams(const struct rules *const rules)
+{
+	const struct rules all = {
+		.pattern = rules->pattern,
+		.count = rules->count,
+		.handled = ALL_RIGHTS,
+	};
+	const int layers = repeats_of(rules, MAX_LAYERS, 1);
+	const pid_t child = fork();
+
+	if (!child) {
+		struct sockets sockets;
+
+		open_sockets(&sockets);
+		for (int layer = 1; layer <= layers; layer++) {
+			const int fd = full_ruleset(&all);
+
+			restrict_self(fd);
+			close(fd);
+			if (is_measured(layer))
+				report_udp_calls(&sockets, &all, layer, false);
 		}
 		close_sockets(&sockets);
 		fflush(stdout);
@@ -460,9 +695,10 @@ static void measure_being(const struct rules *const rules)
 /* From the order to exit until it is seen that the last task of a domain did. */
 static void measure_leaving(const struct rules *const rules, const int layers)
 {
+	const int repeats = repeats_of(rules, REPEATS, 1);
 	uint64_t least = 0;
 
-	for (int repeat = 0; repeat < REPEATS; repeat++) {
+	for (int repeat = 0; repeat < repeats; repeat++) {
 		int ready[2], go[2];
 		uint64_t begin;
 		pid_t child;
@@ -618,6 +854,7 @@ static void measure_base(void)
 		become_nobody();
 		open_sockets(&sockets);
 		report_calls(&sockets, NULL, 0);
+		report_udp_calls(&sockets, NULL, 0, false);
 		report("fork", NULL, 0, cost_of_fork());
 		fflush(stdout);
 		_exit(0);
@@ -629,6 +866,57 @@ static bool has_landlock(void)
 {
 	return syscall(__NR_landlock_create_ruleset, NULL, 0,
 		       LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
+static bool is_chosen(const int count, char *const counts[])
+{
+	if (!*counts)
+		return true;
+	for (; *counts; counts++)
+		if (atoi(*counts) == count)
+			return true;
+	return false;
+}
+
+/* Whether there are such rules, which are not those of another pattern as well. */
+static bool exist(const struct rules *const rules)
+{
+	if (rules->count == PORTS)
+		return rules->pattern == NEIGHBOURS ||
+		       rules->pattern == NEIGHBOURS_DIFFERENT;
+	return rules->count > 1 || rules->pattern == SCATTERED;
+}
+
+static void measure_setup_by_nobody(const struct rules *const rules)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		become_nobody();
+		if (rules->pattern == GAPS)
+			choose_gaps(rules->count);
+		measure_setup(rules);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+static void measure_all_else(const struct rules *const rules)
+{
+	pid_t child;
+
+	measure_memory(rules);
+	child = fork();
+	if (!child) {
+		become_nobody();
+		measure_layers(rules);
+		measure_being(rules);
+		measure_datagrams(rules);
+		measure_leaving(rules, 1);
+		measure_leaving(rules, MAX_LAYERS);
+		_exit(0);
+	}
+	wait_for(child);
 }
 
 /* With arguments, only rulesets of so many rules are measured. */
@@ -643,33 +931,22 @@ int main(int argc, char *argv[])
 	if (mkdir(GROUP, 0755) && errno != EEXIST)
 		die(GROUP);
 	for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
-		for (size_t i = 0; i < ARRAY_SIZE(rule_counts); i++) {
-			const struct rules rules = {
-				.pattern = pattern,
-				.count = rule_counts[i],
-			};
-			bool chosen = argc < 2;
-			pid_t child;
+		struct rules rules = {
+			.pattern = pattern,
+			.handled = RIGHTS,
+		};
 
-			for (int a = 1; a < argc; a++)
-				chosen = chosen || atoi(argv[a]) == rules.count;
-			if (!chosen)
-				continue;
-			/* All ports are neighbours, and one has no other. */
-			if ((pattern < NEIGHBOURS && rules.count == PORTS) ||
-			    (pattern != SCATTERED && rules.count == 1))
-				continue;
-			measure_memory(&rules);
-			child = fork();
-			if (!child) {
-				become_nobody();
-				measure_making(&rules);
-				measure_being(&rules);
-				measure_leaving(&rules, 1);
-				measure_leaving(&rules, MAX_LAYERS);
-				_exit(0);
-			}
-			wait_for(child);
+		for (size_t i = 0; i < ARRAY_SIZE(setup_counts); i++) {
+			rules.count = setup_counts[i];
+			if (exist(&rules) && is_chosen(rules.count, argv + 1))
+				measure_setup_by_nobody(&rules);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(rule_counts); i++) {
+			rules.count = rule_counts[i];
+			/* For who is in a domain, gaps are as good as any ports. */
+			if (pattern != GAPS && exist(&rules) &&
+			    is_chosen(rules.count, argv + 1))
+				measure_all_else(&rules);
 		}
 	}
 	return EXIT_SUCCESS;

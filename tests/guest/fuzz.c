@@ -4,25 +4,26 @@
  *
  *   fuzz FILE
  *
- * FILE holds programs, one operation a line, as tests/harness/fuzz.py writes
- * them:
+ * tests/harness/fuzz.py writes FILE.  It contains programs, with one operation
+ * in each line:
  *
  *   program 12 [trace]
  *   0 ruleset 0 48 0 0 0 3 0 0 0 0 0
  *   1 restrict 0 0
  *   end
  *
- * The first number of an operation is the thread that does it: 0 is the first
- * thread of the process, others are made when they are first named.  Each
- * program runs in a process and a network namespace of its own.  Output, for
- * each program, "= NUMBER", then a line an operation with its place and its
- * result (a number that is not negative, or a negative errno), in the order of
- * the places; an operation that was not reached has none.  With "trace",
- * Landlock's trace events follow, each after a "|".  Last comes "! STATUS", how
- * the process ended.
+ * The first number of an operation is the thread that runs it.  Thread 0 is the
+ * first thread of the process.  Others are created when they are first used.
+ * Each program runs in its own process and network namespace.
  *
- * Descriptors are named by slots.  Nothing here waits for long: sockets do not
- * block, and a program that does not end is killed.
+ * The output for each program begins with "= NUMBER".  Then comes a line for
+ * each operation that was reached, in their order: its place and its result (a
+ * number that is not negative, or a negative errno).  With "trace", Landlock's
+ * trace events follow, each after a "|".  Last comes "! STATUS" with the wait
+ * status of the process.
+ *
+ * Operations name descriptors by slots.  No operation waits for long: sockets
+ * do not block, and a program that does not end is killed.
  */
 
 #define _GNU_SOURCE
@@ -73,7 +74,10 @@
 #define TRACE "/sys/kernel/tracing/trace"
 #define PLAYGROUND "/tmp/fuzz"
 
-/* What a program's processes share: even one that was killed leaves its results. */
+/*
+ * Memory that all processes of a program share.  Results of a killed process
+ * stay.
+ */
 struct shared {
 	struct {
 		int64_t value;
@@ -97,16 +101,17 @@ struct kind {
 static struct op ops[MAX_OPS];
 static int op_count;
 static struct shared *shared;
-/* The operation after the one that is being done, and the end of what this process does. */
+/* The next operation, and the first one that this process does not run. */
 static int next_op, end_op;
 
 /*
- * Whether MPTCP is used, which leaves much to a kernel thread.  It is given the
- * time after each operation, or results would depend on who is faster.
+ * Whether a program uses MPTCP, which does much of its work in a kernel thread.
+ * After each operation, the program then waits for this thread.  Otherwise the
+ * results would depend on which is faster.
  */
 static bool is_leisurely;
 
-/* The end of a page that no page follows. */
+/* The end of a page.  The next page is not mapped. */
 static char *edge;
 
 static void die(const char *const what)
@@ -132,8 +137,8 @@ static int fd_of(const uint64_t slot)
 }
 
 /*
- * Moves a new descriptor to its slot.  Returns its number, which shows whether
- * one was left open before.
+ * Moves a new descriptor to its slot.  Returns its first number, which shows
+ * whether an operation before left a descriptor open.
  */
 static int64_t keep(const int fd, const uint64_t slot)
 {
@@ -148,7 +153,7 @@ static int64_t keep(const int fd, const uint64_t slot)
 	return fd | (flags & FD_CLOEXEC ? 1 << 16 : 0);
 }
 
-/* Puts @size bytes where the argument @how says. */
+/* Copies @size bytes to the place that @how selects. */
 static void *place(const void *const bytes, const size_t size,
 		   const uint64_t how)
 {
@@ -160,11 +165,11 @@ static void *place(const void *const bytes, const size_t size,
 	case 2:
 		return (void *)1;
 	case 3:
-		/* All there, and nothing after it. */
+		/* All bytes are mapped, and no byte after them. */
 		memcpy(edge - size, bytes, size);
 		return edge - size;
 	case 4:
-		/* The last byte is missing. */
+		/* The last byte is not mapped. */
 		memcpy(edge - size + 1, bytes, size ? size - 1 : 0);
 		return edge - size + 1;
 	default:
@@ -229,7 +234,7 @@ static int64_t op_ruleset(const uint64_t *const arg)
 
 	for (int i = 0; i < 6; i++)
 		attr.field[i] = arg[4 + i];
-	/* A byte past what the kernel knows. */
+	/* A byte after the fields that the kernel knows. */
 	if (arg[10])
 		attr.rest[arg[10] % 64] = 1;
 	return keep(syscall(__NR_landlock_create_ruleset,
@@ -239,7 +244,7 @@ static int64_t op_ruleset(const uint64_t *const arg)
 		    arg[0]);
 }
 
-/* create_ruleset() for what it tells instead of a descriptor. */
+/* create_ruleset() with flags that ask for information. */
 static int64_t op_about(const uint64_t *const arg)
 {
 	return answer(syscall(__NR_landlock_create_ruleset,
@@ -279,7 +284,7 @@ static int64_t op_restrict(const uint64_t *const arg)
 			      (uint32_t)arg[1]));
 }
 
-/* Privileges, of the calling thread alone */
+/* Privileges, only of the calling thread */
 
 static int64_t op_nnp(const uint64_t *const arg)
 {
@@ -314,7 +319,7 @@ static int64_t op_user_namespace(const uint64_t *const arg)
 
 /* Sockets */
 
-/* A connection that is reset leaves nothing behind for the next to meet. */
+/* A reset connection leaves no state that the next program could find. */
 static int reset_on_close(const int fd)
 {
 	const struct linger linger = { .l_onoff = 1 };
@@ -381,7 +386,7 @@ static int64_t op_sendmsg(const uint64_t *const arg)
 			      (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-/* Four messages: two addresses, the first of them twice. */
+/* Four messages: two to each of two addresses. */
 static int64_t op_sendmmsg(const uint64_t *const arg)
 {
 	struct iovec part = { "portlock", arg[2] % 9 };
@@ -395,7 +400,7 @@ static int64_t op_sendmmsg(const uint64_t *const arg)
 
 		message->msg_iov = &part;
 		message->msg_iovlen = 1;
-		/* address_of() has one buffer a thread. */
+		/* address_of() has one buffer for each thread. */
 		if (which[5]) {
 			message->msg_name = name;
 		} else {
@@ -460,7 +465,7 @@ static int64_t op_getsockopt(const uint64_t *const arg)
 	return (uint32_t)value;
 }
 
-/* Family and port of a socket's own address, or of its peer's. */
+/* Family and port of a socket's own address or of its peer. */
 static int64_t op_name(const uint64_t *const arg)
 {
 	union address address = {};
@@ -474,7 +479,7 @@ static int64_t op_name(const uint64_t *const arg)
 	if (address.in.sin_family == AF_INET ||
 	    address.in.sin_family == AF_INET6)
 		port = ntohs(address.in.sin_port);
-	/* Ports that the kernel chose differ from boot to boot. */
+	/* Ports that the kernel chose differ between boots. */
 	if (port >= 32768 && port <= 60999)
 		port = 40000;
 	return (int64_t)address.in.sin_family << 16 | port;
@@ -535,7 +540,7 @@ static int64_t op_mode(const uint64_t *const arg)
 	return status.st_mode;
 }
 
-/* What /proc calls it, as far as that has no number in it, and whether it opens anew. */
+/* The name in /proc without its numbers, and whether it can be opened again. */
 static int64_t op_proc(const uint64_t *const arg)
 {
 	char path[64], name[256] = "";
@@ -623,7 +628,7 @@ static int64_t op_take(const uint64_t *const arg)
 	return 1000 + keep(fd, arg[1]);
 }
 
-/* Files, for the part of a ruleset that stays with C Landlock */
+/* Files, for the part of a ruleset that C Landlock keeps */
 
 static const char *path_of(const uint64_t number)
 {
@@ -656,13 +661,13 @@ static int64_t op_link(const uint64_t *const arg)
 	return answer(link(path_of(3 + arg[0] % 2), path_of(3 + arg[1] % 2)));
 }
 
-/* Whether the parent may be signalled, which a scope can forbid. */
+/* Whether this process may signal its parent.  A scope can forbid it. */
 static int64_t op_signal(const uint64_t *const arg)
 {
 	return answer(kill(getppid(), 0));
 }
 
-/* Flow of control: done by the process, not by a thread */
+/* Flow of control: run by the process, not by a thread */
 
 static void run_until(int end);
 
@@ -681,7 +686,9 @@ static int join_of(int at)
 
 static void forget_threads(void);
 
-/* The child does what comes before the join, and the parent what comes after. */
+/*
+ * The child runs the operations before the join, and the parent those after it.
+ */
 static int64_t op_fork(const uint64_t *const arg)
 {
 	const int begin = next_op, end = join_of(begin);
@@ -707,7 +714,7 @@ static int64_t op_join(const uint64_t *const arg)
 	return 0;
 }
 
-/* Goes on in a new image, which finds the slots by their numbers. */
+/* Continues in a new image, which finds the slots by their numbers. */
 static int64_t op_exec(const uint64_t *const arg)
 {
 	char at[16], end[16];
@@ -769,7 +776,7 @@ static const struct kind kinds[] = {
 	{ "write", op_write },
 };
 
-/* Threads: each does one operation when told, and whoever told it waits. */
+/* Threads: each runs one operation when asked, and the caller waits for it. */
 
 static struct worker {
 	bool started;
@@ -873,7 +880,7 @@ static void parse_op(char *const line)
 		is_leisurely = true;
 }
 
-/* Reads the operations of the text that is shared. */
+/* Parses the operations in the shared text. */
 static void parse(void)
 {
 	char line[512];
@@ -926,7 +933,7 @@ static void make_playground(void)
 	char path[64];
 	int fd;
 
-	/* The ports that addresses in the playground are named after. */
+	/* Unix sockets in the playground have names that come from ports. */
 	for (int i = 0; i < 10; i++) {
 		snprintf(path, sizeof(path), PLAYGROUND "/%d", i);
 		unlink(path);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One network operation, and what the kernel answered, in one line of text:
- * "ok", or the error as "EACCES 13 Permission denied".
+ * Runs one network operation and prints the result in one line: "ok", or the
+ * error as "EACCES 13 Permission denied".
  */
 
 #define _GNU_SOURCE
@@ -59,7 +59,10 @@ static int try_bind(const int type, const char *const port)
 	return 0;
 }
 
-/* A refused connection still got past the sandbox, but it shows that nobody listens. */
+/*
+ * ECONNREFUSED means that the sandbox allowed the connection, and that nobody
+ * listens.
+ */
 static int try_connect(const char *const port)
 {
 	const struct sockaddr_in address = loopback(port);
@@ -94,7 +97,10 @@ static int try_send(const char *const from, const char *const to)
 	return 0;
 }
 
-/* Greets every client. Returns at once in the parent when it listens, so that no client comes too early. */
+/*
+ * Greets every client. The parent returns when the socket listens, so that no
+ * client comes too early.
+ */
 static int serve(const char *const port)
 {
 	const struct sockaddr_in address = loopback(port);
@@ -107,7 +113,10 @@ static int serve(const char *const port)
 	if (child)
 		return child < 0 ? errno : 0;
 
-	/* Whoever reads the parent's answer to its end must not wait for this process. */
+	/*
+	 * A reader of the parent's output must not wait until this process
+	 * ends.
+	 */
 	close(STDOUT_FILENO);
 	close(STDERR_FILENO);
 	for (;;) {

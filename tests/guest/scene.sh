@@ -1,14 +1,14 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The scene of `make run`: what a process may do under the kernel's own sandboxer. It only tells what it
-# sees, one "name: answer" a line; what ought to be seen is known by tests/harness/scene.py.
+# The scene of `make run`: what a process may do under the kernel's own sandboxer. It prints the results, one
+# "name: answer" in each line. tests/harness/scene.py has the expected answers.
 
 tell() {
 	echo "$1: $2"
 }
 
-# Runs a probe as the sandboxed process. Files are not what is shown here: all of them stay allowed.
+# Runs a probe as the sandboxed process. All access to files stays allowed, because the scene is about the network.
 held() {
 	LL_FS_RO=/ LL_FS_RW=/ \
 	LL_TCP_BIND=8080 LL_TCP_CONNECT=4000 \
@@ -25,7 +25,7 @@ tell kernel "$(uname -r)"
 tell lsm "$(cat /sys/kernel/security/lsm)"
 tell log "$(dmesg | sed -n 's/^\[[^]]*\] *//; /^portlock: /p' | head -n 1)"
 
-# Two services that live outside of the sandbox.
+# Two services outside the sandbox.
 probe serve 4000 >/dev/null
 probe serve 4001 >/dev/null
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The QEMU harness: builds a guest out of busybox and kselftests, boots it, reads what it says."""
+"""The QEMU harness: builds a guest from busybox and kselftests, boots it, and reads its results."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What every part of the harness shares: where things are, and how it gives up."""
+"""What all parts of the harness use: paths, errors, and running build steps."""
 
 import os
 import shutil
@@ -12,12 +12,12 @@ REPOSITORY = TESTS.parent
 
 
 class HarnessError(Exception):
-    """The set-up is not as it must be. The text is a sentence with the fix."""
+    """Something is missing or wrong. The text says what, and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """The places a run reads from and writes to, all absolute."""
+    """The paths that a run reads from and writes to, all absolute."""
 
     kernel: Path
     linux: Path
@@ -25,7 +25,7 @@ class Paths:
 
     @property
     def log(self) -> Path:
-        """Full logs, one file a boot and a kind."""
+        """Full logs: one file for each boot and kind of log."""
         return self.build / "log"
 
     @property
@@ -35,12 +35,12 @@ class Paths:
 
     @property
     def kernel_objects(self) -> Path | None:
-        """The folder that the kernel was built in, if there is one that modules can be built for."""
+        """The folder that the kernel was built in, if modules can be built against it."""
         folder = self.kernel.parents[3] if len(self.kernel.parents) > 3 else self.kernel.parent
         return folder if (folder / "Module.symvers").is_file() else None
 
     def toolchain(self) -> dict[str, str]:
-        """The tools that `make setup` chose; empty if it never ran here."""
+        """The tools that `make setup` chose. Empty if it never ran here."""
         file = self.build / "toolchain.mk"
         if not file.is_file():
             return {}
@@ -48,7 +48,7 @@ class Paths:
         return {name.strip(): value.strip() for name, value in pairs}
 
     def check(self) -> None:
-        """Refuse to start without what `make kernel` leaves."""
+        """Raise an error if `make kernel` has not run."""
         if not (self.linux / "Makefile").is_file():
             raise HarnessError(f"No kernel tree at {self.linux}: run `make apply` first, or name one with --linux.")
         if not self.kernel.is_file():
@@ -58,7 +58,7 @@ class Paths:
 
 
 def find_tool(*names: str, package: str) -> str:
-    """The first of `names` that is installed, else a sentence that says what to install."""
+    """The first of `names` that is installed. If none is, raise an error that says what to install."""
     for name in names:
         if shutil.which(name):
             return name
@@ -67,10 +67,12 @@ def find_tool(*names: str, package: str) -> str:
 
 def run_logged(command: list[str], log: Path, failure: str, hints: dict[str, str] | None = None,
                extra: dict[str, str] | None = None) -> str:
-    """Run a build step with its output at the end of `log`. On failure raise with the log's last lines, and with the hint
-    whose sign is among them. `extra` is added to the environment."""
+    """Run a build step and append its output to `log`. `extra` is added to the environment.
+
+    If the step fails, raise an error with the last lines of the output. `hints` maps a text to the hint that is added when
+    the output contains the text."""
     environment = os.environ | (extra or {})
-    # An outer make's job server and flags are not meant for this one.
+    # This make must not use the job server and the flags of the caller's make.
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CFLAGS", "LDFLAGS"):
         environment.pop(name, None)
     done = subprocess.run(

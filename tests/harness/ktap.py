@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""KTAP, as Documentation/dev-tools/ktap.rst describes it and as kselftest and KUnit print it."""
+"""Parses KTAP, the format of kselftest and KUnit (Documentation/dev-tools/ktap.rst)."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _PLAN = re.compile(r"^(?P<indent> *)1\.\.(?P<count>\d+)(?: *# *SKIP\b:? *(?P<rea
 _SUBTEST = re.compile(r"^(?P<indent> *)# Subtest: (?P<name>.*)$")
 _RUN = re.compile(r"^# +RUN +(?P<name>\S+) \.\.\.$")
 
-# Lines of a failed test that are kept; the log file has all of them.
+# How many lines of a failed test are kept. The log file has all of them.
 KEPT_LINES = 40
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
@@ -30,7 +30,7 @@ class Case:
 
 
 class Parser:
-    """Takes lines one by one; `cases` grows as results come in."""
+    """Takes lines one by one, and appends each result to `cases`."""
 
     def __init__(self) -> None:
         self.cases: list[Case] = []
@@ -40,7 +40,7 @@ class Parser:
         self.skip_all: str | None = None
         #: The reason given with `Bail out!`.
         self.bailed: str | None = None
-        #: The test that said it starts and has not said how it ended.
+        #: The test that has started and not yet ended.
         self.running: str | None = None
         self._outer_results = 0
         self._lines: list[str] = []
@@ -51,12 +51,12 @@ class Parser:
 
     @property
     def outer_results(self) -> int:
-        """Results at the outermost level, to be held against the plan."""
+        """The number of results at the outermost level, to compare with the plan."""
         return self._outer_results
 
     @property
     def pending_lines(self) -> list[str]:
-        """What was printed since the last result."""
+        """The lines since the last result."""
         return list(self._lines)
 
     def feed(self, line: str) -> None:
@@ -83,7 +83,7 @@ class Parser:
                 del self._lines[1:2]
 
     def _leave(self, indent: int) -> list[int] | None:
-        """Leave the subtests that are indented deeper than `indent`; the outermost one's counts."""
+        """Leave the subtests that are indented deeper than `indent`. Returns the counts of the outermost one."""
         below = None
         while self._enclosing and self._enclosing[-1][0] > indent:
             self._enclosing.pop()
@@ -92,10 +92,10 @@ class Parser:
 
     def _result(self, match: re.Match[str]) -> None:
         indent = len(match["indent"])
-        # A result at an indentation closes the subtests that are further in: it is their parent's.
+        # A result ends the subtests that are indented deeper: it is the result of their parent.
         below = self._leave(indent)
         if indent > (self._enclosing[-1][0] if self._enclosing else 0):
-            # A subtest without the header that names it.
+            # A subtest without a header.
             self._enclosing.append((indent, ""))
             self._below.append([0, 0])
         failed = match["verdict"].lower() == "not ok"
@@ -105,13 +105,13 @@ class Parser:
         elif directive in ("XFAIL", "TODO"):
             verdict = PASS
         elif directive == "XPASS":
-            # Upstream prints `ok` here and yet counts it as no pass: the test is wrong about itself.
+            # Upstream prints `ok` here and does not count it as a pass: the test expected to fail.
             verdict = FAIL
         else:
             verdict = FAIL if failed else PASS
         if indent == 0:
             self._outer_results += 1
-        # Leaves are what counts; a parent only when it failed though nothing below it did.
+        # Only leaves count. A parent counts only if it failed and none of its subtests did.
         parent_of_results = below is not None and below[0] > 0
         if not parent_of_results or (verdict == FAIL and below is not None and below[1] == 0):
             enclosing = [name for _, name in self._enclosing if name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`run.py mutate`: puts one fault at a time into the patched tree, and sees that some test goes red."""
+"""`run.py mutate`: puts one fault at a time into the patched tree, and checks that a test fails."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ LIST = TESTS / "mutations.toml"
 
 @dataclass(frozen=True)
 class Mutation:
-    """A fault, and who should notice."""
+    """A fault, and the tests that should notice it."""
 
     name: str
     file: str
@@ -26,8 +26,8 @@ class Mutation:
     def apply(self, text: str) -> str:
         """The text with the fault."""
         if text.count(self.old) != 1:
-            raise HarnessError(f"tests/mutations.toml: what {self.name} replaces occurs {text.count(self.old)} times in "
-                               f"{self.file}, not once: adapt it to the code.")
+            raise HarnessError(f"tests/mutations.toml: the text that {self.name} replaces must occur once in {self.file}, and "
+                               f"occurs {text.count(self.old)} times: adapt the entry to the code.")
         return text.replace(self.old, self.new)
 
 
@@ -41,8 +41,8 @@ def run(paths: Paths, name: str | None) -> int:
     paths.check()
     chosen = [mutation for mutation in mutations() if not name or name in mutation.name]
     if not chosen:
-        raise HarnessError(f"No fault is named like {name!r}: see tests/mutations.toml.")
-    # All of them first: a list that is out of date is found before an hour has gone.
+        raise HarnessError(f"No fault has {name!r} in its name: see tests/mutations.toml.")
+    # Check all entries first, so that an entry that is out of date is found at once and not after an hour.
     for mutation in chosen:
         mutation.apply((paths.linux / mutation.file).read_text("utf-8"))
     survivors = []
@@ -55,7 +55,7 @@ def run(paths: Paths, name: str | None) -> int:
             if not caught:
                 survivors.append(mutation.name)
     finally:
-        # The kernel and the unit tests as they should be again.
+        # Build the kernel and the unit tests without faults again.
         _build("kunit")
         _build("kernel")
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} faults caught{': missed ' + ', '.join(survivors) if survivors else ''}")
@@ -63,13 +63,13 @@ def run(paths: Paths, name: str | None) -> int:
 
 
 def _try(paths: Paths, mutation: Mutation) -> tuple[bool, str]:
-    """Whether the fault is noticed, and by what."""
+    """Whether a test notices the fault, and which."""
     file = paths.linux / mutation.file
     original = file.read_bytes()
     target = "kunit" if mutation.by == "kunit" else "kernel"
     try:
         file.write_text(mutation.apply(original.decode()), "utf-8")
-        # A fault that does not build is none: it would pass for caught.
+        # A fault that does not build must not count as caught.
         if _build(target).returncode:
             return False, f"it does not build: build/log/{target}.log"
         done = _test(mutation.by)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Says how a run goes, and how it went."""
+"""Prints the progress and the results of a run."""
 
 import sys
 import threading
@@ -10,17 +10,17 @@ from . import ktap
 from .catalogue import Boot
 from .session import BootResult, Outcome, Session
 
-# Failures shown with their lines; the others are only named.
+# How many failures are shown with their lines. The others are only named.
 _DETAILED = 20
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it."""
+    """A duration in words."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
 
 
 class Progress:
-    """One line that is kept up to date on a terminal; elsewhere one line a finished step."""
+    """On a terminal, one line that is updated. Elsewhere, one line for each finished step."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -32,7 +32,7 @@ class Progress:
         self._painter: threading.Thread | None = None
 
     def step(self, text: str) -> None:
-        """A step of the preparations."""
+        """Report a step of the preparations."""
         with self._lock:
             if self._terminal:
                 self._draw(f"preparing: {text}")
@@ -47,7 +47,7 @@ class Progress:
             self._painter.start()
 
     def finished(self, boot: Boot, outcome: Outcome) -> None:
-        """A program has ended."""
+        """Report that a program has ended."""
         failed = outcome.count(ktap.FAIL)
         if self._terminal and not failed:
             return
@@ -59,7 +59,7 @@ class Progress:
             print(text, flush=True)
 
     def end(self) -> None:
-        """Leave the terminal clean for what follows."""
+        """Erase the line."""
         self._stop.set()
         if self._painter:
             self._painter.join()
@@ -91,7 +91,7 @@ class Progress:
 
 
 def table(results: list[BootResult]) -> str:
-    """Programs down, boots across: passed, failed, skipped, and the seconds it took."""
+    """A table with a row for each program and a column for each boot: passed, failed, skipped, seconds."""
     names = list(dict.fromkeys(outcome.name for result in results for outcome in result.outcomes))
     rows = [["", *(f"{result.boot.name}" for result in results)], ["", *(f"lsm={result.boot.lsm}" for result in results)]]
     for name in names:
@@ -115,7 +115,7 @@ def _cell(outcome: Outcome) -> str:
 
 
 def details(results: list[BootResult]) -> str:
-    """Every failure with its lines, and every reason for a skip with how often it was given."""
+    """Every failure with its lines, and every reason for a skip with how often it occurred."""
     text: list[str] = []
     shown = 0
     for result in results:
@@ -135,6 +135,6 @@ def details(results: list[BootResult]) -> str:
 
 
 def totals(results: list[BootResult]) -> tuple[int, int, int]:
-    """Passed, failed and skipped, over everything."""
+    """The numbers of passed, failed and skipped tests in all boots."""
     verdicts = Counter(case.verdict for result in results for outcome in result.outcomes for case in outcome.cases)
     return verdicts[ktap.PASS], verdicts[ktap.FAIL], verdicts[ktap.SKIP]

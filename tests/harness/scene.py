@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`run.py scene`: what a process may do under the kernel's unmodified sandboxer, expected and seen."""
+"""`run.py scene`: shows what a process may do under the kernel's unmodified sandboxer, and what is expected."""
 
 import concurrent.futures
 import re
@@ -12,12 +12,12 @@ from .base import Paths
 from .catalogue import BOOTS, Boot
 from .vm import Machine, stopping
 
-#: Seconds until the guest must be through.
+#: Seconds until the guest must have ended.
 _LIMIT = 180
 
 _REFUSED = "EACCES 13 Permission denied"
 
-#: What guest/scene.sh tells, what it means, and what must be seen whoever enforces the rules.
+#: A key that guest/scene.sh prints, its meaning, and the answer that both C Landlock and Portlock must give.
 _LINES = (
     ("bind-own", "bind TCP port 8080, its own", "ok"),
     ("bind-other", "bind TCP port 8081", _REFUSED),
@@ -34,7 +34,7 @@ _LINES = (
 
 @dataclass
 class Seen:
-    """What a boot told."""
+    """The results of a boot."""
 
     boot: Boot
     answers: dict[str, str]
@@ -48,7 +48,7 @@ class Seen:
         return "Portlock (Rust)" if self.portlock_on() else "C Landlock"
 
     def wrong(self) -> list[str]:
-        """What is not as it should be, besides the lines."""
+        """Everything that is wrong besides the lines."""
         wrong = []
         if self.why:
             wrong.append(self.why)
@@ -60,12 +60,12 @@ class Seen:
         return wrong
 
     def portlock_on(self) -> bool:
-        """Whether Portlock said that it took over. Being listed proves nothing: the list is made before any LSM starts."""
+        """Whether Portlock logged that it is on. The list of LSMs also names an LSM that is off."""
         return self.answers.get("log", "").startswith("portlock: Up and running")
 
 
 def run(paths: Paths, boots: list[str]) -> int:
-    """Returns 0 if every line is as it should be."""
+    """Returns 0 if every line is as expected."""
     began = time.monotonic()
     paths.check()
     progress = report.Progress()
@@ -83,21 +83,21 @@ def run(paths: Paths, boots: list[str]) -> int:
     finally:
         progress.end()
     wrong = _show(seen)
-    print(f"\n{'Every line is as it should be' if not wrong else f'{wrong} NOT as it should be'}: "
-          f"booted, tried and ended in {report.clock(time.monotonic() - began)}.")
+    print(f"\n{'Every line is as expected' if not wrong else f'NOT as expected: {wrong} of the above'}: "
+          f"the run took {report.clock(time.monotonic() - began)}.")
     return 1 if wrong else 0
 
 
 def _boot(paths: Paths, guest: guests.Guest, boot: Boot) -> Seen:
     began = time.monotonic()
-    # Nothing here is a matter of time: the quickest boot will do.
+    # Nothing here depends on time, so the fastest way to boot is used.
     machine = Machine(paths, f"scene-{boot.name}", boot.lsm, guest.archive + guests.plan("scene", {}), processors=1, counted=False)
     ended = []
 
     def watch(running: Machine) -> str | None:
         ended.extend(line for line in running.ports["status"].lines() if line.startswith("done"))
         late = not ended and time.monotonic() - began > _LIMIT
-        return f"the guest did not get through in {_LIMIT} s" if late else None
+        return f"the guest did not finish in {_LIMIT} s" if late else None
 
     try:
         why = machine.run(watch)
@@ -106,7 +106,7 @@ def _boot(paths: Paths, guest: guests.Guest, boot: Boot) -> Seen:
     finally:
         machine.close()
     if not why and not ended:
-        why = f"the guest ended before it was through; see {machine.console.path}"
+        why = f"the guest ended too early: see {machine.console.path}"
     answers = dict(line.split(": ", 1) for line in lines if ": " in line)
     return Seen(boot, answers, log, why, time.monotonic() - began)
 
@@ -122,7 +122,7 @@ def _in_words(answer: str | None) -> str:
 
 
 def _show(seen: list[Seen]) -> int:
-    """Prints the scene; returns how many lines are wrong."""
+    """Prints the scene. Returns how many lines are wrong."""
     first, wrong = seen[0], 0
     print(f"Linux {first.answers.get('kernel', '?')} in QEMU, without KVM")
     for one in seen:
@@ -130,7 +130,7 @@ def _show(seen: list[Seen]) -> int:
         if "portlock" in one.boot.lsm:
             on = one.portlock_on()
             print(f"  {'✓' if on else '✗'} Portlock is {'on' if on else 'NOT on'}; the kernel's log: {one.answers.get('log') or '(nothing)'}")
-    print("\nA small server under samples/landlock/sandboxer, as it is in the kernel tree:")
+    print("\nA small server under the kernel's unmodified samples/landlock/sandboxer:")
     print("  LL_TCP_BIND=8080 LL_TCP_CONNECT=4000 LL_UDP_BIND=0 LL_UDP_CONNECT_SEND=5353 sandboxer server\n")
     rows = [["", "expected", *(f"seen: {one.enforcer}" for one in seen)]]
     for key, meaning, expected in _LINES:

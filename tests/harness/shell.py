@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""`run.py shell`: a guest to type in."""
+"""`run.py shell`: a shell in a guest."""
 
 import sys
 
@@ -8,17 +8,17 @@ from . import report, vm
 from .base import HarnessError, Paths
 
 _GREETING = """
-This is a guest with lsm={lsm}. `exit` ends it; if it hangs, press Ctrl-A and then x.
+This is a guest with lsm={lsm}. `exit` ends it. If it hangs, press Ctrl-A and then x.
 Try:  LL_FS_RO=/ LL_FS_RW=/ LL_TCP_BIND=8080 sandboxer probe tcp-bind 8081
 
 """
 
 
 def run(paths: Paths, lsm: str) -> int:
-    """Boots and hands the terminal over."""
+    """Boots a guest and connects its console to the terminal."""
     paths.check()
     if not sys.stdin.isatty():
-        raise HarnessError("A shell needs a terminal to be typed in.")
+        raise HarnessError("make shell needs a terminal.")
     progress = report.Progress()
     try:
         guest = guests.build(paths, progress.step, with_tests=False)

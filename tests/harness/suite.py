@@ -4,6 +4,7 @@
 import concurrent.futures
 import fcntl
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import fuzz, report, units
@@ -27,6 +28,8 @@ class Choice:
     #: Operations and seed of the fuzz round.
     operations: int
     seed: int
+    #: Whether the unit tests that the kernel was built with run too, in a boot of their own.
+    units: bool
 
     @property
     def whole(self) -> bool:
@@ -78,8 +81,7 @@ def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
 
     print()
     print(report.table(results))
-    if choice.whole:
-        results += _beyond_boots(paths, guest, choice)
+    results += _beyond_boots(paths, guest, choice)
     passed, failed, skipped = report.totals(results)
     for text in (report.details(results), "\n".join(f"left out {name}: {why}" for name, why in left_out.items())):
         if text:
@@ -94,14 +96,20 @@ def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
 def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[BootResult]:
     """The unit tests and a fuzz round, each told as it ends."""
     progress = report.Progress()
-    print()
+    rounds: list[Callable[[], BootResult]] = []
+    if choice.whole:
+        rounds += [lambda: units.run(paths), lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)]
+    if choice.units:
+        rounds.append(lambda: units.run_in_guest(paths, choice.scale))
+    results = []
+    if rounds:
+        print()
     try:
-        unit = units.run(paths)
-        for outcome in unit.outcomes:
-            progress.finished(unit.boot, outcome)
-        random = fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)
-        for outcome in random.outcomes:
-            progress.finished(random.boot, outcome)
+        for run_round in rounds:
+            result = run_round()
+            for outcome in result.outcomes:
+                progress.finished(result.boot, outcome)
+            results.append(result)
     finally:
         progress.end()
-    return [unit, random]
+    return results

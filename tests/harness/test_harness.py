@@ -2,11 +2,13 @@
 """Tests of the harness itself, without a guest: python3 -m unittest discover -s tests/harness -t tests"""
 
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-from . import fuzz, fuzz_programs, kernel_log, ktap
+from . import fuzz, fuzz_programs, kernel_log, ktap, units
+from .base import REPOSITORY
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
 from .session import Follower
@@ -215,6 +217,109 @@ class Judgement(unittest.TestCase):
 
     def test_nothing_printed(self) -> None:
         self.assertEqual(self.judged("# program landlock/fs_test", 0), [("f.one", "fail"), ("f.two", "fail")])
+
+
+class UnitTests(unittest.TestCase):
+    """What becomes of a kernel's unit tests, which it prints into its log."""
+
+    suite = "    KTAP version 1\n    # Subtest: %s\n    # module: kernel\n    1..2\n    ok 1 one\n    %s 2 two%s\n# %s: pass:1\n%s %d %s\n"
+    before = "[    0.1] Linux version 7.3\r\nBooting\r\nKTAP version 1\n1..2\n"
+
+    def found(self, second: tuple[str, str] | None = ("ok", ""), first: tuple[str, str] = ("ok", ""), before: str = before, after: str = "",
+              ended: bool = True, expected: tuple[str, ...] = ("a", "b")) -> list[str]:
+        """The failures among two suites of which these are the last tests."""
+        log = before
+        for number, (name, result) in enumerate((("a", first), ("b", second)), 1):
+            if result:
+                log += self.suite % (name, *result, name, result[0], number, name)
+        outcomes = units.judge(log + after, ended, expected, "a.log")
+        return [f"{outcome.name}.{case.name}" for outcome in outcomes for case in outcome.cases if case.verdict == ktap.FAIL]
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual(self.found(), [])
+        self.assertEqual(self.found(first=("ok", " # SKIP no luck")), [])
+        outcomes = units.judge("".join(f"[    1.{number:06}] {line}\r\n" for number, line in enumerate(
+            (self.before + self.suite % ("a", "ok", "", "a", "ok", 1, "a") * 2).splitlines())), True, ["a"], "a.log")
+        self.assertEqual([(outcome.name, outcome.count(ktap.PASS), outcome.count(ktap.FAIL)) for outcome in outcomes], [("a", 4, 0)])
+
+    def test_a_test_that_fails(self) -> None:
+        self.assertEqual(self.found(first=("not ok", "")), ["a.two"])
+
+    def test_a_suite_that_is_missing(self) -> None:
+        self.assertEqual(self.found(expected=("a", "b", "c")), ["c.(suite)"])
+        self.assertEqual(self.found(second=None, before=self.before.replace("1..2", "1..1")), ["b.(suite)"])
+
+    def test_a_suite_that_is_skipped(self) -> None:
+        log = "KTAP version 1\n1..1\nok 1 a # SKIP\n"
+        self.assertEqual([case.verdict for outcome in units.judge(log, True, ["a"], "a.log") for case in outcome.cases],
+                         [ktap.SKIP, ktap.FAIL])
+
+    def test_an_end_before_its_time(self) -> None:
+        self.assertEqual(self.found(second=None), ["unit tests.(end)", "b.(suite)"])
+        self.assertEqual(self.found(ended=False), ["unit tests.(end)"])
+        self.assertEqual([outcome.name for outcome in units.judge("Booting\n", True, ["a"], "a.log")], ["unit tests", "a"])
+
+    def test_the_rest_of_the_log_counts(self) -> None:
+        self.assertEqual(self.found(after="[ 1.0] BUG: KASAN: a\n"), ["kernel log (a.log).BUG: KASAN: a"])
+
+    def test_suites_are_found_in_the_sources(self) -> None:
+        self.assertIn("rust_lsm", units.suites())
+        self.assertTrue(any(name.startswith("portlock_") for name in units.suites()))
+
+
+class Layers(unittest.TestCase):
+    """What scripts/layers.py, a check of make lint, says of a crate. Its list has, from the top: root, up, down."""
+
+    page = ("//! - `root`: this.\n//! - `up`: it\n//!   imports.\n//! - `down`: it is imported.\n"
+            "mod down;\n#[cfg(CONFIG_A_KUNIT_TEST)]\nmod model;\nmod up;\nfn item() {}\n")
+    tests = "\n#[cfg(CONFIG_A_KUNIT_TEST)]\n#[kunit_tests(a)]\nmod tests {\n    use crate::%s; // }\n    fn f() { g('}', \"}\") }\n}\n"
+
+    def said(self, down: str = "", up: str = "", page: str = "", **more: str) -> list[str]:
+        """What is found in a crate of these files, without the folder's name."""
+        files = {"root": page or self.page, "up": up, "down": down, "model": "use crate::up::A;\n", **more}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (Path(folder) / f"{name}.rs").write_text(text)
+            done = subprocess.run([sys.executable, REPOSITORY / "scripts/layers.py", Path(folder) / "root.rs"],
+                                  capture_output=True, check=False, text=True)
+            self.assertEqual((done.returncode, done.stderr), (int(bool(done.stdout)), ""))
+            return done.stdout.replace(f"{folder}/", "").splitlines()
+
+    def test_down_is_right(self) -> None:
+        self.assertEqual(self.said(up="use crate::{\n    down::{self, A as B},\n    item, //\n};\nfn f() { crate::down::g(crate::item()) }\n"), [])
+
+    def test_up_is_wrong_and_has_its_line(self) -> None:
+        for line, code in ((1, "use crate::up;"), (2, "\nuse crate::up::A;"), (3, "use crate::{\n    item,\n    up::{\n        A, //\n    },\n};"),
+                           (1, "fn f(a: &crate::up::A) {}"), (1, "use super::up::A;"), (1, "fn f<'a>(a: &'a crate :: up::A) {}"),
+                           (1, "const A: char = '\"'; use crate::up; const B: char = '\"';"), (1, "use crate::{item::up, up as a};"),
+                           (8, self.tests % "up" + "use crate::up;"), (1, "macro_rules! a { () => { $crate::up::A } }"),
+                           (2, "#[cfg(not(CONFIG_A_KUNIT_TEST))]\nmod a { use crate::up; }"), (2, "#[cfg(CONFIG_A_KUNIT_TEST)]\nuse crate::up;")):
+            self.assertEqual(self.said(code), [f"down.rs:{line}: down imports up, which the list in root.rs has above it."], code)
+
+    def test_each_is_told(self) -> None:
+        self.assertEqual(len(self.said("use crate::{\n    up,\n    up::A,\n};\nfn f() { crate::up::f() }\n")), 3)
+
+    def test_what_is_no_import(self) -> None:
+        for code in ("// use crate::up;", "/* crate::up */", "/// [`A`](crate::up::A)", 'const A: &str = "crate::up";', "use crate::item::up;",
+                     'const A: &str = r#""crate::up"#;', "use crate::{item::{up, down}, down::up};", "use kernel::up;", "pub(crate) fn up() {}",
+                     "use crate::upper;"):
+            self.assertEqual(self.said(code), [], code)
+
+    def test_unit_tests_may_look_up(self) -> None:
+        self.assertEqual(self.said(self.tests % "up" + self.tests % "{model, up}"), [])
+
+    def test_nothing_else_may_import_what_only_tests_compile(self) -> None:
+        self.assertEqual(self.said(up="\nuse crate::model;"), ["up.rs:2: up imports model, which only the unit tests compile."])
+        low = self.page.replace("//! - `down`", "//! - `model`: low.\n//! - `down`")
+        self.assertEqual(self.said(up="use crate::model;", page=low),
+                         ["model.rs:1: model imports up, which the list in root.rs has above it."])
+
+    def test_list_and_files_agree(self) -> None:
+        self.assertEqual(self.said(other=""), ["other.rs: the list in root.rs does not name it."])
+        self.assertEqual(self.said(page=self.page.replace("//! - `root`: this.\n", "")), ["root.rs: the list in root.rs does not name it."])
+        self.assertEqual(self.said(page="//! - `gone`: a\n//! - `up.rs`: b\n" + self.page),
+                         ["root.rs: the list names gone, and there is no gone.rs.", "root.rs: the list names up twice."])
+        self.assertEqual(len(self.said(page="mod up;\n")), 4)
 
 
 class Cpio(unittest.TestCase):

@@ -1,20 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The unit tests of the whole run: KUnit in a kernel that is a program of this machine (User-Mode Linux)."""
+"""The unit tests (KUnit): of a whole run in a kernel that is a program of this machine (User-Mode Linux), and of the image
+with checkers in a guest."""
 
+import re
 import subprocess
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from . import kernel_log, ktap
-from .base import Paths
+from .base import REPOSITORY, Paths
 from .catalogue import Boot
+from .cpio import Archive
 from .session import BootResult, Outcome
+from .vm import Machine
 
 BOOT = Boot("unit", "none", "unit")
+GUEST_BOOT = Boot("unit-x86", "landlock,portlock", "unit")
 
 # As tools/testing/kunit/kunit.py starts it.
 _ARGUMENTS = ("mem=1G", "console=tty", "kunit_shutdown=halt")
 
+# The image's own tests are off, and each other boot leaves them so. The results are no warnings, so the console must show
+# more than it does otherwise. The kernel ends itself after the last test and needs no init.
+_GUEST_ARGUMENTS = "kunit.enable=1 kunit_shutdown=reboot loglevel=7"
+
 _LIMIT = 300
+
+_SUITE = re.compile(r"^#\[.*\bkunit_tests\((\w+)\)\]", re.MULTILINE)
+
+
+def suites(folder: Path = REPOSITORY) -> list[str]:
+    """The suites that the sources in `folder` have: each has to run wherever the unit tests do."""
+    sources = sorted(file for part in ("rust", "security") for file in (folder / part).rglob("*.rs"))
+    return [name for file in sources for name in _SUITE.findall(file.read_text("utf-8"))]
 
 
 def run(paths: Paths) -> BootResult:
@@ -33,14 +52,26 @@ def run(paths: Paths) -> BootResult:
     except subprocess.TimeoutExpired as error:
         printed, ended = (error.stdout or b"").decode("utf-8", "replace"), False
     (paths.log / "unit.log").write_text(printed, "utf-8")
-    result.outcomes = judge(printed, ended)
+    result.outcomes = judge(printed, ended, suites(), "unit.log")
     result.seconds = time.monotonic() - began
     return result
 
 
-def judge(printed: str, ended: bool) -> list[Outcome]:
-    """What the kernel's output says of its suites, and of itself."""
-    lines = printed.splitlines()
+def run_in_guest(paths: Paths, scale: float) -> BootResult:
+    """Run the unit tests that the image was built with, in a boot of their own. One outcome a suite."""
+    began = time.monotonic()
+    machine = Machine(paths, GUEST_BOOT.name, GUEST_BOOT.lsm, Archive().finish(), extra=_GUEST_ARGUMENTS)
+    try:
+        late = machine.run(lambda _: "it took too long" if time.monotonic() - began > _LIMIT * scale else None)
+        printed = machine.console.text()
+    finally:
+        machine.close()
+    return BootResult(GUEST_BOOT, judge(printed, not late, suites(), machine.console.path.name), time.monotonic() - began)
+
+
+def judge(printed: str, ended: bool, expected: Iterable[str], log: str) -> list[Outcome]:
+    """What the kernel's output says of its suites, those that are expected among them, and of itself. It is kept in `log`."""
+    lines = [kernel_log.without_stamp(line) for line in printed.splitlines()]
     start = next((index for index, line in enumerate(lines) if line.startswith("KTAP version")), len(lines))
     parser = ktap.Parser()
     for line in lines[start:]:
@@ -53,7 +84,11 @@ def judge(printed: str, ended: bool) -> list[Outcome]:
     if not ended or parser.plan is None or parser.outer_results != parser.plan:
         why = f"{parser.outer_results} of {parser.plan} suites ended" if parser.plan is not None else "no suite was announced"
         outcomes["unit tests"] = Outcome("unit tests", [ktap.Case("(end)", ktap.FAIL, why, lines[-20:])])
+    for suite in expected:
+        outcome = outcomes.setdefault(suite, Outcome(suite))
+        if all(case.verdict == ktap.SKIP for case in outcome.cases):
+            outcome.cases.append(ktap.Case("(suite)", ktap.FAIL, "no test of this suite ran"))
     if found := kernel_log.reports("\n".join(lines)):
-        outcomes["kernel log (unit.log)"] = Outcome("kernel log (unit.log)", [
-            ktap.Case(report[0], ktap.FAIL, "in the kernel's log", report) for report in found])
+        name = f"kernel log ({log})"
+        outcomes[name] = Outcome(name, [ktap.Case(report[0], ktap.FAIL, "in the kernel's log", report) for report in found])
     return list(outcomes.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One boot of a guest in QEMU, without KVM: the machine, its channels, its end."""
+"""Runs a guest in QEMU, without KVM: the machine, its channels, its end."""
 
 import os
 import signal
@@ -16,15 +16,17 @@ QEMU = "qemu-system-x86_64"
 #: Panics end the guest (with QEMU's -no-reboot), and warnings reach the console at once.
 _COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_buf_len=8M random.trust_cpu=on"
 
-# Set when the run is to end early: every guest is then ended.
+# Set to end the run early: every guest is then ended.
 stopping = threading.Event()
 
 
 def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra: str = "", counted: bool = True) -> list[str]:
-    """QEMU's command without its channels. With `counted`, the guest's time passes with the instructions that it runs and
-    skips what it would wait, so that no other load on this machine makes a test late."""
+    """QEMU's command without its channels.
+
+    With `counted`, the guest's clock advances with the instructions that it runs, and jumps when the guest would wait. Other
+    load on this machine then cannot make a test late."""
     find_tool(QEMU, package="qemu-system-x86")
-    # Not "pc": its ACPI tables compute the interrupts' routes, for longer than a kernel with checkers waits.
+    # Not "pc": its ACPI tables compute the routes of interrupts, which takes longer than a kernel with checkers waits.
     return [
         QEMU, "-accel", "tcg,thread=single", *(("-icount", "shift=0,sleep=off") if counted else ()),
         "-machine", "q35", "-cpu", "max", "-smp", str(processors), "-m", "1G",
@@ -36,7 +38,7 @@ def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra:
 
 
 class Channel:
-    """A file that QEMU writes what comes out of a port to, read as it grows, line by line."""
+    """A file that QEMU writes the output of a port to. It is read line by line while it grows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +47,7 @@ class Channel:
         self._rest = b""
 
     def lines(self, last: bool = False) -> list[str]:
-        """The lines that are new since the last call; with `last`, an unfinished one too."""
+        """The lines that are new since the last call. With `last`, also an unfinished line."""
         self._rest += self._file.read()
         *whole, self._rest = self._rest.split(b"\n")
         if last and self._rest:
@@ -54,26 +56,27 @@ class Channel:
         return [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
 
     def text(self) -> str:
-        """All of it."""
+        """The whole output."""
         return self.path.read_text("utf-8", "replace")
 
     def close(self) -> None:
-        """Stop reading; the file stays."""
+        """Stop reading. The file stays."""
         self._file.close()
 
 
 class Machine:
-    """A guest that works through its plan. Its channels are files in the log folder."""
+    """A guest that executes its plan. Its channels are files in the log folder."""
 
     PORTS = ("results", "status", "dmesg")
 
-    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True) -> None:
+    def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True,
+                 extra: str = "") -> None:
         self._paths = paths
         self._image = paths.guest / f"{name}.cpio"
         self._image.write_bytes(initramfs)
         self.console = Channel(paths.log / f"{name}.console.log")
         self.ports = {port: Channel(paths.log / f"{name}.{port}.log") for port in self.PORTS}
-        arguments = [*command(paths, lsm, self._image, processors, counted=counted), *self._channels(name)]
+        arguments = [*command(paths, lsm, self._image, processors, extra, counted), *self._channels(name)]
         self._messages = paths.log / f"{name}.qemu.log"
         self._messages.write_text(" ".join(arguments) + "\n")
         self._arguments = arguments
@@ -88,13 +91,13 @@ class Machine:
         return arguments
 
     def run(self, watch: Callable[["Machine"], str | None]) -> str | None:
-        """Boot, and call `watch` a few times a second until the guest has ended. What `watch` returns, if anything, is why
-        the guest is ended by force, and is returned."""
+        """Boot, and call `watch` several times a second until the guest has ended. If `watch` returns a reason, end the guest
+        by force and return this reason."""
         why = None
         with self._messages.open("a", encoding="utf-8") as messages:
             process = subprocess.Popen(
                 self._arguments, cwd=self._paths.log, stdin=subprocess.DEVNULL, stdout=messages, stderr=messages,
-                # Ctrl-C at the terminal is for the harness, which then ends its guests.
+                # Ctrl-C in the terminal must reach only the harness, which then ends its guests.
                 start_new_session=True,
             )
             try:
@@ -122,7 +125,7 @@ class Machine:
 
 
 def interactive(paths: Paths, lsm: str, initramfs: bytes) -> int:
-    """A guest whose console is this terminal. Returns when it ends."""
+    """Run a guest whose console is this terminal. Returns when it ends."""
     image = paths.guest / "shell.cpio"
     image.write_bytes(initramfs)
     arguments = [*command(paths, lsm, image, extra=f"TERM={os.environ.get('TERM', 'linux')}", counted=False),

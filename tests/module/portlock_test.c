@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test module: lets a task make the kernel use a socket of its own
+ * Test module: lets a task make the kernel use a kernel socket
  *
  * Filesystems and other parts of the kernel use sockets while a task waits for
- * them.  This module does so on demand, in the context of the task that writes
- * a line to /proc/portlock_test:
+ * them.  This module does the same when a task writes a line to
+ * /proc/portlock_test, in the context of this task:
  *
  *	<protocol> <operation> <port>
  *
- * The protocol is tcp, tcp6, udp or udp6, the operation bind, connect, send,
- * fastopen or send-bound (send from a port that was bound before), the address
- * always that of the loopback.  A new kernel socket is made for each line, in
- * the network of the task.  write(2) answers what the operation answered, and
- * EBADMSG if the line makes no sense.
+ * The protocol is tcp, tcp6, udp or udp6.  The operation is bind, connect,
+ * send, fastopen or send-bound (bind a port, then send from it).  The address
+ * is the loopback address.  Each line uses a new kernel socket in the network
+ * namespace of the task.  write(2) returns the result of the operation, or
+ * EBADMSG for a wrong line.
  */
 
 #include <linux/errno.h>

@@ -5,7 +5,7 @@
 //! Every `struct cred` has one allocation, the composite blob, in which every LSM that asked for
 //! room has a part of its own. The LSM core allocates it full of zeroes, before it calls any
 //! `cred_prepare` hook, and frees it after the last `cred_free` hook. Each part begins at a
-//! multiple of the pointer size, no more.
+//! multiple of the pointer size.
 //!
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h).
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     bindings,
-    cred::Credential,
     prelude::*,
+    task::Task,
     types::NotThreadSafe, //
 };
 use core::{
@@ -24,24 +24,24 @@ use core::{
     ptr::NonNull, //
 };
 
-/// What an LSM keeps of each credential: the value in its part of the credential's security blob.
+/// What an LSM keeps of each credential: the value in its part of the credential's composite blob.
 ///
 /// The life of a value:
 ///
-/// - It begins as all-zero bytes. No constructor runs, which is why the type is [`Zeroable`]; the
+/// - It begins as all-zero bytes. No constructor runs, which is why the type is [`Zeroable`]. The
 ///   all-zero value should be the one that means nothing, such as [`None`].
-/// - When a credential is copied to be changed, for fork, execve or setuid say, the copy gets
-///   [`inherit`](Self::inherit) of the original (hooks `cred_prepare` and `cred_transfer`). The
-///   zeroes that were there are not dropped.
-/// - While a credential is being prepared its maker may write the value, see
+/// - When a credential is copied to be changed, for fork, execve or setuid, the copy gets what
+///   [`inherit`](Self::inherit) of the original returns (hooks `cred_prepare` and
+///   `cred_transfer`). The zeroes that were there are not dropped.
+/// - While a credential is being prepared, the code that prepares it may write the value, see
 ///   [`PreparedCred::blob_mut`].
-/// - Once it is committed the credential is shared by any number of threads and never changes,
-///   and so it is with the value, which is only seen through shared references from then on.
+/// - Once it is committed, any number of threads share the credential, and it never changes. The
+///   same holds for the value: there are only shared references to it from then on.
 /// - When the last reference to the credential is gone, the value is dropped (hook `cred_free`).
-///   **Dropping must not sleep**: it mostly happens in an RCU callback, in softirq context. A value
-///   that is dear to free hands the work on, to a work queue for instance.
+///   **Dropping must not sleep**, because it mostly happens in an RCU callback, in softirq context.
+///   A value that is expensive to free leaves the work to a work queue, for instance.
 ///
-/// The alignment of the type may not be more than a pointer's; this is checked when it is built.
+/// The alignment of the type must not be greater than that of a pointer. The build checks it.
 ///
 /// # Examples
 ///
@@ -70,7 +70,7 @@ pub trait CredBlob: Zeroable + Send + Sync {
     /// Returns the value for a copy of the credential.
     ///
     /// This cannot fail, because `cred_transfer` cannot. It is part of every fork and execve, so it
-    /// should be cheap, and it must not sleep; taking a reference is what it is meant for.
+    /// should be cheap, and it must not sleep. It is meant to take a reference.
     fn inherit(&self) -> Self;
 }
 
@@ -80,7 +80,7 @@ impl CredBlob for () {
     fn inherit(&self) -> Self {}
 }
 
-// bindgen computes layouts by itself, and has been wrong for others.
+// bindgen computes layouts by itself, and gets other structures wrong.
 static_assert!(core::mem::offset_of!(bindings::cred, security) == bindings::CRED_SECURITY_OFFSET);
 static_assert!(core::mem::offset_of!(bindings::task_struct, cred) == bindings::TASK_CRED_OFFSET);
 
@@ -98,7 +98,7 @@ pub(super) const fn is_kept<L: Registered>() -> bool {
 #[inline]
 pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull<L::Cred> {
     if !is_kept::<L>() {
-        // There may be no composite blob at all; nothing is as good as anything else.
+        // There may be no composite blob at all, and an empty value can be anywhere.
         return NonNull::dangling();
     }
 
@@ -114,52 +114,23 @@ pub(super) unsafe fn blob<L: Registered>(cred: *const bindings::cred) -> NonNull
     unsafe { NonNull::new_unchecked(blob.cast()) }
 }
 
-/// Returns the current task, as C's `get_current()` does.
-///
-/// [`Task::current_raw`](crate::task::Task::current_raw) calls a helper, which is dear where hooks
-/// are concerned: it makes them save their arguments. A task sees no other value here for as long
-/// as it runs.
-// Only socket hooks use it so far.
-#[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
-#[inline(always)]
-fn current_task() -> *mut bindings::task_struct {
-    #[cfg(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML)))]
-    {
-        let task;
-
-        // SAFETY: `const_current_task` is the read-only name of a per-CPU variable, which are
-        // relative to GS in the kernel. It is that of this task on each CPU that it runs on.
-        unsafe {
-            core::arch::asm!(
-                "movq %gs:{variable}(%rip), {task}",
-                variable = sym bindings::const_current_task,
-                task = out(reg) task,
-                options(att_syntax, nostack, pure, nomem, preserves_flags)
-            )
-        };
-        task
-    }
-    #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP, not(CONFIG_UML))))]
-    crate::task::Task::current_raw()
-}
-
 /// Returns what `L` keeps of the current task's subjective credentials.
 ///
 /// # Safety
 ///
-/// `L` must be enabled. The reference must not be used once the current task's credentials have
+/// `L` must be enabled. The reference must not be used after the current task's credentials have
 /// been changed, and not by another task.
 // Only socket hooks use it so far.
 #[cfg_attr(not(all(CONFIG_NET, CONFIG_SECURITY_NETWORK)), allow(dead_code))]
 #[inline]
 pub(super) unsafe fn current_blob<'a, L: Registered>() -> &'a L::Cred {
     if !is_kept::<L>() {
-        // SAFETY: A reference to nothing is valid anywhere.
+        // SAFETY: A reference to an empty value is valid anywhere.
         return unsafe { NonNull::dangling().as_ref() };
     }
 
     // SAFETY: The current task is valid, and nobody but itself writes this field.
-    let cred = unsafe { (*current_task()).cred };
+    let cred = unsafe { (*Task::current_raw()).cred };
 
     // SAFETY: The caller guarantees that `L` is enabled. The credentials of a running task are
     // valid and their composite blob is allocated, that of the first task by `security_init()`.
@@ -170,34 +141,14 @@ pub(super) unsafe fn current_blob<'a, L: Registered>() -> &'a L::Cred {
     unsafe { blob.as_ref() }
 }
 
-/// Returns what `L` keeps of a credential.
-///
-/// `None` if `L` is not enabled on this boot, in which case the credential has no room for it.
-///
-/// Takes no lock and no reference: the value cannot change while it is shared, and it lives as
-/// long as the credential.
-#[inline]
-pub fn cred_blob<L: Registered>(cred: &Credential) -> Option<&L::Cred> {
-    if !is_enabled::<L>() {
-        return None;
-    }
-
-    // SAFETY: `L` is enabled, as just seen. `cred` is a reference, so the credential is valid and
-    // its composite blob is allocated.
-    let blob = unsafe { blob::<L>(cred.as_ptr()) };
-
-    // SAFETY: The value is valid: it began as zeroes, which `Zeroable` allows, and only
-    // `L::Cred`s are written over it. It is freed with the credential, which is borrowed.
-    Some(unsafe { blob.as_ref() })
-}
-
 /// Makes what `L` keeps of the credential `dst` the same as what it keeps of `src`.
 ///
-/// `dst`'s old value is dropped and replaced by what `src`'s [inherits](CredBlob::inherit). Does
-/// nothing if `L` is not enabled.
+/// This drops the old value of `dst` and replaces it by what the value of `src`
+/// [inherits](CredBlob::inherit). It does nothing if `L` is not enabled. It takes no lock and does
+/// not sleep, unless dropping the old value does.
 ///
-/// This is for C code that copies one LSM's part of a prepared credential by hand. Whoever uses
-/// `prepare_creds()` has it done by the hooks.
+/// This is for C code that copies one LSM's part of a prepared credential by hand. For
+/// `prepare_creds()` the hooks do it.
 ///
 /// # Safety
 ///
@@ -208,8 +159,8 @@ pub unsafe fn copy_cred_blob<L: Registered>(dst: *mut bindings::cred, src: *cons
         return;
     }
 
-    // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest. The value is replaced
-    // before anybody may use it.
+    // SAFETY: `L` is enabled, as just seen, and the caller guarantees the rest. A new value is
+    // written before anybody may use it.
     unsafe { free::<L>(dst) };
 
     // SAFETY: As above. There is no value left to drop.
@@ -220,17 +171,19 @@ pub unsafe fn copy_cred_blob<L: Registered>(dst: *mut bindings::cred, src: *cons
 ///
 /// # Safety
 ///
-/// As for [`copy_cred_blob`]; `L` must be enabled, and its part of `dst` must hold nothing to drop,
+/// As for [`copy_cred_blob`]. `L` must be enabled, and its part of `dst` must hold nothing to drop,
 /// such as the zeroes that the LSM core allocated.
 #[inline]
-pub(super) unsafe fn begin<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
-    // SAFETY: The caller guarantees what `blob` asks for.
-    let (dst, src) = unsafe { (blob::<L>(dst), blob::<L>(src)) };
+unsafe fn begin<L: Registered>(dst: *mut bindings::cred, src: *const bindings::cred) {
+    // SAFETY: The caller guarantees that `L` is enabled and that `dst` is valid and has its blob.
+    let dst = unsafe { blob::<L>(dst) };
+    // SAFETY: As above, for `src`.
+    let src = unsafe { blob::<L>(src) };
 
     // SAFETY: The value of `src` is valid, and the caller guarantees that it does not change.
     let value = unsafe { src.as_ref() }.inherit();
 
-    // SAFETY: There is room for a value, which the caller guarantees that nobody else has access to.
+    // SAFETY: There is room for a value, and the caller guarantees that nobody else has access.
     unsafe { dst.write(value) };
 }
 
@@ -241,7 +194,7 @@ pub(super) unsafe fn begin<L: Registered>(dst: *mut bindings::cred, src: *const 
 /// `L` must be enabled, `cred` must point to a valid credential that has its composite blob, and
 /// nobody may use the value at the same time or later.
 #[inline]
-pub(super) unsafe fn free<L: Registered>(cred: *mut bindings::cred) {
+unsafe fn free<L: Registered>(cred: *mut bindings::cred) {
     // SAFETY: The caller guarantees what `blob` asks for.
     let blob = unsafe { blob::<L>(cred) };
 
@@ -250,34 +203,110 @@ pub(super) unsafe fn free<L: Registered>(cred: *mut bindings::cred) {
     unsafe { blob.drop_in_place() };
 }
 
+/// The hook `cred_prepare`.
+///
+/// # Safety
+///
+/// C calls this as the hook, which only happens when `L` is enabled. Both credentials are valid and
+/// have their composite blobs. Nobody else has access to `new` yet, and its blob is full of zeroes.
+pub(super) unsafe extern "C" fn cred_prepare<L: Registered>(
+    new: *mut bindings::cred,
+    old: *const bindings::cred,
+    _gfp: bindings::gfp_t,
+) -> c_int {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { begin::<L>(new, old) };
+    0
+}
+
+/// The hook `cred_transfer`.
+///
+/// # Safety
+///
+/// As for [`cred_prepare`].
+pub(super) unsafe extern "C" fn cred_transfer<L: Registered>(
+    new: *mut bindings::cred,
+    old: *const bindings::cred,
+) {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { begin::<L>(new, old) };
+}
+
+/// The hook `cred_free`.
+///
+/// # Safety
+///
+/// C calls this as the hook, which only happens when `L` is enabled. The credential is valid and has
+/// its composite blob, and nobody uses it any more.
+pub(super) unsafe extern "C" fn cred_free<L: Registered>(cred: *mut bindings::cred) {
+    // SAFETY: By the safety requirements of this function.
+    unsafe { free::<L>(cred) };
+}
+
+/// Evidence that the current task makes a system call, and that the code that holds this is the
+/// system call's.
+///
+/// A task may give itself new credentials only then. In a hook of an LSM it may not: the hook, and
+/// its callers, use references into the credentials that the task has. While `override_creds()` is
+/// in effect it may not either: C stops the machine (`BUG_ON()` in `commit_creds()`).
+///
+/// # Invariants
+///
+/// As long as a value exists:
+///
+/// - it stays on the task for which it was made, and the task is in a system call of its own;
+/// - the code that has access to it is not called by a hook of an LSM;
+/// - where that code runs, the task's subjective credentials are not overridden, and nobody uses a
+///   reference into them that does not borrow this value.
+pub struct SystemCall(NotThreadSafe);
+
+impl SystemCall {
+    /// States that the current task is in a system call.
+    ///
+    /// # Safety
+    ///
+    /// Only the function that C calls for a system call of the current task may call this, and the
+    /// value must not outlive that function. The function and those that it passes the value to
+    /// must not override the task's credentials (`override_creds()`) around a use of the value, and
+    /// must not take references into the task's credentials by other means than this value.
+    #[inline]
+    pub const unsafe fn new() -> Self {
+        // INVARIANT: The caller guarantees it. The type is neither `Send` nor `Sync`.
+        Self(NotThreadSafe)
+    }
+}
+
 /// A new set of credentials for the current task, under construction.
 ///
-/// It starts as a copy of the current ones, every LSM's part included. It is dropped, unless it is
-/// [committed](Self::commit) or [given away](Self::into_raw).
+/// It starts as a copy of the current subjective ones, with every LSM's part. When it is dropped,
+/// the credentials are thrown away, unless they were [committed](Self::commit) or
+/// [given away](Self::into_raw).
 ///
 /// # Invariants
 ///
 /// The pointer is to a valid `struct cred` that `prepare_creds()` made for the current task, and
-/// that nobody else has access to.
+/// that nobody else has access to. Its composite blob is allocated.
 pub struct PreparedCred(NonNull<bindings::cred>, NotThreadSafe);
 
 impl PreparedCred {
-    /// Prepares a copy of the current task's credentials, as C's `prepare_creds()` does.
+    /// Prepares a copy of the current task's subjective credentials, as C's `prepare_creds()` does.
     ///
-    /// May sleep.
+    /// This can be called anywhere, also in a hook. May sleep.
     ///
     /// # Errors
     ///
-    /// [`ENOMEM`], also if an LSM refused for another reason: C does not tell.
+    /// [`ENOMEM`], also if an LSM refused for another reason, since C does not tell which.
     pub fn new() -> Result<Self> {
-        // SAFETY: There is nothing to ask of the caller but that it may sleep.
+        // SAFETY: The current task is valid and has credentials. This asks nothing else of its
+        // caller, except that it may sleep.
         let cred = unsafe { bindings::prepare_creds() };
 
-        // INVARIANT: `prepare_creds()` made it, for the current task, and it is new.
+        // INVARIANT: `prepare_creds()` made it, for the current task, with its composite blob. It is
+        // new, so nobody else has access.
         Ok(Self(NonNull::new(cred).ok_or(ENOMEM)?, NotThreadSafe))
     }
 
-    /// Returns a raw pointer to the credentials, which stay owned by `self`.
+    /// Returns a raw pointer to the credentials, which `self` still owns.
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::cred {
         self.0.as_ptr()
@@ -285,15 +314,15 @@ impl PreparedCred {
 
     /// Returns what `L` keeps of these credentials, to be changed.
     ///
-    /// `None` if `L` is not enabled on this boot. A value that is written although `L` never put
-    /// its hooks in force is neither inherited nor dropped.
+    /// Returns `None` if `L` is not enabled on this boot. A value that is written although `L` never
+    /// put its hooks in force is neither inherited nor dropped.
     pub fn blob_mut<L: Registered>(&mut self) -> Option<&mut L::Cred> {
         if !is_enabled::<L>() {
             return None;
         }
 
-        // SAFETY: `L` is enabled, as just seen. By the type invariant the credentials are valid,
-        // and `prepare_creds()` allocated their composite blob.
+        // SAFETY: `L` is enabled, as just seen. By the type invariant the credentials are valid and
+        // have their composite blob.
         let mut blob = unsafe { blob::<L>(self.as_ptr()) };
 
         // SAFETY: The value is valid: it began as zeroes, which `Zeroable` allows, and only
@@ -303,16 +332,13 @@ impl PreparedCred {
 
     /// Makes these the credentials of the current task, as C's `commit_creds()` does.
     ///
-    /// # Safety
-    ///
-    /// - The caller must hold no reference into the credentials that the current task had, if it is
-    ///   used after this call: they may be freed. An LSM's hook is lent such a reference and so
-    ///   must not call this.
-    /// - The current task's subjective credentials must not be overridden (`override_creds()`).
+    /// The credentials that the task had may be freed by this. `_call` is borrowed for writing, so
+    /// that nothing that borrows from it is used later. This cannot fail. It may sleep.
     #[inline]
-    pub unsafe fn commit(self) {
-        // SAFETY: By the type invariant they were prepared for the current task and are owned here,
-        // and ownership goes with the call. The caller guarantees the rest.
+    pub fn commit(self, _call: &mut SystemCall) {
+        // SAFETY: By the type invariant the credentials were prepared for the current task and are
+        // owned here, and the call takes over ownership. By the invariants of `SystemCall` the
+        // task's credentials are not overridden, and nobody uses a reference into them.
         unsafe { bindings::commit_creds(self.into_raw()) };
     }
 

@@ -502,6 +502,88 @@ impl<'a> Sockaddr<'a> {
     }
 }
 
+impl<'a> From<&'a [u8]> for Sockaddr<'a> {
+    /// Takes an address from memory of the caller's, without the bytes that C could not count.
+    #[inline]
+    fn from(bytes: &'a [u8]) -> Self {
+        let len = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+
+        // SAFETY: The slice has at least `len` bytes, and nobody writes them while it is borrowed.
+        unsafe { Self::from_raw(bytes.as_ptr(), len) }
+    }
+}
+
+/// A socket that is being made, by `socket(2)` or `accept(2)`.
+///
+/// Wraps a `struct socket` that may have no `sk` yet.
+///
+/// # Invariants
+///
+/// For as long as a reference to a [`NewSocket`] exists, the `struct socket` is not released, and
+/// only the current task has access to it. Its `sk` does not change, and it is null or points to a
+/// valid, full `struct sock` that is not freed.
+#[repr(transparent)]
+pub struct NewSocket(Opaque<bindings::socket>);
+
+impl NewSocket {
+    /// Creates a reference to a [`NewSocket`] from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// For the lifetime `'a`, `ptr` must point to a valid `struct socket` that is not released and
+    /// that only the current task has access to. Its `sk` must not change, and must be null or
+    /// point to a valid, full `struct sock` that is not freed.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const bindings::socket) -> &'a Self {
+        // INVARIANT: The caller guarantees what the invariant asks for.
+        // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `NewSocket` has the
+        // layout of `struct socket`.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns the half of the socket that the protocol works on, if it has been made.
+    #[inline]
+    pub fn sk(&self) -> Option<&Sock> {
+        // SAFETY: By the type invariant the `struct socket` is valid, and `sk` does not change.
+        let sk = unsafe { (*self.0.get()).sk };
+
+        if sk.is_null() {
+            return None;
+        }
+
+        // SAFETY: By the type invariant `sk`, which is not null, points to a valid, full `struct
+        // sock` that is not freed for as long as `self` is borrowed.
+        Some(unsafe { Sock::from_ptr(sk) })
+    }
+}
+
+/// What a socket is to be: the arguments of `socket(2)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketParams {
+    /// The address family, `AF_*`.
+    pub family: c_int,
+    /// The type, `SOCK_*`, without the flags that `socket(2)` takes with it.
+    pub type_: c_int,
+    /// The protocol, `IPPROTO_*` in the internet families; 0 is the default of the family.
+    pub protocol: c_int,
+    /// Whether the kernel makes the socket for itself, and not for the current task.
+    pub kern: bool,
+}
+
+impl SocketParams {
+    /// Takes the parameters as the hooks of LSMs get them.
+    #[cfg(CONFIG_SECURITY_NETWORK)]
+    #[inline]
+    pub(crate) const fn from_c(family: c_int, type_: c_int, protocol: c_int, kern: c_int) -> Self {
+        Self {
+            family,
+            type_,
+            protocol,
+            kern: kern != 0,
+        }
+    }
+}
+
 #[cfg(CONFIG_RUST_LSM_KUNIT_TEST)]
 #[macros::kunit_tests(rust_net_socket)]
 pub(crate) mod tests {

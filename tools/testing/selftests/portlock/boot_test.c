@@ -2,11 +2,12 @@
 /*
  * Portlock tests: the boot switch
  *
- * Which security modules the boot names decides who answers: Portlock in front
- * of C Landlock when both are named, in either order; C Landlock as without
- * Portlock when it is named alone; nobody otherwise.  PORTLOCK_BOOT says what
- * was named: both, reversed, landlock, portlock or neither.  Without it, the
- * kernel's command line does.
+ * The list of security modules of the boot decides who answers the system
+ * calls.  If it names both Landlock and Portlock, in either order, Portlock
+ * answers.  If it names only Landlock, C Landlock answers as without Portlock.
+ * Otherwise nobody answers.  PORTLOCK_BOOT says what the list names: both,
+ * reversed, landlock, portlock or neither.  Without this variable, the test
+ * reads the kernel's command line.
  */
 
 #include <sys/mount.h>
@@ -18,7 +19,7 @@
 #define TRACING "/sys/kernel/tracing"
 #define CHECK_EVENT TRACING "/events/landlock/landlock_check_rule_net_port"
 
-/* The place of @name in a list separated by commas, or -1. */
+/* The position of @name in a list that is separated by commas, or -1. */
 static int place_in(const char *list, const char *name)
 {
 	const size_t len = strlen(name);
@@ -38,7 +39,7 @@ static int place_in(const char *list, const char *name)
 	return -1;
 }
 
-/* The last lsm= of the command line; without any, what is active. */
+/* The last lsm= of the command line.  Without one, the active modules. */
 static int named_modules(char *list, size_t size)
 {
 	char line[4096];
@@ -101,9 +102,9 @@ static enum boot current_boot(void)
 FIXTURE(boot)
 {
 	enum boot boot;
-	/* Somebody answers the system calls. */
+	/* C Landlock or Portlock answers the system calls. */
 	bool landlock_on;
-	/* It is Portlock. */
+	/* Portlock answers them. */
 	bool portlock_on;
 };
 
@@ -121,7 +122,7 @@ FIXTURE_TEARDOWN(boot)
 {
 }
 
-/* Being listed is a matter of what was named, not of who is on. */
+/* The kernel lists the modules that the boot names, even if they are off. */
 TEST_F(boot, lists_the_named_modules)
 {
 	int landlock, portlock;
@@ -182,7 +183,7 @@ TEST_F(boot, enforces_paths_when_landlock_is_named)
 	EXPECT_EQ(0, close(path.parent_fd));
 }
 
-/* EOPNOTSUPP whatever the arguments are, before any other error. */
+/* The error is EOPNOTSUPP for all arguments, before any other error. */
 TEST_F(boot, refuses_the_system_calls_when_landlock_is_not_named)
 {
 	const struct landlock_ruleset_attr attr = {
@@ -215,9 +216,9 @@ TEST_F(boot, refuses_the_system_calls_when_landlock_is_not_named)
 	EXPECT_EQ(0, try_sendto(AF_INET, 1024));
 }
 
-/* What the kernel's log says of one module. */
+/* What the kernel's log says about one module. */
 struct log_lines {
-	/* The beginning has been overwritten by later lines. */
+	/* Later lines have overwritten the first ones. */
 	bool lost;
 	int up;
 	int off;
@@ -250,7 +251,10 @@ static int read_log(const char *prefix, struct log_lines *lines)
 		if (!text || strncmp(text + 1, prefix, strlen(prefix)))
 			continue;
 		text += 1 + strlen(prefix);
-		/* Only what comes at boot: later lines start otherwise. */
+		/*
+		 * Counts only lines of the boot: later lines start in another
+		 * way.
+		 */
 		lines->all++;
 		if (strcasestr(text, "up and running"))
 			lines->up++;
@@ -272,15 +276,15 @@ TEST_F(boot, logs_who_decides)
 	EXPECT_EQ(self->portlock_on, portlock.up);
 	EXPECT_EQ(self->boot == PORTLOCK, portlock.off);
 	EXPECT_EQ(self->landlock_on, landlock.up);
-	/* Not being named is no news. */
+	/* A module that is not named prints nothing. */
 	if (self->boot == LANDLOCK || self->boot == NEITHER)
 		EXPECT_EQ(0, portlock.all);
 }
 
 /*
- * Every check that finds a rule is traced.  Were the hooks of both registered,
- * an allowed call would be traced twice, or be refused by the one that did not
- * get the rules.
+ * Every check that finds a rule is traced.  If the hooks of both were
+ * registered, an allowed call would be traced twice, or the one without the
+ * rules would refuse it.
  */
 TEST_F(boot, decides_each_call_once)
 {

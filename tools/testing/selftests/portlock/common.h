@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Portlock tests: what several of them need
+ * Portlock tests: functions that several tests use
  *
- * The functions here return 0 (or what they made) or a negative errno, so that
- * a test states what it expects in one line and sees the errno when it fails.
+ * These functions return 0 or a result, or a negative errno.  A test then needs
+ * only one line to check a result, and a failed check shows the errno.
  */
 
 #ifndef PORTLOCK_COMMON_H
@@ -41,12 +41,12 @@
 #define SEND_UDP LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
 #define ALL_NET (BIND_TCP | CONNECT_TCP | BIND_UDP | SEND_UDP)
 
-/* What an IPv6 address may be cut down to: all but sin6_scope_id. */
+/* The shortest IPv6 address: without sin6_scope_id. */
 #define SIN6_LEN_MIN 24
 
 #define MAX_LAYERS 16
 
-/* A port that no test binds for long, so connecting to it is refused. */
+/* A port that no test binds for long: a connection gets ECONNREFUSED. */
 #define CLOSED_PORT 9
 
 /* System calls */
@@ -161,7 +161,7 @@ static inline int drop_all_caps(void)
 
 /* Network */
 
-/* Gives the calling thread a network of its own, with the loopback up. */
+/* Gives the calling thread its own network namespace, with the loopback up. */
 static inline int own_network(void)
 {
 	struct ifreq ifr = {
@@ -250,7 +250,7 @@ static inline int send_fd_to(int fd, int family, __u16 port)
 								    -errno;
 }
 
-/* Binds a fresh socket. */
+/* Binds a new socket. */
 static inline int try_bind(int family, int type, __u16 port)
 {
 	const int fd = make_socket(family, type, 0);
@@ -263,7 +263,7 @@ static inline int try_bind(int family, int type, __u16 port)
 	return ret;
 }
 
-/* Connects a fresh socket, which nobody has bound. */
+/* Connects a new socket that is not bound. */
 static inline int try_connect(int family, int type, __u16 port)
 {
 	const int fd = make_socket(family, type, 0);
@@ -276,7 +276,7 @@ static inline int try_connect(int family, int type, __u16 port)
 	return ret;
 }
 
-/* Sends a datagram from a fresh socket, which nobody has bound. */
+/* Sends a datagram from a new socket that is not bound. */
 static inline int try_sendto(int family, __u16 port)
 {
 	const int fd = make_socket(family, SOCK_DGRAM, 0);
@@ -307,7 +307,7 @@ static inline int listen_on(int family, int protocol, __u16 port)
 	return fd;
 }
 
-/* The calling task is in a domain that forbids binding TCP on @port. */
+/* Whether a domain forbids the calling task to bind TCP port @port. */
 static inline bool bind_refused(__u16 port)
 {
 	return try_bind(AF_INET, SOCK_STREAM, port) == -EACCES;
@@ -336,7 +336,9 @@ static inline int read_text(const char *path, char *text, size_t size)
 	return 0;
 }
 
-/* Makes @text what a file holds, or what it is told if it is none of a disk. */
+/*
+ * Replaces the content of a file with @text, or writes @text to a kernel file.
+ */
 static inline int write_text(const char *path, const char *text)
 {
 	const int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: memory that is not there
+ * Portlock tests: allocations that fail
  *
- * Each allocation of a call fails once, in turn, until the call no longer needs
- * the one that would fail.  Each time the call either works, or it says so and
- * nothing has changed: the ruleset has the rules that it had, the thread and
- * its siblings may do what they could, and no file descriptor was added.  The
- * same call then works.
+ * A test repeats a call.  The first allocation fails in the first round, the
+ * second in the second round, and so on, until the call makes fewer
+ * allocations.  Each time the call either succeeds, or it returns an error and
+ * changes nothing: the ruleset has the same rules, the thread and its siblings
+ * may do the same as before, and there is no new file descriptor.  The same
+ * call then succeeds.
  *
- * This takes a kernel that injects faults, see
+ * The test needs a kernel that injects faults, see
  * Documentation/fault-injection/fault-injection.rst.
  */
 
@@ -22,32 +23,32 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
-/* Where a fault may be injected: in the caller, or in one of its threads. */
+/* A fault can be injected in the caller or in one of its siblings. */
 #define NUM_SIBLINGS 2
 
-/* A bit a port is enough to tell what a thread may do. */
+/* One bit for each port shows what a thread may do. */
 #define MAX_PORTS 256
 
-/* How many rules take more than a page to copy. */
+/* A copy of this many rules needs more than a page. */
 #define MANY_RULES 200
 
-/* The outermost layers leave all ports open but this one. */
+/* The outermost layers allow all ports except this one. */
 #define SHUT_PORT 2
 #define OPEN_PORT 1
 
 /*
- * How many rounds in a row must get by without the fault.  The memory that
- * a call takes depends a little on what was cached.
+ * This many rounds in a row must succeed without a fault.  The number of
+ * allocations of a call depends a little on caches.
  */
 #define SPARE_ROUNDS 3
 
-/* No call allocates this often. */
+/* No call makes this many allocations. */
 #define MAX_FAULTS 20000
 
-/* The call ended the process, which only execve(2) may do. */
+/* The call killed the process.  Only execve(2) may do this. */
 #define KILLED (-ECHILD)
 
-/* What a thread may do, or what it could if it enforced a ruleset. */
+/* What a thread may do, or could do if it enforced a ruleset. */
 struct sight {
 	int error;
 	int no_new_privs;
@@ -66,17 +67,17 @@ struct view {
 	__u64 fds;
 };
 
-/* What a round tells the test that started it, in memory that they share. */
+/* The results of a round, in memory that it shares with the test. */
 struct report {
-	/* What could not be prepared or looked at, and why. */
+	/* The step of the test that failed, and its error. */
 	const char *trouble;
 	int trouble_error;
 	/* What the call returned with the fault, and then without one. */
 	int ret;
 	int again;
-	/* The fault happened. */
+	/* A fault was injected. */
 	bool injected;
-	/* After the first call, and after the second if there was one. */
+	/* After the first call, and after the second one if there was one. */
 	struct view after;
 	struct view after_again;
 	/* What a child or another program sees. */
@@ -94,7 +95,7 @@ struct sibling {
 	int error;
 };
 
-/* A round has a process of its own, and this in it. */
+/* Each round runs in its own process.  This is its state. */
 static struct {
 	struct report *report;
 	int report_fd;
@@ -112,10 +113,10 @@ FIXTURE(faults)
 {
 };
 
-/* The table of calls starts here; the cases are at the end of the file. */
+/* The table of calls starts here.  The cases are at the end of the file. */
 FIXTURE_VARIANT(faults)
 {
-	/* Does it once, and returns a negative errno if it failed. */
+	/* Makes the call once.  Returns a negative errno if it fails. */
 	int (*call)(const FIXTURE_VARIANT(faults) *variant);
 
 	/* The ruleset: what it handles, its rules, and whether it is frozen. */
@@ -124,16 +125,16 @@ FIXTURE_VARIANT(faults)
 	int num_rules;
 	bool was_enforced;
 
-	/* Layers of the caller: before its siblings came, and after. */
+	/* Layers of the caller, from before and after it made its siblings. */
 	int outer;
 	int own;
-	/* What they handle, if not binding and connecting TCP sockets. */
+	/* What they handle.  The default is to bind and connect TCP sockets. */
 	__u64 outer_net;
-	/* They allow port 0, that is, any port that is free. */
+	/* They allow port 0, which means any free port. */
 	bool allows_autobind;
 
 	bool siblings;
-	/* The call is to fail in the sibling of other credentials. */
+	/* The call must fail in the sibling with other credentials. */
 	bool in_sibling;
 
 	/* For restrict_self(). */
@@ -148,24 +149,24 @@ FIXTURE_VARIANT(faults)
 	/* With audit and trace events on. */
 	bool logged;
 
-	/* The ways in which it may fail, and what it returns if it does not. */
+	/* The errors that it may return, and the result if it succeeds. */
 	int errors[4];
 	int clean;
 
-	/* How often it may fail, if not with each allocation. */
+	/* The maximum of failures, if not every allocation makes it fail. */
 	int max_failures;
 
-	/* It changes nothing that can be seen. */
+	/* It has no visible effect. */
 	bool no_trace;
-	/* It may well take no memory. */
+	/* It may succeed without memory. */
 	bool maybe_no_memory;
 };
 
 /* Looking around */
 
 /*
- * A socket may not be bound to or connected with an address from elsewhere, so
- * that the same one can ask for each port.
+ * An address that is not of this machine.  A socket cannot be bound or
+ * connected to it, so the same socket can try every port.
  */
 static socklen_t elsewhere(union addr *addr, __u16 port)
 {
@@ -227,7 +228,7 @@ static void look(struct sight *sight)
 	sight->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 }
 
-/* What the ruleset would leave to its user.  This freezes its rules. */
+/* What a task could do in a domain of the ruleset.  This freezes the rules. */
 static int look_at_ruleset(struct sight *sight)
 {
 	pid_t child;
@@ -239,7 +240,7 @@ static int look_at_ruleset(struct sight *sight)
 		const int ret = restrict_self(scene.ruleset, 0);
 
 		look(sight);
-		/* The layers may be too many. */
+		/* There may be too many layers. */
 		if (ret)
 			sight->error = ret;
 		_exit(0);
@@ -253,7 +254,7 @@ static void *work(void *data)
 	char byte;
 
 	sibling->tid = gettid();
-	/* The raw call changes this thread and no other. */
+	/* The raw call changes only this thread. */
 	if (sibling->other_user && syscall(__NR_setresuid, -1, 1000, -1))
 		sibling->error = -errno;
 	while (read(sibling->command[0], &byte, 1) == 1) {
@@ -305,7 +306,7 @@ static int arm(int fd, unsigned int nth)
 	return write(fd, text, len) == len ? 0 : -errno;
 }
 
-/* Returns how many allocations were left until the one that would fail. */
+/* Returns how many allocations are left until the one that would fail. */
 static int disarm(int fd)
 {
 	char text[16] = {};
@@ -328,10 +329,10 @@ static int open_fail_nth(pid_t tid)
 }
 
 /*
- * The knobs of the two ways in which an allocation can fail.  By default they
- * spare all that may wait for memory, which is all of ours, and tell the
- * kernel's log of each fault.  The pages of a process are spared: without one
- * of them the kernel may end it wherever it is, as soon as it touches the page.
+ * The settings of the two kinds of faults.  By default, no allocation fails
+ * that may wait for memory, and all of ours may wait.  By default, the kernel
+ * logs each fault.  The pages of a process never fail: the kernel kills a
+ * process that touches a page without memory.
  */
 static const struct knob {
 	const char *name;
@@ -346,7 +347,7 @@ static const struct knob {
 	{ "fail_page_alloc/verbose", "0" },
 };
 
-/* What they were before. */
+/* Their values before the test. */
 static char saved_knobs[ARRAY_SIZE(knobs)][16];
 
 #define DEBUGFS "/tmp/portlock-faults"
@@ -365,7 +366,7 @@ static int turn_knob(int i, bool back)
 	return ret ? ret : write_text(path, knobs[i].value);
 }
 
-/* Mounts what the knobs are in, for this process alone. */
+/* Mounts debugfs, which has the settings, only for this process. */
 static int mount_debugfs(void)
 {
 	if (unshare(CLONE_NEWNS) ||
@@ -459,7 +460,7 @@ static int make_ruleset(const FIXTURE_VARIANT(faults) *variant)
 	return create_ruleset(&attr, sizeof(attr), 0);
 }
 
-/* Rules that tell ports and rights apart. */
+/* Adds rules that are different for each port and right. */
 static int fill_ruleset(const FIXTURE_VARIANT(faults) *variant)
 {
 	int port, ret = 0;
@@ -486,7 +487,7 @@ static int start_siblings(void)
 		ret = pthread_create(&sibling->thread, NULL, work, sibling);
 		if (ret)
 			return -ret;
-		/* It has changed its credentials when it answers. */
+		/* When the sibling answers, it has changed its credentials. */
 		ret = look_at_sibling(sibling, &sight);
 		if (ret)
 			return ret;
@@ -509,7 +510,7 @@ static int make_test_socket(const FIXTURE_VARIANT(faults) *variant)
 	return ret;
 }
 
-/* Says in the report what failed, if something did. */
+/* If @ret is an error, writes it and @what to the report. */
 static bool is_fine(const char *what, int ret)
 {
 	if (ret >= 0)
@@ -524,14 +525,14 @@ static bool prepare(const FIXTURE_VARIANT(faults) *variant)
 	struct sight sight;
 
 	scene.ruleset = -1;
-	/* All files of the round are open before it restricts itself. */
+	/* Opens all files of the round before it restricts itself. */
 	scene.fail_nth = open_fail_nth(gettid());
 	if (!is_fine("fail-nth", scene.fail_nth))
 		return false;
 	scene.tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!is_fine("/tmp", scene.tmp))
 		return false;
-	/* On the way to it, procfs says ENOENT when there is no memory. */
+	/* procfs returns ENOENT if there is no memory. */
 	scene.program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (!is_fine("program", scene.program))
 		return false;
@@ -593,7 +594,7 @@ static int call_restrict_self(const FIXTURE_VARIANT(faults) *variant)
 			     variant->flags);
 }
 
-/* A child is as restricted as its parent, or there is none. */
+/* The child is as restricted as its parent, or there is no child. */
 static int call_fork(const FIXTURE_VARIANT(faults) *variant)
 {
 	const pid_t child = fork();
@@ -606,9 +607,9 @@ static int call_fork(const FIXTURE_VARIANT(faults) *variant)
 }
 
 /*
- * The program that is executed is this one, which only looks around when it
- * finds this variable.  It holds the descriptor of the report and the number
- * of ports.
+ * The test executes its own program.  With this variable, the program only
+ * looks at what it may do.  The variable contains the descriptor of the report
+ * and the number of ports.
  */
 #define PROBE_ENV "PORTLOCK_FAULTS_PROBE"
 
@@ -620,7 +621,7 @@ static void __attribute__((constructor)) probe(void)
 
 	if (!told)
 		return;
-	/* Up to here, and here, memory may be missing: once. */
+	/* An allocation may still fail here, but only one. */
 	fail_nth = open_fail_nth(gettid());
 	if (fail_nth < 0)
 		fail_nth = open_fail_nth(gettid());
@@ -666,21 +667,21 @@ static int call_exec(const FIXTURE_VARIANT(faults) *variant)
 	pid_t child;
 	int status;
 
-	/* What is left there when the process is killed. */
+	/* This value stays if the process is killed. */
 	scene.report->injected = true;
 	child = fork();
 	if (child == 0)
 		_exit(-exec_with_fault());
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		return -errno;
-	/* Past the point of no return, there is no one to tell. */
+	/* After its point of no return, execve(2) cannot return an error. */
 	if (WIFSIGNALED(status))
 		return WTERMSIG(status) == SIGKILL ||
 				       WTERMSIG(status) == SIGSEGV ||
 				       WTERMSIG(status) == SIGABRT ?
 			       KILLED :
 			       -EPROTO;
-	/* The C library ends with this when it has no memory to start. */
+	/* The C library exits with this status if it cannot allocate memory. */
 	if (WEXITSTATUS(status) == 127)
 		return KILLED;
 	return -WEXITSTATUS(status);
@@ -704,7 +705,7 @@ static int call_send(const FIXTURE_VARIANT(faults) *variant)
 /* Rounds */
 
 enum round {
-	/* Looks without calling. */
+	/* Looks, and makes no call. */
 	UNTOUCHED,
 	/* Calls without a fault. */
 	CLEAN,
@@ -854,7 +855,7 @@ TEST_F_TIMEOUT(faults, every_allocation, TIMEOUT)
 	ASSERT_EQ(variant->clean, report->ret);
 	clean = report->after;
 	ASSERT_FALSE(has_errors(&clean));
-	/* Else nothing below could tell the two apart. */
+	/* Otherwise the checks below could not see the effect of the call. */
 	ASSERT_EQ(variant->no_trace, same(&untouched, &clean));
 
 	for (nth = 1; spare < SPARE_ROUNDS; nth++) {
@@ -963,7 +964,7 @@ FIXTURE_VARIANT_ADD(faults, add_new_port_after_enforcing_many_rules)
 	.port = MANY_RULES + 2,
 };
 
-/* C Landlock, which copies when it enforces, takes no memory here. */
+/* C Landlock copies rules only when it enforces, and needs no memory here. */
 FIXTURE_VARIANT_ADD(faults, add_known_port_after_enforcing_many_rules)
 {
 	.call = call_add_port,
@@ -1100,7 +1101,7 @@ FIXTURE_VARIANT_ADD(faults, restrict_with_no_new_privs)
 	.flags = LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS,
 };
 
-/* With events of the ruleset and the domain. */
+/* With trace events of the ruleset and of the domain. */
 FIXTURE_VARIANT_ADD(faults, restrict_while_logged)
 {
 	.call = call_restrict_self,
@@ -1178,7 +1179,7 @@ FIXTURE_VARIANT_ADD(faults, restrict_siblings_with_sixteenth_layer)
 	.flags = TSYNC,
 };
 
-/* The domain of the caller becomes that of all. */
+/* All siblings get the domain of the caller. */
 FIXTURE_VARIANT_ADD(faults, restrict_the_log_of_siblings)
 {
 	.call = call_restrict_self,
@@ -1207,7 +1208,7 @@ FIXTURE_VARIANT_ADD(faults, fork)
 	.outer = 2,
 };
 
-/* Without memory for the arguments it says E2BIG, and for its parts ENOEXEC. */
+/* Without memory, execve(2) may also return E2BIG or ENOEXEC. */
 FIXTURE_VARIANT_ADD(faults, exec)
 {
 	.call = call_exec,
@@ -1216,9 +1217,9 @@ FIXTURE_VARIANT_ADD(faults, exec)
 };
 
 /*
- * A refused call is refused, whatever memory the record of it lacks.  What may
- * fail is the copy of the address that the kernel makes before any hook sees it,
- * once audit has been on since the boot (audit_sockaddr()): one allocation.
+ * A refused call stays refused if there is no memory for its record.  Only one
+ * allocation may make the call fail in another way: if audit has ever been on,
+ * the kernel copies the address before it calls the hook (audit_sockaddr()).
  */
 #define MAY_FAIL_BEFORE_THE_HOOK .errors = { ENOMEM }, .max_failures = 1
 

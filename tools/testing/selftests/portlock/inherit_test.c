@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: whom a domain follows, and whom it does not
+ * Portlock tests: which threads get a domain, and which do not
  *
  * A domain belongs to the credentials of a thread.  It follows them across
- * fork, exec, changes of user and namespaces, and nothing takes it away; it
- * does not stick to sockets that are handed over.  With TSYNC it reaches every
- * thread of the process, or none.
+ * fork, exec, and changes of user and namespaces, and nothing removes it.  A
+ * socket that is passed to another process does not carry a domain.  With
+ * TSYNC, every thread of the process gets the domain, or none.
  */
 
 #include <linux/keyctl.h>
@@ -18,17 +18,17 @@
 #include "kselftest_harness.h"
 #include "common.h"
 
-/* The port that domains allow here, and one that they do not. */
+/* The port that domains here allow, and one that they do not allow. */
 #define OPEN_PORT 1024
 #define SHUT_PORT 1025
 
 /*
- * A program of its own for the tests that exec: the test runs itself again
- * with this variable set, and then only says whether ports are refused.
+ * The tests that exec run their own program again with this variable set.  The
+ * program then only prints whether ports are refused.
  */
 #define PROBE_ENV "PORTLOCK_INHERIT_PROBE"
 
-/* Bits of what a task finds when it looks at its own domain. */
+/* Bits for what a task finds out about its own domain. */
 #define SEES_BIND_REFUSED 1
 #define SEES_CONNECT_REFUSED 2
 #define SEES_SEND_REFUSED 4
@@ -77,7 +77,7 @@ static int handled_rights(void)
 	return BIND_TCP | CONNECT_TCP | SEND_UDP;
 }
 
-/* A ruleset that opens one port. */
+/* A ruleset that allows one port. */
 static int one_port(void)
 {
 	const int fd = net_ruleset(handled_rights());
@@ -93,7 +93,7 @@ static int one_port(void)
 	return fd;
 }
 
-/* A ruleset that opens none. */
+/* A ruleset that allows no port. */
 static int no_port(void)
 {
 	return net_ruleset(handled_rights());
@@ -146,7 +146,7 @@ TEST_F(inherit, parents_are_not)
 	EXPECT_EQ(SEES_FREEDOM, look());
 }
 
-/* A child of a shared-memory clone has credentials of its own. */
+/* A child that shares its parent's memory has its own credentials. */
 TEST_F(inherit, vfork_children_restrict_themselves_alone)
 {
 	const int fd = one_port();
@@ -163,7 +163,7 @@ TEST_F(inherit, vfork_children_restrict_themselves_alone)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* What a child adds, neither its parent nor its brother gets. */
+/* A layer of a child does not reach its parent or the other child. */
 TEST_F(inherit, layers_of_relatives_are_apart)
 {
 	pid_t child;
@@ -209,7 +209,7 @@ TEST_F(inherit, exec_stays_in_the_domain)
 	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look_after_exec());
 }
 
-/* Enforced by privilege alone, so that nothing else holds the program back. */
+/* Only the privilege allows it to enforce: no_new_privs is not set. */
 TEST_F(inherit, exec_without_no_new_privs_stays_in_the_domain)
 {
 	const int fd = one_port();
@@ -228,7 +228,7 @@ TEST_F(inherit, changes_of_user_stay_in_the_domain)
 	EXPECT_EQ(SEES_DOMAIN, look());
 	ASSERT_EQ(0, setresuid(1000, 1000, 0));
 	EXPECT_EQ(SEES_DOMAIN, look());
-	/* And back to root. */
+	/* Becomes root again. */
 	ASSERT_EQ(0, setresuid(0, 0, 0));
 	EXPECT_EQ(SEES_DOMAIN, look());
 	ASSERT_EQ(0, setresuid(1000, 1000, 1000));
@@ -248,14 +248,14 @@ TEST_F(inherit, a_new_user_namespace_stays_in_the_domain)
 	ASSERT_EQ(0, enforce(one_port()));
 	ASSERT_EQ(0, unshare(CLONE_NEWUSER));
 	EXPECT_EQ(SEES_DOMAIN, look());
-	/* Root of a network of its own, and held all the same. */
+	/* Root in its own network namespace, and still in the domain. */
 	ASSERT_EQ(0, own_network());
 	EXPECT_EQ(SEES_DOMAIN, look());
 	ASSERT_EQ(0, enforce(no_port()));
 	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look());
 }
 
-/* The privilege that counts is the one over the own user namespace. */
+/* A task needs the privilege only in its own user namespace. */
 TEST_F(inherit, a_new_user_namespace_gives_the_privilege_to_enforce)
 {
 	const int fd = one_port();
@@ -271,7 +271,7 @@ TEST_F(inherit, a_new_user_namespace_gives_the_privilege_to_enforce)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Other namespaces are no way out either. */
+/* Other namespaces do not leave the domain either. */
 TEST_F(inherit, other_namespaces_stay_in_the_domain)
 {
 	pid_t child;
@@ -288,8 +288,8 @@ TEST_F(inherit, other_namespaces_stay_in_the_domain)
 }
 
 /*
- * Installing a session keyring on the parent replaces the parent's credentials
- * by a way of its own (cred_transfer), which must carry the domain along.
+ * A child that installs a session keyring on its parent replaces the parent's
+ * credentials.  The hook of this path (cred_transfer) must copy the domain.
  */
 TEST_F(inherit, credentials_set_by_a_child_stay_in_the_domain)
 {
@@ -311,7 +311,7 @@ TEST_F(inherit, credentials_set_by_a_child_stay_in_the_domain)
 	EXPECT_EQ(SEES_DOMAIN, look());
 }
 
-/* And the domain of the child is not what travels. */
+/* The parent does not get the domain of the child. */
 TEST_F(inherit, credentials_set_by_a_child_bring_no_domain)
 {
 	pid_t child;
@@ -333,7 +333,7 @@ TEST_F(inherit, credentials_set_by_a_child_bring_no_domain)
 	EXPECT_EQ(SEES_FREEDOM, look());
 }
 
-/* A long line of generations, each adding a layer. */
+/* Many generations of children.  Each adds a layer. */
 static int descend(int depth)
 {
 	pid_t child;
@@ -369,9 +369,9 @@ TEST_F(inherit, generations_add_layers)
 	EXPECT_EQ(SEES_FREEDOM, look());
 }
 
-/* Sockets that are handed over */
+/* Sockets that are passed */
 
-/* A socket made outside is as good or as bad as one made inside. */
+/* It makes no difference whether a socket was made outside or inside. */
 TEST_F(inherit, a_socket_from_outside_obeys_the_user)
 {
 	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
@@ -394,14 +394,20 @@ TEST_F(inherit, a_received_socket_obeys_the_receiver)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (child == 0) {
-		/* In the domain: gets one from outside, sends one back. */
+		/*
+		 * In the domain: receives a socket from outside, and sends one
+		 * back.
+		 */
 		ASSERT_EQ(0, enforce(one_port()));
 		fd = receive_descriptor(usocks[1]);
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(-EACCES, bind_fd(fd, AF_INET, SHUT_PORT));
 		EXPECT_EQ(0, close(fd));
 
-		/* One that listens already may be used to the full. */
+		/*
+		 * A socket that listens already can be used without
+		 * restriction.
+		 */
 		fd = receive_descriptor(usocks[1]);
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(0, listen(fd, 4));
@@ -423,7 +429,10 @@ TEST_F(inherit, a_received_socket_obeys_the_receiver)
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, wait_child(child));
 
-	/* Refused to the child, the same socket serves its parent. */
+	/*
+	 * The domain of the child does not restrict the parent's use of the
+	 * socket.
+	 */
 	fd = receive_descriptor(usocks[0]);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, bind_fd(fd, AF_INET, SHUT_PORT));
@@ -465,7 +474,10 @@ TEST_F(inherit, a_fetched_socket_obeys_who_fetched_it)
 		ASSERT_EQ(1, write(to_parent[1], &byte, 1));
 		ASSERT_EQ(1, read(to_child[0], &byte, 1));
 
-		/* Taking one from outside the domain is refused as a trace. */
+		/*
+		 * pidfd_getfd(2) of a task outside the domain is refused, as
+		 * ptrace is.
+		 */
 		pidfd = pidfd_open(getppid());
 		ASSERT_LE(0, pidfd);
 		EXPECT_EQ(-EPERM, pidfd_getfd(pidfd, sock_fd));
@@ -485,7 +497,7 @@ TEST_F(inherit, a_fetched_socket_obeys_who_fetched_it)
 	EXPECT_EQ(0, close(sock_fd));
 }
 
-/* Fetching from a child of the own domain works, and changes nothing. */
+/* pidfd_getfd(2) of a child in the same domain works. */
 TEST_F(inherit, a_socket_fetched_inside_the_domain_obeys_it)
 {
 	int to_child[2], sock_fd, pidfd, fd;
@@ -516,7 +528,7 @@ TEST_F(inherit, a_socket_fetched_inside_the_domain_obeys_it)
 
 #define NUM_THREADS 8
 
-/* What a thread does to its own credentials before it waits. */
+/* How a thread changes its own credentials before it waits. */
 enum preparation {
 	NOTHING,
 	OTHER_USER,
@@ -544,7 +556,7 @@ static int prepare(enum preparation preparation)
 
 	switch (preparation) {
 	case OTHER_USER:
-		/* The raw call changes this thread and no other. */
+		/* The raw call changes only this thread. */
 		return syscall(__NR_setresuid, -1, 1000, -1) ? -errno : 0;
 	case OTHER_CAPS:
 		return drop_all_caps();
@@ -568,7 +580,7 @@ static void *work(void *data)
 	worker->error = prepare(worker->preparation);
 	worker->before = look();
 	pthread_barrier_wait(&barrier);
-	/* Here the main thread does what the test is about. */
+	/* Here the main thread makes the call that is tested. */
 	pthread_barrier_wait(&barrier);
 	worker->after = look();
 	worker->nnp = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
@@ -662,13 +674,13 @@ TEST_F(inherit, tsync_reaches_every_thread)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* A thread whose credentials differ keeps them, but for the domain. */
+/* A thread with other credentials keeps them, except for the domain. */
 TEST_F(inherit, tsync_reaches_threads_of_other_credentials)
 {
 	struct worker workers[NUM_THREADS];
 	int fd, i;
 
-	/* Before the threads, so that each may enforce a ruleset. */
+	/* Set before the threads start, so that each may enforce a ruleset. */
 	ASSERT_EQ(0, no_new_privs());
 	ASSERT_EQ(0, start_workers(workers, true));
 	fd = one_port();
@@ -687,8 +699,8 @@ TEST_F(inherit, tsync_reaches_threads_of_other_credentials)
 		EXPECT_EQ(before, workers[i].before)
 			TH_LOG("thread %d", i);
 		/*
-		 * The domain of the caller takes the place of any that the
-		 * thread had, be it a stricter one.
+		 * The domain of the caller replaces the domain of the thread,
+		 * even if that was stricter.
 		 */
 		EXPECT_EQ(SEES_DOMAIN, workers[i].after)
 			TH_LOG("thread %d, preparation %d", i,
@@ -715,7 +727,7 @@ TEST_F(inherit, tsync_without_a_ruleset_makes_no_domain)
 		EXPECT_EQ(SEES_FREEDOM, workers[i].after);
 }
 
-/* But it spreads the domain that the caller is in. */
+/* All threads get the domain of the caller. */
 TEST_F(inherit, tsync_without_a_ruleset_spreads_the_domain)
 {
 	struct worker workers[NUM_THREADS];
@@ -754,7 +766,7 @@ TEST_F(inherit, tsync_sets_no_new_privs_everywhere)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* All or nothing: when the call fails, no thread has changed. */
+/* If the call fails, no thread has changed. */
 TEST_F(inherit, tsync_that_fails_changes_no_thread)
 {
 	const __u32 flags = LANDLOCK_RESTRICT_SELF_TSYNC |
@@ -784,7 +796,7 @@ TEST_F(inherit, tsync_that_fails_changes_no_thread)
 	EXPECT_EQ(0, close(none));
 }
 
-/* The limit is that of the caller; a thread with more layers gets fewer. */
+/* The layers of the caller count.  A thread with more layers then has fewer. */
 TEST_F(inherit, tsync_counts_the_layers_of_the_caller)
 {
 	struct worker workers[NUM_THREADS];
@@ -806,8 +818,8 @@ TEST_F(inherit, tsync_counts_the_layers_of_the_caller)
 }
 
 /*
- * The call is interrupted by signals and begins anew, maybe many times.  In
- * the end every thread is in one domain of as many layers as calls were made.
+ * Signals interrupt the call, and it starts again, possibly many times.  In the
+ * end, every thread is in a domain with one layer for each call.
  */
 
 static atomic_int signals_seen;
@@ -844,7 +856,7 @@ TEST_F(inherit, tsync_survives_signals)
 			sched_yield();
 	}
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &stop, NULL));
-	/* No try left a layer behind, and none was lost. */
+	/* No interrupted attempt added a layer, and no layer was lost. */
 	EXPECT_EQ(-E2BIG, restrict_self(fd, 0));
 	ASSERT_EQ(0, finish_workers(workers));
 	for (i = 0; i < NUM_THREADS; i++)
@@ -852,7 +864,7 @@ TEST_F(inherit, tsync_survives_signals)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Threads that are made while the call runs must not slip through. */
+/* Threads that are created during the call must get the domain too. */
 
 #define NUM_SPAWNERS 4
 
@@ -890,7 +902,9 @@ static void *spawn(void *data)
 	}
 	if (spawner->error)
 		return NULL;
-	/* The line of threads that was there throughout. */
+	/*
+	 * A thread that is created now must be in the domain, and this one too.
+	 */
 	spawner->error = pthread_create(&thread, NULL, look_now, &seen);
 	if (!spawner->error)
 		spawner->error = pthread_join(thread, NULL);
@@ -923,7 +937,7 @@ TEST_F(inherit, tsync_reaches_threads_that_are_being_made)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Threads that all call it at once end up in one domain, one by one. */
+/* Threads make the call at the same time.  All get the layers of all calls. */
 
 struct rival {
 	pthread_t thread;
@@ -955,7 +969,7 @@ TEST_F(inherit, tsync_by_several_threads_at_once)
 	ASSERT_EQ(0, pthread_barrier_init(&start_line, NULL, num));
 	ASSERT_EQ(0, pthread_barrier_init(&finish_line, NULL, num));
 	for (i = 0; i < num; i++) {
-		/* One of them closes what the others leave open. */
+		/* One of them refuses the port that the others allow. */
 		rivals[i].fd = i ? one_port() : no_port();
 		ASSERT_LE(0, rivals[i].fd);
 		ASSERT_EQ(0, pthread_create(&rivals[i].thread, NULL, compete,
@@ -974,7 +988,9 @@ TEST_F(inherit, tsync_by_several_threads_at_once)
 	EXPECT_EQ(0, pthread_barrier_destroy(&finish_line));
 }
 
-/* Other processes are no siblings, even when they share all but that. */
+/*
+ * The call does not reach another process, even if it shares almost everything.
+ */
 TEST_F(inherit, tsync_stays_in_the_process)
 {
 	int to_child[2];

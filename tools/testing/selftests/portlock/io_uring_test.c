@@ -2,9 +2,11 @@
 /*
  * Portlock tests: sockets used through io_uring
  *
- * A request is decided by the credentials it runs with: those of who submitted
- * it, unless it names a personality that was registered before, or a kernel
- * thread polls the ring, which then acts as who set the ring up.
+ * A request is checked with the credentials that it runs with.  These are the
+ * credentials of the submitter, with two exceptions.  A request that names a
+ * personality runs with the credentials that were registered.  If a kernel
+ * thread polls the ring, requests run with the credentials of the task that set
+ * it up.
  */
 
 #include <linux/io_uring.h>
@@ -89,7 +91,7 @@ static int close_ring(struct ring *ring)
 	return 0;
 }
 
-/* Takes one completion off the ring, waiting for it if need be. */
+/* Takes one completion from the ring, and waits for it if necessary. */
 static int take_completion(struct ring *ring, struct io_uring_cqe *cqe)
 {
 	const unsigned int head = *ring->cq_head;
@@ -116,7 +118,9 @@ static int run_request(struct ring *ring, const struct io_uring_sqe *sqe)
 	ring->sqes[at] = *sqe;
 	ring->sq_array[at] = at;
 	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_SEQ_CST);
-	/* A thread that polls takes it by itself, unless it fell asleep. */
+	/*
+	 * A polling thread takes the request by itself, but it may be asleep.
+	 */
 	if (ring->flags & IORING_SETUP_SQPOLL)
 		enter |= IORING_ENTER_SQ_WAKEUP;
 	if (syscall(__NR_io_uring_enter, ring->fd, 1, 0, enter, NULL, 0) < 0)
@@ -126,7 +130,7 @@ static int run_request(struct ring *ring, const struct io_uring_sqe *sqe)
 	if (ret)
 		return ret;
 	ret = cqe.res;
-	/* Zero copy says once more when the buffer is free. */
+	/* With zero copy, another completion says when the buffer is free. */
 	while (cqe.flags & IORING_CQE_F_MORE) {
 		const int err = take_completion(ring, &cqe);
 
@@ -138,10 +142,10 @@ static int run_request(struct ring *ring, const struct io_uring_sqe *sqe)
 	return ret;
 }
 
-/* How a request is to be run. */
+/* How to run a request. */
 struct way {
 	__u16 personality;
-	/* Have a worker thread do it from the start. */
+	/* A worker thread runs it from the start. */
 	bool async;
 };
 
@@ -155,7 +159,7 @@ static void fill(struct io_uring_sqe *sqe, struct way way, int op, int fd)
 		sqe->flags |= IOSQE_ASYNC;
 }
 
-/* Binds or connects a new socket of @type, by @op, to @port on loopback. */
+/* Binds or connects (@op) a new socket of @type to @port on loopback. */
 static int ring_address(struct ring *ring, struct way way, int op, int type,
 			__u16 port)
 {
@@ -169,7 +173,7 @@ static int ring_address(struct ring *ring, struct way way, int op, int type,
 		return fd;
 	fill(&sqe, way, op, fd);
 	sqe.addr = (uintptr_t)&addr;
-	/* Both take the length here; addr2 is another name for it. */
+	/* Both take the length here, and addr2 is the same field. */
 	sqe.off = len;
 	ret = run_request(ring, &sqe);
 	close(fd);
@@ -243,7 +247,7 @@ static int ring_fast_open(struct ring *ring, struct way way, __u16 port)
 	return ret;
 }
 
-/* Goes through all kinds of requests on a port that is open or shut. */
+/* Tries all kinds of requests on a port that is open or shut. */
 static void check_port(struct __test_metadata *_metadata, struct ring *ring,
 		       struct way way, __u16 port, bool shut)
 {
@@ -261,11 +265,11 @@ static void check_port(struct __test_metadata *_metadata, struct ring *ring,
 		  ring_send(ring, way, IORING_OP_SENDMSG, port));
 	EXPECT_EQ(shut ? -EACCES : 1,
 		  ring_send(ring, way, IORING_OP_SEND_ZC, port));
-	/* Whether it is waited for decides what else it answers. */
+	/* Other results depend on whether the request waits. */
 	EXPECT_EQ(shut, ring_fast_open(ring, way, port) == -EACCES);
 }
 
-/* Opens one port for all, and port 0 so that UDP may pick its own. */
+/* Allows one port for all rights, and port 0 so that UDP may use any port. */
 static int enter_domain(void)
 {
 	const int fd = net_ruleset(ALL_NET);
@@ -283,7 +287,7 @@ static int enter_domain(void)
 	return enforce(fd);
 }
 
-/* Why io_uring cannot be used here, or NULL. */
+/* The reason why io_uring cannot be used here, or NULL. */
 static const char *obstacle(void)
 {
 	const int fd = open("/proc/sys/kernel/io_uring_disabled",
@@ -341,7 +345,7 @@ TEST_F(io_uring, requests_are_free_without_a_domain)
 	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
 }
 
-/* A ring that was made before is no way around the domain. */
+/* A ring that was made before the domain does not avoid it. */
 TEST_F(io_uring, requests_obey_the_domain_of_the_submitter)
 {
 	const struct way way = {
@@ -368,7 +372,7 @@ TEST_F(io_uring, requests_on_a_new_ring_obey_the_domain)
 	EXPECT_EQ(0, close_ring(&ring));
 }
 
-/* Each submitter by its own domain, on one and the same ring. */
+/* On one ring, each submitter is checked by its own domain. */
 TEST_F(io_uring, requests_of_a_child_obey_its_own_domain)
 {
 	const struct way way = {
@@ -389,7 +393,7 @@ TEST_F(io_uring, requests_of_a_child_obey_its_own_domain)
 	EXPECT_EQ(0, ring_bind(&self->ring, way, SOCK_STREAM, SHUT_PORT));
 }
 
-/* Registering credentials before the domain keeps them, on purpose. */
+/* Credentials that were registered before the domain stay without it. */
 TEST_F(io_uring, a_personality_from_outside_is_outside)
 {
 	struct way way = {
@@ -405,11 +409,11 @@ TEST_F(io_uring, a_personality_from_outside_is_outside)
 	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
 	way.personality = 0;
 	check_port(_metadata, &self->ring, way, SHUT_PORT, true);
-	/* The thread itself was never let out. */
+	/* The thread itself is still in the domain. */
 	EXPECT_TRUE(bind_refused(SHUT_PORT));
 }
 
-/* And the other way round: a task outside may act from within. */
+/* A task outside can use credentials from inside a domain. */
 TEST_F(io_uring, a_personality_from_inside_is_inside)
 {
 	struct way way = {
@@ -432,7 +436,7 @@ TEST_F(io_uring, a_personality_from_inside_is_inside)
 	ASSERT_EQ(0, wait_child(child));
 	ASSERT_EQ(sizeof(id), read(to_parent[0], &id, sizeof(id)));
 
-	/* The child is gone, and its domain lives on in the ring. */
+	/* The child is gone, and the ring keeps its domain. */
 	check_port(_metadata, &self->ring, way, SHUT_PORT, false);
 	way.personality = id;
 	check_port(_metadata, &self->ring, way, OPEN_PORT, false);
@@ -445,7 +449,7 @@ TEST_F(io_uring, a_personality_from_inside_is_inside)
 	EXPECT_EQ(0, close(to_parent[1]));
 }
 
-/* Personalities of different domains side by side, in turn. */
+/* Requests alternate between personalities of different domains. */
 TEST_F(io_uring, personalities_do_not_mix)
 {
 	struct way way = {
@@ -457,7 +461,7 @@ TEST_F(io_uring, personalities_do_not_mix)
 		ids[i] = syscall(__NR_io_uring_register, self->ring.fd,
 				 IORING_REGISTER_PERSONALITY, NULL, 0);
 		ASSERT_LT(0, ids[i]);
-		/* The i-th layer shuts the port 2000 + i. */
+		/* The i-th layer shuts port 2000 + i. */
 		if (i < 3) {
 			const int fd = net_ruleset(BIND_TCP);
 			int port;
@@ -487,7 +491,7 @@ TEST_F(io_uring, personalities_do_not_mix)
 	}
 }
 
-/* The polling thread acts as who set the ring up, then and later. */
+/* The polling thread keeps the credentials of the task that set the ring up. */
 TEST(a_polled_ring_acts_as_its_maker)
 {
 	const struct way way = {};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: what is given back
+ * Portlock tests: memory is freed
  *
- * Thousands of rounds leave the kernel's memory where it was.  A round that
- * kept as little as the smallest object that it makes would show: the slack
- * below is less than that, times the number of rounds.
+ * After thousands of rounds, the kernel uses as much memory as before.  The
+ * test would see if each round lost only the smallest object that it makes: the
+ * slack below is less than this size times the number of rounds.
  */
 
 #include <pthread.h>
@@ -17,22 +17,24 @@
 #define NUM_WARM_UP 2000
 #define NUM_PORTS 10
 
-/* A leak shows in each pass. */
+/* A leak is visible in each pass. */
 #define NUM_PASSES 3
 
 /*
- * Slabs are filled and emptied a page at a time, each processor on its own,
- * and the rest of the system does not stand still.  40 bytes a round are
- * below any object of a rule, a ruleset or a domain.
+ * Slabs grow and shrink by pages, for each processor separately, and the rest
+ * of the system also uses memory.  Every object of a rule, a ruleset or a
+ * domain is larger than the 40 bytes for each round.
  */
 #define SLACK_KB (NUM_ROUNDS * 40 / 1024)
 
-/* How long freed objects may take to come back, RCU and workers included. */
+/* How long it may take until objects are freed, with RCU and workers. */
 #define SETTLE_TRIES 40
 #define SETTLE_MS 250
 
 struct usage {
-	/* Slab memory that cannot be reclaimed, which is ours, in KiB. */
+	/*
+	 * Slab memory that cannot be reclaimed, in KiB.  Ours is of this kind.
+	 */
 	long slab;
 	long vmalloc;
 	long percpu;
@@ -66,7 +68,7 @@ static void pause_ms(long ms)
 	nanosleep(&time, NULL);
 }
 
-/* Waits until two readings in a row agree, or for as long as is allowed. */
+/* Waits until two readings in a row are equal, or until the time is over. */
 static int settle(struct usage *usage)
 {
 	struct usage last;
@@ -91,7 +93,9 @@ static bool within_slack(const struct usage *before, const struct usage *now)
 	       now->percpu <= before->percpu + SLACK_KB;
 }
 
-/* Waits until @now is within the slack of @before, or as long as allowed. */
+/*
+ * Waits until @now is within the slack of @before, or until the time is over.
+ */
 static int settle_back(const struct usage *before, struct usage *now)
 {
 	int i, ret;
@@ -105,7 +109,7 @@ static int settle_back(const struct usage *before, struct usage *now)
 	return 0;
 }
 
-/* A way to use the three calls, once. */
+/* Uses the three system calls in some way, once. */
 typedef int (*round_fn)(void);
 
 static int filled_ruleset(void)
@@ -123,7 +127,7 @@ static int filled_ruleset(void)
 	return fd;
 }
 
-/* Runs @in_child in a child that ends at once. */
+/* Runs @in_child in a child that then ends. */
 static int with_child(int (*in_child)(int), int fd)
 {
 	const pid_t child = vfork();
@@ -164,7 +168,7 @@ static int restrict_many(int fd)
 		ret = restrict_once(fd);
 		if (ret)
 			return ret;
-		/* Each layer of other rules than the one before. */
+		/* Each layer has other rules than the one before. */
 		ret = add_port(fd, 2000 + i, ALL_NET);
 		if (ret)
 			return ret;
@@ -195,7 +199,7 @@ static int round_without_a_domain(void)
 	return close(fd) ? -errno : 0;
 }
 
-/* Calls that fail, at every step at which they can. */
+/* Calls that fail, one for each step that can fail. */
 static int round_of_errors(void)
 {
 	const struct landlock_ruleset_attr good = {
@@ -235,7 +239,7 @@ static int round_of_errors(void)
 	return right ? 0 : -EPROTO;
 }
 
-/* A domain that is at its limit, which refuses ten thousand more layers. */
+/* A domain with the maximum of layers, which refuses ten thousand more. */
 static int restrict_too_often(int fd)
 {
 	int i, ret;
@@ -252,7 +256,7 @@ static int restrict_too_often(int fd)
 	return 0;
 }
 
-/* One round is ten thousand refusals, at the end of one short life. */
+/* One round is one process with ten thousand refusals. */
 static int round_of_refused_layers(void)
 {
 	const int fd = filled_ruleset();
@@ -279,9 +283,9 @@ static int run_rounds(round_fn one_round, int num)
 }
 
 /*
- * Runs @num rounds after @warm_up ones and looks at what they kept.  A leak
- * grows each time the rounds are run; what slabs keep half filled does not.
- * So it takes NUM_PASSES passes in a row that are over the slack to fail.
+ * Runs @warm_up rounds, then @num rounds, and measures the memory that the
+ * latter lost.  A leak grows with each pass, and half-filled slabs do not.  The
+ * test therefore fails only if NUM_PASSES passes in a row exceed the slack.
  */
 static void check_rounds(struct __test_metadata *_metadata,
 			 round_fn one_round, int warm_up, int num)
@@ -317,7 +321,7 @@ FIXTURE_TEARDOWN(leak)
 {
 }
 
-/* Seconds, for a guest that emulates its processor; all passes included. */
+/* Seconds for all passes, in a guest with an emulated processor. */
 #define TIMEOUT 180
 
 TEST_F_TIMEOUT(leak, rounds_of_one_layer, TIMEOUT)
@@ -325,7 +329,7 @@ TEST_F_TIMEOUT(leak, rounds_of_one_layer, TIMEOUT)
 	check_rounds(_metadata, round_of_one_layer, NUM_WARM_UP, NUM_ROUNDS);
 }
 
-/* Sixteen domains a round, so a tenth of the rounds makes as many and more. */
+/* Each round makes sixteen domains, so a tenth of the rounds is enough. */
 TEST_F_TIMEOUT(leak, rounds_of_all_layers, TIMEOUT)
 {
 	check_rounds(_metadata, round_of_all_layers, NUM_ROUNDS / 20,
@@ -348,7 +352,7 @@ TEST_F_TIMEOUT(leak, layers_that_were_too_many, TIMEOUT)
 	check_rounds(_metadata, round_of_refused_layers, 1, 1);
 }
 
-/* Domains of threads that end while siblings are being synchronised. */
+/* Threads end while their siblings are synchronized. */
 
 static void *idle(void *data)
 {

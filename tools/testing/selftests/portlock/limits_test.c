@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: as much as there can be
+ * Portlock tests: limits
  *
- * All ports in a ruleset, all layers in a domain, thousands of domains; and who
- * pays for it: the memory of a rule is charged to the memory cgroup of who adds
- * it, that of a domain to who enforces it.
+ * A ruleset with all ports, a domain with all layers, and thousands of
+ * domains.  The memory of a rule is charged to the memory cgroup of the task
+ * that adds the rule, and the memory of a domain to the task that enforces it.
  */
 
 #include <limits.h>
@@ -23,7 +23,7 @@
 
 #define TCP (BIND_TCP | CONNECT_TCP)
 
-/* The number after @name and a blank, or a negative errno. */
+/* The number in the line that begins with @name, or a negative errno. */
 static long read_number(const char *path, const char *name)
 {
 	char text[8192];
@@ -63,8 +63,9 @@ static void pause_ms(long ms)
 }
 
 /*
- * A socket cannot be bound to or connected with an address from elsewhere, so
- * that the same one can ask for each port: 0 or -EACCES.
+ * Asks whether a port is allowed: returns 0 or -EACCES.  The address is not of
+ * this machine.  A socket cannot be bound or connected to it, so the same
+ * socket can ask for every port.
  */
 static int ask(int fd, bool for_bind, __u16 port)
 {
@@ -79,7 +80,7 @@ static int ask(int fd, bool for_bind, __u16 port)
 	return errno == (for_bind ? EADDRNOTAVAIL : ENETUNREACH) ? 0 : -errno;
 }
 
-/* What a ruleset grants on a port. */
+/* Returns the rights that a ruleset grants on a port. */
 typedef __u64 (*rights_fn)(int port, int layer);
 
 /* Adds a rule for each port that has rights. */
@@ -94,7 +95,7 @@ static int fill(int fd, rights_fn rights, int layer)
 	return ret;
 }
 
-/* Returns a ruleset of so many rules. */
+/* Returns a ruleset with a rule for each port that has rights. */
 static int filled_ruleset(rights_fn rights, int layer)
 {
 	const int fd = net_ruleset(TCP);
@@ -111,8 +112,8 @@ static int filled_ruleset(rights_fn rights, int layer)
 }
 
 /*
- * Returns how many answers are wrong, of those on every @step-th port, with
- * layers 0 to @num - 1 of @rights in force.
+ * Asks on every @step-th port, in a domain with layers 0 to @num - 1 of
+ * @rights.  Returns how many answers are wrong.
  */
 static int count_wrong(rights_fn rights, int num, int step)
 {
@@ -149,7 +150,7 @@ FIXTURE_TEARDOWN(limits)
 {
 }
 
-/* Seconds, for a guest that emulates its processor. */
+/* Seconds, in a guest with an emulated processor. */
 #define TIMEOUT 600
 
 /* Every port has a rule, and none has all rights. */
@@ -158,7 +159,7 @@ static __u64 one_right_each(int port, int layer)
 	return (port % 3 == 0) == (layer % 2 == 0) ? BIND_TCP : CONNECT_TCP;
 }
 
-/* Every port has a rule, that of most grants all. */
+/* Every port has a rule, and most rules grant all rights. */
 static __u64 all_but_some(int port, int layer)
 {
 	return port % 61 == layer ? CONNECT_TCP : TCP;
@@ -170,13 +171,16 @@ TEST_F_TIMEOUT(limits, rules_for_all_ports, TIMEOUT)
 
 	fd = filled_ruleset(one_right_each, 0);
 	ASSERT_LE(0, fd);
-	/* Each rule is there already, and may be there once more. */
+	/* Each rule exists already, and may be added again. */
 	EXPECT_EQ(0, fill(fd, one_right_each, 0));
 	EXPECT_EQ(0, restrict_self(fd, 0));
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, count_wrong(one_right_each, 1, 1));
 
-	/* The other right on each port, so that none is left. */
+	/*
+	 * This layer grants the other right on each port, so that no right is
+	 * left.
+	 */
 	fd = filled_ruleset(one_right_each, 1);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, restrict_self(fd, 0));
@@ -215,16 +219,16 @@ TEST_F_TIMEOUT(limits, rules_for_all_ports_in_all_layers, TIMEOUT)
 #define CGROUP "/sys/fs/cgroup"
 #define GROUP CGROUP "/portlock-limits"
 
-/* A rule takes at least the node of its tree: a parent and two children. */
+/* A rule needs at least a node of the tree: a parent and two children. */
 #define MIN_RULE_BYTES (3 * sizeof(void *))
 
 /*
- * A domain may share all that it knows of ports with the ruleset, but it has a
- * structure, a list of layers and a place in the hierarchy of its own.
+ * A domain may share its rules and index with the ruleset.  It always has its
+ * own structure, list of layers and place in the hierarchy.
  */
 #define MIN_DOMAIN_BYTES 256
 
-/* What each processor may keep for the next to come, and half-filled slabs. */
+/* Half-filled slabs, and memory that each processor may keep for later. */
 #define SLACK (32 * 1024)
 
 static __u64 no_pattern(int port, int layer)
@@ -240,24 +244,24 @@ static __u64 no_pattern(int port, int layer)
 	return hash & 1 ? BIND_TCP : CONNECT_TCP;
 }
 
-/* Few rules, so that a domain with copies of them is small, too. */
+/* Few rules, so that a domain with copies of them is also small. */
 static __u64 sparse(int port, int layer)
 {
 	return port % 4096 ? 0 : no_pattern(port, layer);
 }
 
-/* How long charges may take to show; each processor keeps some for later. */
+/* How long charges may take to be visible: each processor keeps some. */
 #define SETTLE_TRIES 100
 #define SETTLE_MS 250
 
-/* Longer than a tick, so that the timers that an idle processor defers run. */
+/* Longer than a tick, so that timers run which an idle processor defers. */
 #define BUSY_MS 25
 
 /*
  * Kernel memory that is charged to the group, in bytes.
  *
- * Few changes show only once a deferrable timer brings the statistics up to
- * date, which waits for its processor to have something else to do.
+ * A deferrable timer updates the statistics after small changes.  It runs only
+ * when its processor is busy, so this keeps every processor busy for a while.
  */
 static long charged(void)
 {
@@ -287,7 +291,7 @@ static long settled_charge(void)
 	long last = -1, now = charged();
 	int i, same = 0;
 
-	/* The statistics are brought up to date every two seconds. */
+	/* The kernel updates the statistics every two seconds. */
 	for (i = 0; i < SETTLE_TRIES && now >= 0 && same < 10; i++) {
 		last = now;
 		pause_ms(SETTLE_MS);
@@ -318,9 +322,9 @@ static int join_group(void)
 }
 
 /*
- * A process of the group, which is told when to do the next thing.  It talks
- * with its parent through memory that is there already, for in a full group even
- * a byte in a pipe takes too much.
+ * A process of the group.  Its parent tells it when to continue.  They
+ * communicate through memory that was allocated before, because a full group
+ * has no memory even for a byte in a pipe.
  */
 struct member {
 	pid_t pid;
@@ -349,7 +353,7 @@ static void answer(const struct member *member, int ret)
 	__atomic_add_fetch(&talk->answers, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Lets the member do the next thing, and returns what came of it. */
+/* Lets the member continue, and returns its answer. */
 static int command(const struct member *member)
 {
 	struct talk *const talk = member->talk;
@@ -372,7 +376,7 @@ static int command(const struct member *member)
 
 typedef void (*member_fn)(const struct member *member, int fd);
 
-/* Starts a process that joins the group, and waits until it has. */
+/* Starts a process that joins the group, and waits until it has joined. */
 static int start_member(struct member *member, member_fn run, int fd)
 {
 	int ret;
@@ -388,7 +392,7 @@ static int start_member(struct member *member, member_fn run, int fd)
 	if (member->pid == 0) {
 		wait_for_command(member);
 		ret = join_group();
-		/* No page of its own comes when there is no memory left. */
+		/* Without memory, the process could not get a page later. */
 		if (!ret && mlockall(MCL_CURRENT))
 			ret = -errno;
 		answer(member, ret);
@@ -432,7 +436,7 @@ FIXTURE_TEARDOWN(group)
 {
 	int i, ret = -1;
 
-	/* What is left in the group goes with it. */
+	/* Kills all processes that are left in the group. */
 	write_text(GROUP "/cgroup.kill", "1");
 	for (i = 0; ret && i < SETTLE_TRIES; i++) {
 		ret = rmdir(GROUP);
@@ -454,8 +458,8 @@ static void add_rules(const struct member *member, int fd)
 }
 
 /*
- * The ruleset comes from outside, as the parent made it: only what is added to
- * it is charged to the group.
+ * The parent, outside the group, makes the ruleset.  Only the rules that the
+ * group adds are charged to the group.
  */
 TEST_F_TIMEOUT(group, pays_for_the_rules_that_it_adds, TIMEOUT)
 {
@@ -473,7 +477,7 @@ TEST_F_TIMEOUT(group, pays_for_the_rules_that_it_adds, TIMEOUT)
 	after = wait_for_charge(true, before + least);
 	EXPECT_LE(before + least, after);
 
-	/* The rules outlive who added them, and so does the charge. */
+	/* The rules and their charge stay when the writer has ended. */
 	EXPECT_EQ(SIGKILL, end_member(&member));
 	EXPECT_LE(least, settled_charge());
 	EXPECT_EQ(0, close(fd));
@@ -483,7 +487,7 @@ TEST_F_TIMEOUT(group, pays_for_the_rules_that_it_adds, TIMEOUT)
 	       before / 1024, NUM_PORTS, after / 1024, end / 1024);
 }
 
-/* The process goes and takes its ruleset with it. */
+/* The charge ends with the ruleset. */
 TEST_F_TIMEOUT(group, pays_no_longer_than_there_is_a_ruleset, TIMEOUT)
 {
 	const long least = NUM_PORTS * MIN_RULE_BYTES;
@@ -511,7 +515,7 @@ TEST_F_TIMEOUT(group, pays_no_longer_than_there_is_a_ruleset, TIMEOUT)
 static void enforce_rules(const struct member *member, int fd)
 {
 	wait_for_command(member);
-	/* Whatever the call needs but once. */
+	/* A first call, for memory that is allocated only once. */
 	answer(member, restrict_self(-1,
 				     LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF));
 	wait_for_command(member);
@@ -522,12 +526,12 @@ static void enforce_rules(const struct member *member, int fd)
 }
 
 /*
- * Charges are counted in pages, and each processor may have up to a page that is
- * paid for and not yet used: what they enforce together has to be more.
+ * Charges are counted in pages, and each processor may have up to a page that
+ * is charged and not used yet.  All domains together must need more than this.
  */
 #define NUM_MEMBERS 128
 
-/* Neither made the ruleset nor added to it, and yet pays for the domain. */
+/* The group pays for the domain, and did not make the ruleset or its rules. */
 TEST_F_TIMEOUT(group, pays_for_the_domains_that_it_enforces, TIMEOUT)
 {
 	const long least = NUM_MEMBERS * MIN_DOMAIN_BYTES;
@@ -553,7 +557,7 @@ TEST_F_TIMEOUT(group, pays_for_the_domains_that_it_enforces, TIMEOUT)
 
 	for (i = 0; i < NUM_MEMBERS; i++)
 		EXPECT_EQ(SIGKILL, end_member(&members[i]));
-	/* The ruleset is still there, and is none of the group's. */
+	/* The ruleset still exists, and is not charged to the group. */
 	end = wait_for_charge(false, SLACK);
 	EXPECT_GE(SLACK, end);
 	EXPECT_EQ(0, close(fd));
@@ -561,12 +565,12 @@ TEST_F_TIMEOUT(group, pays_for_the_domains_that_it_enforces, TIMEOUT)
 	       before / 1024, NUM_MEMBERS, after / 1024, end / 1024);
 }
 
-/* Room for a process and some rules, not for many. */
+/* Enough for a process and some rules, and not for many. */
 #define SMALL_MAX "6M"
 
 #define MAX_FILLERS 64
 
-/* Adds rules until there is no memory, and returns how that was said. */
+/* Adds rules until there is no memory, and returns the error. */
 static int fill_the_group(int *fillers, int *num)
 {
 	int ret = 0;
@@ -589,14 +593,14 @@ static void meet_the_limit(const struct member *member, int fd)
 	wait_for_command(member);
 	answer(member, sock_fd < 0 ? sock_fd : fill_the_group(fillers, &num));
 
-	/* Nor is there memory for a domain. */
+	/* There is no memory for a domain either. */
 	wait_for_command(member);
 	answer(member, restrict_self(fd, 0));
 	wait_for_command(member);
 	ret = ask(sock_fd, true, 3);
 	answer(member, ret ? ret : ask(sock_fd, false, 3));
 
-	/* But as soon as something is given back. */
+	/* There is memory for a domain when the rulesets are freed. */
 	wait_for_command(member);
 	for (i = 0; i < num; i++)
 		close(fillers[i]);
@@ -627,8 +631,8 @@ static int restrict_elsewhere(int fd)
 }
 
 /*
- * A process that must not be killed for its memory is refused it.  That the
- * rules and the domain are refused proves that they are charged.
+ * The kernel must not kill this process for its memory, so allocations fail
+ * instead.  The refusal of rules and of a domain proves that they are charged.
  */
 TEST_F_TIMEOUT(group, refuses_what_it_has_no_memory_for, TIMEOUT)
 {
@@ -649,7 +653,7 @@ TEST_F_TIMEOUT(group, refuses_what_it_has_no_memory_for, TIMEOUT)
 		TH_LOG("a call that failed restricts");
 	EXPECT_LT(0, read_number(GROUP "/memory.events", "oom"));
 	EXPECT_EQ(0, read_number(GROUP "/memory.events", "oom_kill"));
-	/* The others have what they need. */
+	/* Processes outside the group still get memory. */
 	EXPECT_EQ(0, restrict_elsewhere(fd));
 
 	EXPECT_EQ(0, command(&member));
@@ -688,31 +692,31 @@ TEST_F_TIMEOUT(group, is_killed_alone, TIMEOUT)
 
 #define NUM_PROCESSES 10000
 
-/* What a process takes at most that shares its parent's memory, about. */
+/* About the maximum for a process that shares its parent's memory. */
 #define PROCESS_KB 64
 
 #define STACK_SIZE 4096
 
-/* Some of them are asked what they may do. */
+/* How many of them check what they may do. */
 #define NUM_ASKED 500
 
-/* The port that only the process of this number may bind, among some. */
+/* The port that only the process with this number may bind. */
 static __u16 port_of(int number)
 {
 	return 1024 + number;
 }
 
 /*
- * All processes share this memory, down to the errno.  So they share a processor,
- * and only one of them has something to do at a time.
+ * All processes share this memory, and even errno.  They therefore run on one
+ * processor, and only one of them works at a time.
  */
 static struct {
-	/* Those that are in their domain, or have failed. */
+	/* How many are in their domain, or have failed. */
 	int ready;
 	int failed;
-	/* The pipe that they read a byte of before they look. */
+	/* Each reads a byte from this pipe before it checks its ports. */
 	int command[2];
-	/* Those that have looked, and what was wrong. */
+	/* How many have checked their ports, and how many found an error. */
 	int looked;
 	int wrong;
 	int socket;
@@ -778,7 +782,7 @@ static long slab_kb(void)
 	return read_number("/proc/meminfo", "SUnreclaim");
 }
 
-/* What went before may still be on its way back. */
+/* Memory of the tests before may not be freed yet. */
 static long settled_slab(void)
 {
 	long last = -1, now = slab_kb();
@@ -792,7 +796,7 @@ static long settled_slab(void)
 	return now;
 }
 
-/* Waits until slabs take no more than @kb, for as long as is allowed. */
+/* Waits until slabs use no more than @kb, or until the time is over. */
 static long settle_slab(long kb)
 {
 	long now = slab_kb();
@@ -824,7 +828,7 @@ static int start_many(char *stacks)
 	return children;
 }
 
-/* Starts all, asks some, and ends all.  Returns what slabs took, in KiB. */
+/* Starts all, lets some check, and ends all.  Returns the slabs in KiB. */
 static long run_many(struct __test_metadata *_metadata, char *stacks)
 {
 	int i, children;
@@ -838,14 +842,14 @@ static long run_many(struct __test_metadata *_metadata, char *stacks)
 	EXPECT_EQ(0, many.failed);
 	peak = slab_kb();
 
-	/* They wait in line, so each byte is another's. */
+	/* They wait in a queue, so each byte goes to another process. */
 	for (i = 0; i < NUM_ASKED; i++) {
 		EXPECT_EQ(1, write(many.command[1], "l", 1));
 		wait_for(&many.looked, i + 1);
 	}
 	EXPECT_EQ(0, many.wrong);
 
-	/* All of them see the end of the pipe. */
+	/* All of them read the end of the pipe and exit. */
 	EXPECT_EQ(0, close(many.command[1]));
 	for (i = 0; i < children; i++)
 		ASSERT_LT(0, waitpid(-1, NULL, 0));
@@ -855,10 +859,10 @@ static long run_many(struct __test_metadata *_metadata, char *stacks)
 	return peak;
 }
 
-/* What is lost shows each time, what slabs keep half filled does not. */
+/* A leak is visible in each pass, and half-filled slabs are not. */
 #define NUM_PASSES 4
 
-/* Less than the smallest object of a domain, for each of them. */
+/* For each process, less than the smallest object of a domain. */
 #define SLACK_KB (NUM_PROCESSES * 40 / 1024)
 
 TEST_F_TIMEOUT(limits, ten_thousand_domains, TIMEOUT)

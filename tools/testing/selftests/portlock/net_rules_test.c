@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: what rules and layers make of bind, connect and send
+ * Portlock tests: how rules and layers decide bind, connect and send
  *
- * The kernel's own net_test goes through families and errnos one by one; here
- * are the corners it leaves out: the ends of the range of ports, rules that
- * meet, rulesets that change, many layers compared with a model, and calls
- * that reach the network by another door.
+ * The kernel's net_test checks families and errnos one by one.  This test
+ * checks what net_test leaves out: the first and the last ports, several rules
+ * for one port, rulesets that change, many layers compared with a model, and
+ * other calls that use the network.
  */
 
 #include <linux/if_ether.h>
@@ -47,11 +47,11 @@ FIXTURE_TEARDOWN(net)
 {
 }
 
-/* Ports at the ends */
+/* The first and the last ports */
 
 static const __u16 end_ports[] = { 0, 1, 2, 32767, 32768, 65534, 65535 };
 
-/* What the network stack answers to a bind that is let through. */
+/* What the network stack returns for a bind that is allowed. */
 #define BOUND 0
 
 TEST_F(net, end_ports_are_told_apart)
@@ -90,7 +90,7 @@ TEST_F(net, end_ports_are_told_apart)
 	}
 }
 
-/* A rule for port 0 lets a task ask for any port, not for a given one. */
+/* A rule for port 0 allows to ask for any free port, not for a given one. */
 TEST_F(net, port_zero_is_a_request_for_a_free_port)
 {
 	union addr addr;
@@ -110,7 +110,7 @@ TEST_F(net, port_zero_is_a_request_for_a_free_port)
 	EXPECT_EQ(-EACCES, try_bind(variant->family, SOCK_STREAM, given));
 }
 
-/* Listening and connecting pick a local port without being asked to bind. */
+/* listen(2) and connect(2) choose a local port, and this is not a bind. */
 TEST_F(net, tcp_picks_local_ports_freely)
 {
 	int fd, listener;
@@ -129,7 +129,7 @@ TEST_F(net, tcp_picks_local_ports_freely)
 	EXPECT_EQ(0, close(listener));
 }
 
-/* Rules that meet */
+/* Several rules for one port */
 
 TEST_F(net, a_port_ruled_twice_has_both_rights)
 {
@@ -138,7 +138,10 @@ TEST_F(net, a_port_ruled_twice_has_both_rights)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, add_port(fd, 1024, BIND_TCP));
 	ASSERT_EQ(0, add_port(fd, 1024, CONNECT_TCP));
-	/* The same again changes nothing, less does not take away. */
+	/*
+	 * The same rule again changes nothing.  A rule with fewer rights
+	 * removes none.
+	 */
 	ASSERT_EQ(0, add_port(fd, 1024, CONNECT_TCP));
 	ASSERT_EQ(0, add_port(fd, 1025, BIND_TCP | CONNECT_TCP));
 	ASSERT_EQ(0, add_port(fd, 1025, BIND_TCP));
@@ -154,7 +157,7 @@ TEST_F(net, a_port_ruled_twice_has_both_rights)
 	EXPECT_EQ(-EACCES, try_connect(variant->family, SOCK_STREAM, 1026));
 }
 
-/* Two layers that each allow another half of a right allow nothing. */
+/* A port or right that only one of two layers allows is refused. */
 TEST_F(net, layers_intersect)
 {
 	int fd = net_ruleset(BIND_TCP | CONNECT_TCP);
@@ -176,7 +179,7 @@ TEST_F(net, layers_intersect)
 		  try_connect(variant->family, SOCK_STREAM, 1025));
 }
 
-/* A layer says nothing about rights that it does not handle. */
+/* A layer does not restrict rights that it does not handle. */
 TEST_F(net, unhandled_rights_are_free)
 {
 	static const __u64 rights[] = { BIND_TCP, CONNECT_TCP, BIND_UDP,
@@ -198,7 +201,10 @@ TEST_F(net, unhandled_rights_are_free)
 			  try_connect(variant->family, SOCK_STREAM, 1024));
 		EXPECT_EQ(rights[i] == BIND_UDP ? -EACCES : 0,
 			  try_bind(variant->family, SOCK_DGRAM, 1024));
-		/* Connecting UDP takes a local port, which is a bind too. */
+		/*
+		 * Connecting a UDP socket takes a local port, which is also a
+		 * bind.
+		 */
 		EXPECT_EQ(rights[i] & (BIND_UDP | SEND_UDP) ? -EACCES : 0,
 			  try_connect(variant->family, SOCK_DGRAM, 1024));
 		EXPECT_EQ(rights[i] & (BIND_UDP | SEND_UDP) ? -EACCES : 0,
@@ -207,7 +213,7 @@ TEST_F(net, unhandled_rights_are_free)
 	}
 }
 
-/* Every port is decided by its own rule, whatever its neighbours have. */
+/* Only its own rule decides a port, and not the rules of other ports. */
 TEST_F(net, each_of_all_ports_is_decided_alone)
 {
 	__u8 *const allowed = calloc(65536, 1);
@@ -220,10 +226,10 @@ TEST_F(net, each_of_all_ports_is_decided_alone)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, bind_fd(fd, variant->family, 0));
 
-	/* The ends and both sides of each power of two, */
+	/* The first and last ports, both sides of each power of two, */
 	for (port = 1; port <= 65536; port *= 2)
 		allowed[port - 1] = 1;
-	/* a block, a block with one hole, every other and every third port, */
+	/* a range, a range with one hole, every second and every third port, */
 	for (port = 4096; port < 4096 + 512; port++)
 		allowed[port] = 1;
 	for (port = 10000; port < 12000; port++)
@@ -232,7 +238,7 @@ TEST_F(net, each_of_all_ports_is_decided_alone)
 		allowed[port] = 1;
 	for (port = 30000; port < 30300; port += 3)
 		allowed[port] = 1;
-	/* and what a small generator picks. */
+	/* and ports from a small generator. */
 	for (port = 1; port < 3000; port++)
 		allowed[50000 + port * 7919 % 9973] = 1;
 
@@ -265,7 +271,7 @@ static const __u16 model_ports[NUM_MODEL_PORTS] = {
 	8191, 16383, 16384, 32767, 32768, 49152, 65534, 65535,
 };
 
-/* A small generator of our own, so that every run sees the same layers. */
+/* Our own small generator, so that every run has the same layers. */
 static __u32 next_random(__u32 *state)
 {
 	*state ^= *state << 13;
@@ -295,7 +301,9 @@ static bool model_allows(const struct model_layer *layers, int num_layers,
 
 static void random_layer(struct model_layer *layer, __u32 *state)
 {
-	/* Mostly open rules: sixteen layers of even odds would leave nothing. */
+	/*
+	 * Most rules grant much: otherwise sixteen layers would allow nothing.
+	 */
 	const __u32 openness = 2 + next_random(state) % 7;
 	int i;
 
@@ -311,7 +319,7 @@ static void random_layer(struct model_layer *layer, __u32 *state)
 	}
 }
 
-/* Enforces @layer, its rules added in an order of their own, some in parts. */
+/* Enforces @layer.  Adds its rules in a random order, and some in two parts. */
 static int enforce_model(const struct model_layer *layer, __u32 *state)
 {
 	const int fd = net_ruleset(layer->handled);
@@ -321,7 +329,7 @@ static int enforce_model(const struct model_layer *layer, __u32 *state)
 	if (fd < 0)
 		return fd;
 	for (i = 0; i < NUM_MODEL_PORTS; i++) {
-		/* 5 and 24 share no factor: every port gets its turn. */
+		/* 5 and 24 have no common factor, so every port is used. */
 		const int at = (start + i * 5) % NUM_MODEL_PORTS;
 		const __u64 part = next_random(state) & layer->rules[at];
 		int ret = 0;
@@ -361,7 +369,7 @@ TEST_F(net, layers_behave_as_the_model_says)
 			continue;
 		}
 
-		/* Bound before, so that sending asks for one right only. */
+		/* Bound before, so that sending needs only one right. */
 		bound = make_socket(family, SOCK_DGRAM, 0);
 		ASSERT_LE(0, bound);
 		ASSERT_EQ(0, bind_fd(bound, family, 0));
@@ -432,7 +440,9 @@ TEST_F(net, layers_behave_as_the_model_says)
 				}
 			}
 		}
-		/* A model that only ever says one thing would prove nothing. */
+		/*
+		 * If all answers were the same, the test would prove nothing.
+		 */
 		EXPECT_LT(100, allowed_seen);
 		EXPECT_LT(100, refused_seen);
 		_exit(_metadata->exit_code);
@@ -464,7 +474,7 @@ TEST_F(net, a_domain_keeps_the_rules_it_was_made_of)
 		EXPECT_EQ(-EACCES,
 			  try_connect(variant->family, SOCK_STREAM, 1024));
 
-		/* Once more the same ruleset: the first layer still stands. */
+		/* The same ruleset once more: the first layer still refuses. */
 		ASSERT_EQ(0, restrict_self(fd, 0));
 		EXPECT_EQ(0, try_bind(variant->family, SOCK_STREAM, 1024));
 		EXPECT_EQ(-EACCES,
@@ -475,7 +485,7 @@ TEST_F(net, a_domain_keeps_the_rules_it_was_made_of)
 	}
 	EXPECT_EQ(0, wait_child(child));
 
-	/* Who enforces it now gets all that was added meanwhile. */
+	/* A task that enforces it now gets all rules that were added. */
 	child = fork();
 	ASSERT_LE(0, child);
 	if (child == 0) {
@@ -493,7 +503,7 @@ TEST_F(net, a_domain_keeps_the_rules_it_was_made_of)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* The domain outlives the descriptor of the ruleset it was made of. */
+/* A domain stays when the descriptor of its ruleset is closed. */
 TEST_F(net, a_domain_outlives_its_ruleset)
 {
 	ASSERT_EQ(0, restrict_to_port(BIND_TCP, 1024, BIND_TCP));
@@ -502,9 +512,10 @@ TEST_F(net, a_domain_outlives_its_ruleset)
 }
 
 /*
- * Two threads write a ruleset while a third has others enforce it.  Each
- * writer adds its ports in order, so a domain must hold the first ones of each
- * writer: no fewer than were there before the call, no more than after it.
+ * Two threads add rules to a ruleset while other threads enforce it.  Each
+ * writer adds its ports in order, so a domain must have the first ports of each
+ * writer: at least those that were added before the call, and at most those
+ * that were started before its end.
  */
 
 #define PORTS_EACH 400
@@ -556,12 +567,12 @@ static void *write_rules(void *data)
 struct race_enforcer {
 	struct race *race;
 	int error;
-	/* What was wrong, if anything. */
+	/* The error, or NULL. */
 	const char *wrong;
 	int held[2];
 };
 
-/* Enforces the ruleset on this thread alone, and looks at what it got. */
+/* Enforces the ruleset on this thread, and checks which rules it got. */
 static void *enforce_rules(void *data)
 {
 	struct race_enforcer *const enforcer = data;
@@ -644,7 +655,7 @@ TEST_F(net, a_ruleset_is_enforced_while_it_is_written)
 		EXPECT_EQ(0, writers[i].error);
 	}
 
-	/* Nothing was lost on the way. */
+	/* No rule was lost. */
 	{
 		struct race_enforcer enforcer = {
 			.race = &race,
@@ -664,7 +675,7 @@ TEST_F(net, a_ruleset_is_enforced_while_it_is_written)
 
 /* Filesystem and network together */
 
-/* Renames a file from one directory into another, and back. */
+/* Renames a file from one directory to another and back. */
 static int rename_across(void)
 {
 	if (rename("a/file", "b/file"))
@@ -764,7 +775,7 @@ TEST_F(with_fs, a_file_layer_over_a_network_layer_forbids_refer)
 	EXPECT_EQ(0, rename("a/file", "a/other"));
 }
 
-/* One ruleset with both kinds of rules is one layer of both. */
+/* One ruleset with both kinds of rules makes one layer of each kind. */
 TEST_F(with_fs, one_ruleset_holds_both_kinds_of_rules)
 {
 	const struct landlock_ruleset_attr attr = {
@@ -824,7 +835,7 @@ TEST_F(net, mptcp_is_no_business_of_plain_rules)
 	EXPECT_EQ(0, send_fd_to(fd, 0, 0));
 	EXPECT_EQ(0, close(fd));
 
-	/* The same ports by TCP proper. */
+	/* The same ports with plain TCP. */
 	EXPECT_EQ(-EACCES, try_connect(variant->family, SOCK_STREAM, 1024));
 	EXPECT_EQ(-EACCES, try_bind(variant->family, SOCK_STREAM, 1025));
 	EXPECT_EQ(0, close(listener));
@@ -837,7 +848,9 @@ TEST_F(net, raw_sockets_are_unaffected)
 	int fd;
 
 	ASSERT_EQ(0, restrict_all(ALL_NET));
-	/* Raw UDP is not a datagram socket, and has no ports to rule. */
+	/*
+	 * A raw UDP socket is not a datagram socket, and no rule is about it.
+	 */
 	fd = make_socket(variant->family, SOCK_RAW, IPPROTO_UDP);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, bind(fd, &addr.sa, len));
@@ -915,7 +928,7 @@ static void fill_message(struct mmsghdr *message, struct iovec *iov,
 
 TEST_F(net, sendmmsg_stops_at_the_first_refused_message)
 {
-	/* What is sent to in turn, and how many of it go out. */
+	/* The port of each message, and how many messages are sent. */
 	static const struct {
 		__u16 ports[4];
 		int sent;
@@ -962,7 +975,7 @@ TEST_F(net, sendmmsg_stops_at_the_first_refused_message)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Having no local port is looked at for the first message as for any. */
+/* The first message also needs a local port. */
 TEST_F(net, sendmmsg_takes_no_local_port_unasked)
 {
 	struct iovec iov = {
@@ -1013,7 +1026,7 @@ TEST_F(net, fast_open_is_a_connect)
 	ASSERT_EQ(0, restrict_to_port(CONNECT_TCP, 1024, CONNECT_TCP));
 	EXPECT_EQ(1, fast_open(variant->family, 1024));
 	EXPECT_EQ(-EACCES, fast_open(variant->family, 1025));
-	/* The right to send UDP has no part in it. */
+	/* The right to send UDP does not matter here. */
 	ASSERT_EQ(0, restrict_all(SEND_UDP | BIND_UDP | BIND_TCP));
 	EXPECT_EQ(1, fast_open(variant->family, 1024));
 	EXPECT_EQ(0, close(listener));
@@ -1044,21 +1057,24 @@ TEST_F(net, fast_open_with_strange_addresses)
 	EXPECT_EQ(-1, sendto(fd, "x", 1, MSG_FASTOPEN, &addr.sa, least));
 	EXPECT_EQ(EACCES, errno);
 
-	/* The other family is an error of the caller, not a refusal. */
+	/*
+	 * An address of the other family is an error of the caller, not a
+	 * refusal.
+	 */
 	len = loopback(&addr, variant->family == AF_INET ? AF_INET6 : AF_INET,
 		       1024);
 	errno = 0;
 	EXPECT_EQ(-1, sendto(fd, "x", 1, MSG_FASTOPEN, &addr.sa, len));
 	EXPECT_EQ(EINVAL, errno);
 
-	/* AF_UNSPEC is let through; the stack does not take it. */
+	/* AF_UNSPEC is allowed, and the network stack returns an error. */
 	len = loopback(&addr, variant->family, 1024);
 	addr.sa.sa_family = AF_UNSPEC;
 	errno = 0;
 	EXPECT_EQ(-1, sendto(fd, "x", 1, MSG_FASTOPEN, &addr.sa, len));
 	EXPECT_EQ(EOPNOTSUPP, errno);
 
-	/* Without an address there is nothing to check. */
+	/* Without an address, nothing is checked. */
 	errno = 0;
 	EXPECT_EQ(-1, send(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL));
 	EXPECT_EQ(EINVAL, errno);
@@ -1066,7 +1082,7 @@ TEST_F(net, fast_open_with_strange_addresses)
 	EXPECT_EQ(0, close(listener));
 }
 
-/* Without MSG_FASTOPEN, TCP ignores an address: so do the rules. */
+/* Without MSG_FASTOPEN, TCP ignores an address, and so do the rules. */
 TEST_F(net, an_address_on_a_tcp_send_is_ignored)
 {
 	const int listener = listen_on(variant->family, 0, 1024);
@@ -1092,14 +1108,17 @@ TEST_F(net, udp_takes_no_local_port_unasked)
 	EXPECT_EQ(-EACCES, try_connect(family, SOCK_DGRAM, 1025));
 	EXPECT_EQ(-EACCES, try_sendto(family, 1025));
 
-	/* Also before the stack says that there is no address. */
+	/*
+	 * The refusal comes before the error of the stack for a missing
+	 * address.
+	 */
 	fd = make_socket(family, SOCK_DGRAM, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EACCES, send_fd_to(fd, 0, 0));
 	EXPECT_EQ(-1, write(fd, "x", 1));
 	EXPECT_EQ(EACCES, errno);
 
-	/* Once bound to a port it may use, it sends. */
+	/* When it is bound to an allowed port, it may send. */
 	ASSERT_EQ(0, bind_fd(fd, family, 1024));
 	EXPECT_EQ(-EDESTADDRREQ, send_fd_to(fd, 0, 0));
 	EXPECT_EQ(0, send_fd_to(fd, family, 1025));
@@ -1117,7 +1136,7 @@ TEST_F(net, udp_takes_a_local_port_under_a_rule_for_zero)
 	EXPECT_EQ(-EACCES, try_bind(family, SOCK_DGRAM, 1024));
 }
 
-/* Being refused must not have taken the port all the same. */
+/* A refused call must not take the port. */
 TEST_F(net, udp_stays_unbound_when_refused)
 {
 	const int family = variant->family;
@@ -1136,7 +1155,10 @@ TEST_F(net, udp_stays_unbound_when_refused)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Dissolving a connection gives the local port back, so it is asked again. */
+/*
+ * Dissolving a connection frees the local port, so the next send needs the
+ * right.
+ */
 TEST_F(net, udp_asks_again_after_dissolving)
 {
 	const int family = variant->family;
@@ -1167,7 +1189,9 @@ TEST_F(net, udp_sends_to_its_peer_unasked)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, connect_fd(fd, family, 1025));
 	ASSERT_EQ(0, restrict_all(SEND_UDP | BIND_UDP));
-	/* The first one may draw ECONNREFUSED for the next: nobody listens. */
+	/*
+	 * After the first one, the next may get ECONNREFUSED: nobody listens.
+	 */
 	EXPECT_EQ(0, send_fd_to(fd, 0, 0));
 	EXPECT_NE(-EACCES, send_fd_to(fd, 0, 0));
 	EXPECT_EQ(-EACCES, send_fd_to(fd, family, 1025));
@@ -1199,7 +1223,7 @@ TEST_F(net, unspec_dissolves_associations)
 	EXPECT_EQ(-EACCES, connect_fd(tcp, variant->family, 1024));
 	EXPECT_EQ(-EACCES, connect_fd(udp, variant->family, 1024));
 
-	/* Also on sockets without any, and with the family alone. */
+	/* Also without an association, and with only the family as address. */
 	EXPECT_EQ(0, connect(tcp, &addr.sa, sizeof(addr.sa.sa_family)));
 	EXPECT_EQ(0, connect(udp, &addr.sa, sizeof(addr.sa.sa_family)));
 	EXPECT_EQ(-1, connect(tcp, &addr.sa, 1));
@@ -1316,7 +1340,7 @@ TEST(unspec_is_ipv4_for_a_datagram_on_ipv4)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* IPv6 sockets may turn into IPv4 ones at any time, so never there. */
+/* Refused, because an IPv6 socket may become an IPv4 socket at any time. */
 TEST(unspec_is_refused_for_a_datagram_on_ipv6)
 {
 	int fd;
@@ -1335,7 +1359,7 @@ TEST(unspec_is_refused_for_a_datagram_on_ipv6)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* A layer that does not handle sending leaves even that alone. */
+/* A layer that does not handle sending allows it. */
 TEST(unspec_is_let_through_where_sending_is_not_handled)
 {
 	int fd;
@@ -1350,7 +1374,7 @@ TEST(unspec_is_let_through_where_sending_is_not_handled)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* A socket that was turned from IPv6 into IPv4 is an IPv4 socket. */
+/* A socket that was changed from IPv6 to IPv4 is an IPv4 socket. */
 TEST(addrform_makes_an_ipv4_socket)
 {
 	const int inet = AF_INET;
@@ -1426,7 +1450,7 @@ TEST_F(net, short_addresses_are_errors_before_refusals)
 	EXPECT_EQ(0, close(udp));
 }
 
-/* The shortest IPv6 address that is read is decided by its port. */
+/* The port of the shortest valid IPv6 address decides. */
 TEST(the_shortest_ipv6_address_is_decided)
 {
 	union addr addr;
@@ -1455,7 +1479,7 @@ TEST_F(net, the_other_family_is_an_error_before_a_refusal)
 	ASSERT_LE(0, udp);
 	ASSERT_EQ(0, restrict_to_port(ALL_NET, 1024, ALL_NET));
 	for (i = 0; i < 2; i++) {
-		/* Both a port that a rule allows, and one that none does. */
+		/* A port that a rule allows, and one that no rule allows. */
 		EXPECT_EQ(-EINVAL, bind_fd(tcp, other, 1024 + i));
 		EXPECT_EQ(-EINVAL, connect_fd(tcp, other, 1024 + i));
 		EXPECT_EQ(-EINVAL, bind_fd(udp, other, 1024 + i));
@@ -1466,7 +1490,7 @@ TEST_F(net, the_other_family_is_an_error_before_a_refusal)
 	EXPECT_EQ(0, close(udp));
 }
 
-/* A family that has no ports is left to the stack, domain or not. */
+/* A domain does not change the answers for a family without ports. */
 TEST_F(net, foreign_families_are_left_to_the_stack)
 {
 	static const int families[] = { AF_UNIX, AF_PACKET, AF_NETLINK, 255 };
@@ -1511,7 +1535,7 @@ TEST_F(net, foreign_families_are_left_to_the_stack)
 			EXPECT_EQ(0, close(udp));
 			EXPECT_EQ(0, close(fresh));
 		}
-		/* One socket has to be bound, to any port. */
+		/* One socket must be bound, to any port. */
 		if (!pass)
 			ASSERT_EQ(0, restrict_to_port(ALL_NET, 0, BIND_UDP));
 	}
@@ -1535,7 +1559,7 @@ TEST_F(net, state_errors_come_after_refusals)
 	EXPECT_EQ(-EINVAL, bind_fd(listener, variant->family, 1024));
 	EXPECT_EQ(-EACCES, bind_fd(listener, variant->family, 1025));
 
-	/* What is connected and what listens goes on working. */
+	/* A connected socket and a listening socket continue to work. */
 	EXPECT_EQ(0, send_fd_to(fd, 0, 0));
 	EXPECT_EQ(0, close(fd));
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
@@ -1544,7 +1568,7 @@ TEST_F(net, state_errors_come_after_refusals)
 	EXPECT_EQ(0, close(listener));
 }
 
-/* The rules hold for the protocol the socket has, however it was named. */
+/* The rules apply to the protocol of the socket, with or without its number. */
 TEST_F(net, a_named_protocol_is_the_default_one)
 {
 	int fd;

@@ -11,9 +11,12 @@
  * has not been one.
  */
 
+#include <linux/bpf.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "kselftest_harness.h"
@@ -1342,6 +1345,255 @@ TEST_F_TIMEOUT(races, no_port_is_bound_on_the_way, TIMEOUT)
 	};
 
 	expect_order(_metadata, &plan);
+}
+
+/*
+ * A bind that fails late shows a port for a moment, which is none: whoever is
+ * not allowed to get any port must not send with it, nor get another.
+ *
+ * A bind is late to fail when its SO_REUSEPORT group is full, and when a BPF
+ * program refuses what is bound already.
+ */
+
+/* As often as each of the others calls while one binds. */
+#define CALLS_WHILE_FAILING 16
+
+enum { LATE_BIND, LATE_SEND, LATE_CONNECT };
+
+/* What each late bind returns, and whether IPv6 sockets take turns. */
+static int late_errno;
+static bool late_ipv6;
+
+static int late_family(int round)
+{
+	return late_ipv6 && round % 2 ? AF_INET6 : AF_INET;
+}
+
+static void prepare_late_failures(void)
+{
+	restrict_udp(OTHER_OPEN_PORT);
+}
+
+static int make_sharing_socket(int family)
+{
+	const int fd = make_socket(family, SOCK_DGRAM, 0);
+	const int one = 1;
+
+	if (fd >= 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+static void fail_to_bind(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		race.fd = make_sharing_socket(late_family(i));
+		need(race.fd, "socket");
+		store(&race.finished, 0);
+		meet_and_stagger();
+		do {
+			ret = count(LATE_BIND,
+				    bind_fd(race.fd, late_family(i),
+					    OTHER_OPEN_PORT));
+			must(ret == late_errno, "a bind did not fail late",
+			     ret);
+		} while (load(&race.finished) < race.num - 1);
+		meet();
+		must(port_of(race.fd) == 0, "the socket has a port", 0);
+		close(race.fd);
+	}
+}
+
+static void call_while_failing(int operation,
+			       int (*call)(int fd, int family, __u16 port))
+{
+	int i, j, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < CALLS_WHILE_FAILING; j++) {
+			ret = count(operation, call(race.fd, late_family(i),
+						    OPEN_PORT));
+			must(ret == -EACCES,
+			     "a port was used that no bind got", ret);
+			linger();
+		}
+		__atomic_add_fetch(&race.finished, 1, __ATOMIC_SEQ_CST);
+		meet();
+	}
+}
+
+static void send_while_failing(void)
+{
+	call_while_failing(LATE_SEND, send_fd_to);
+}
+
+static void connect_while_failing(void)
+{
+	call_while_failing(LATE_CONNECT, connect_fd);
+}
+
+static const struct plan late_plan = {
+	.prepare = prepare_late_failures,
+	.racers = {
+		fail_to_bind,
+		send_while_failing,
+		connect_while_failing,
+	},
+	.rounds = ROUNDS_WITHOUT,
+	.operations = {
+		"bind that fails late",
+		"sendto from a socket without a port",
+		"connect of a socket without a port",
+	},
+};
+
+/* What a group of sockets that share a port may hold: no array is longer. */
+#define FULL_GROUP 32768
+
+/*
+ * Fills the group of OTHER_OPEN_PORT and keeps it full for as long as the parent
+ * lives.  Returns only if it cannot.
+ */
+static int fill_group(int ready)
+{
+	const struct rlimit limit = {
+		.rlim_cur = FULL_GROUP + 64,
+		.rlim_max = FULL_GROUP + 64,
+	};
+	int i, fd, ret;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) ||
+	    setrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	for (i = 0; i <= FULL_GROUP; i++) {
+		fd = make_sharing_socket(AF_INET);
+		if (fd < 0)
+			return fd;
+		ret = bind_fd(fd, AF_INET, OTHER_OPEN_PORT);
+		if (ret && i < FULL_GROUP)
+			return ret;
+	}
+	/* One that did not fit. */
+	if (ret != -EADDRINUSE || write(ready, "", 1) != 1)
+		return -EPROTO;
+	for (;;)
+		pause();
+}
+
+TEST_F_TIMEOUT(races, a_full_group_gives_no_port, TIMEOUT)
+{
+	int ready[2];
+	pid_t holder;
+	char byte;
+
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	holder = fork();
+	ASSERT_LE(0, holder);
+	if (holder == 0)
+		_exit(-fill_group(ready[1]));
+	ASSERT_EQ(0, close(ready[1]));
+	if (read(ready[0], &byte, 1) != 1) {
+		const int ret = wait_child(holder);
+
+		TH_LOG("no full group: %s", strerror(ret));
+		ASSERT_TRUE(false);
+	}
+
+	late_errno = -EADDRINUSE;
+	late_ipv6 = false;
+	expect_order(_metadata, &late_plan);
+
+	EXPECT_EQ(0, kill(holder, SIGKILL));
+	EXPECT_EQ(holder, waitpid(holder, NULL, 0));
+}
+
+static int bpf_call(int command, union bpf_attr *attr)
+{
+	const int fd = syscall(__NR_bpf, command, attr, sizeof(*attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Refuses OTHER_OPEN_PORT to a socket that has it, until the result is closed. */
+static int refuse_after_bind(int cgroup, enum bpf_attach_type type)
+{
+	const struct bpf_insn program[] = {
+		{
+			.code = BPF_LDX | BPF_MEM | BPF_W,
+			.dst_reg = BPF_REG_2,
+			.src_reg = BPF_REG_1,
+			.off = offsetof(struct bpf_sock, src_port),
+		},
+		{
+			.code = BPF_ALU64 | BPF_MOV | BPF_K,
+			.dst_reg = BPF_REG_0,
+			.imm = 1,
+		},
+		{
+			.code = BPF_JMP | BPF_JNE | BPF_K,
+			.dst_reg = BPF_REG_2,
+			.off = 1,
+			.imm = OTHER_OPEN_PORT,
+		},
+		{
+			.code = BPF_ALU64 | BPF_MOV | BPF_K,
+			.dst_reg = BPF_REG_0,
+			.imm = 0,
+		},
+		{
+			.code = BPF_JMP | BPF_EXIT,
+		},
+	};
+	union bpf_attr load = {
+		.prog_type = BPF_PROG_TYPE_CGROUP_SOCK,
+		.expected_attach_type = type,
+		.insns = (__u64)(uintptr_t)program,
+		.insn_cnt = sizeof(program) / sizeof(program[0]),
+		.license = (__u64)(uintptr_t) "GPL",
+	};
+	union bpf_attr attach = {};
+	const int fd = bpf_call(BPF_PROG_LOAD, &load);
+	int link;
+
+	if (fd < 0)
+		return fd;
+	attach.link_create.prog_fd = fd;
+	attach.link_create.target_fd = cgroup;
+	attach.link_create.attach_type = type;
+	link = bpf_call(BPF_LINK_CREATE, &attach);
+	close(fd);
+	return link;
+}
+
+TEST_F_TIMEOUT(races, a_bind_that_is_refused_late_gives_no_port, TIMEOUT)
+{
+	const int cgroup = open("/sys/fs/cgroup",
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int link, link6;
+
+	if (cgroup < 0)
+		SKIP(return, "there is no /sys/fs/cgroup");
+	link = refuse_after_bind(cgroup, BPF_CGROUP_INET4_POST_BIND);
+	/* Without CGROUP_BPF, and where /sys/fs/cgroup is no cgroup2. */
+	if (link == -ENOSYS || link == -EINVAL || link == -EBADF)
+		SKIP(return, "no BPF program can refuse a bind");
+	ASSERT_LE(0, link);
+	link6 = refuse_after_bind(cgroup, BPF_CGROUP_INET6_POST_BIND);
+	ASSERT_LE(0, link6);
+
+	late_errno = -EPERM;
+	late_ipv6 = true;
+	expect_order(_metadata, &late_plan);
+
+	EXPECT_EQ(0, close(link));
+	EXPECT_EQ(0, close(link6));
+	EXPECT_EQ(0, close(cgroup));
 }
 
 /* A socket serves a free thread and a restricted one, each as far as it may. */

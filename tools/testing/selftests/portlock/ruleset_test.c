@@ -2,9 +2,9 @@
 /*
  * Portlock tests: the three ruleset system calls and the ruleset descriptor
  *
- * Whatever answers them, C Landlock or Portlock in front of it, a program must
- * not be able to tell.  Each documented errno has a test, and so has the order
- * in which the kernel looks at the arguments where two of them are wrong.
+ * C Landlock and Portlock must give a program the same answers.  Each
+ * documented errno has a test.  Other tests check the order of the checks:
+ * which error a call with two wrong arguments gets.
  */
 
 #include <linux/fs.h>
@@ -23,7 +23,7 @@
 
 #define ABI_VERSION 11
 
-/* An address that no mapping of a process can hold. */
+/* An address that no process can map. */
 #define BAD_POINTER ((void *)-4096L)
 
 /* landlock_create_ruleset(2) */
@@ -74,7 +74,7 @@ TEST(create_takes_every_size_from_the_first_field_on)
 	}
 }
 
-/* Bytes past @size are not read, so fields that lie there count as zero. */
+/* Bytes after @size are not read, so fields there count as zero. */
 TEST(create_takes_missing_fields_as_zero)
 {
 	const struct landlock_ruleset_attr net = {
@@ -97,7 +97,7 @@ TEST(create_takes_missing_fields_as_zero)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, close(fd));
 
-	/* Half a field is taken for what it says. */
+	/* If @size ends inside a field, the missing bytes count as zero. */
 	fd = create_ruleset(&net, 9, 0);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, add_port(fd, 1024, BIND_TCP));
@@ -129,7 +129,7 @@ TEST(create_wants_zeros_after_what_it_knows)
 		longer.tail[i - 1] = 0;
 	}
 
-	/* A byte past the given size does not count. */
+	/* A byte after the given size does not count. */
 	longer.tail[1] = 1;
 	i = create_ruleset(&longer, sizeof(longer.attr) + 1, 0);
 	EXPECT_LE(0, (int)i);
@@ -172,7 +172,7 @@ TEST(create_refuses_bad_pointers)
 	EXPECT_EQ(-EFAULT, create_ruleset(BAD_POINTER, size, 0));
 	EXPECT_EQ(-EFAULT, create_ruleset((void *)1, size, 0));
 
-	/* An attribute that runs into a page which is not there. */
+	/* An attribute that continues on an unmapped page. */
 	ASSERT_LT(0, page);
 	map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -193,7 +193,9 @@ TEST(create_looks_at_the_pointer_before_the_size)
 	EXPECT_EQ(-EFAULT, create_ruleset(NULL, 0, 0));
 	EXPECT_EQ(-EFAULT, create_ruleset(NULL, 7, 0));
 	EXPECT_EQ(-EFAULT, create_ruleset(NULL, page + 1, 0));
-	/* Only null is seen early: another bad pointer is met at the copy. */
+	/*
+	 * Only NULL is checked early.  Another bad pointer fails at the copy.
+	 */
 	EXPECT_EQ(-EINVAL, create_ruleset(BAD_POINTER, 7, 0));
 	EXPECT_EQ(-E2BIG, create_ruleset(BAD_POINTER, page + 1, 0));
 	EXPECT_EQ(-EFAULT, create_ruleset(BAD_POINTER, 8, 0));
@@ -285,7 +287,7 @@ TEST(create_wants_quiet_bits_to_be_handled)
 	}
 }
 
-/* Being handled is asked of the mask of the same kind, not of another. */
+/* A quiet right must be handled in the mask of its own kind. */
 TEST(create_does_not_mix_quiet_masks)
 {
 	const struct landlock_ruleset_attr attr = {
@@ -349,7 +351,7 @@ TEST(errata_flag)
 	const __u32 flag = LANDLOCK_CREATE_RULESET_ERRATA;
 	const int errata = create_ruleset(NULL, 0, flag);
 
-	/* Erratum 1, TCP socket identification, is a matter of the network. */
+	/* Erratum 1, TCP socket identification, is about the network. */
 	ASSERT_LE(0, errata);
 	EXPECT_EQ(1, errata & 1);
 	EXPECT_EQ(-EINVAL, create_ruleset(&attr, 0, flag));
@@ -407,7 +409,7 @@ TEST(create_runs_out_of_descriptors)
 	EXPECT_EQ(last, fd);
 }
 
-/* Neither capabilities nor no_new_privs are needed to write a ruleset. */
+/* Writing a ruleset needs no capability and no no_new_privs. */
 TEST(create_and_add_need_no_privilege)
 {
 	int fd;
@@ -424,9 +426,9 @@ TEST(create_and_add_need_no_privilege)
 
 FIXTURE(add)
 {
-	/* Handles everything, quiet for everything. */
+	/* Handles all rights, and all are quiet. */
 	int quiet_fd;
-	/* Handles binding TCP and reading files, nothing quiet. */
+	/* Handles binding TCP and reading files, and no right is quiet. */
 	int plain_fd;
 	int dir_fd;
 };
@@ -505,7 +507,7 @@ TEST_F(add, refuses_a_descriptor_opened_by_path_only)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* Were it possible, a descriptor without the write mode could be had. */
+/* So every descriptor of a ruleset can be read and written. */
 TEST_F(add, cannot_open_a_ruleset_again_with_another_mode)
 {
 	const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR };
@@ -521,7 +523,7 @@ TEST_F(add, cannot_open_a_ruleset_again_with_another_mode)
 	}
 }
 
-/* Changing what fcntl(2) may change leaves the modes of the descriptor. */
+/* The flags that fcntl(2) may change do not change the modes. */
 TEST_F(add, keeps_its_modes)
 {
 	EXPECT_EQ(O_RDWR, fcntl(self->plain_fd, F_GETFL) & O_ACCMODE);
@@ -565,7 +567,7 @@ TEST_F(add, refuses_unknown_rule_types)
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
 		EXPECT_EQ(-EINVAL, add_rule(self->plain_fd, types[i], &port, 0))
 			TH_LOG("type %#x", types[i]);
-		/* The attribute is not looked at. */
+		/* The attribute is not read. */
 		EXPECT_EQ(-EINVAL, add_rule(self->plain_fd, types[i], NULL, 0))
 			TH_LOG("type %#x", types[i]);
 	}
@@ -647,7 +649,7 @@ TEST_F(add, takes_the_quiet_flag_where_something_is_quiet)
 
 	EXPECT_EQ(0, add_rule(self->quiet_fd, LANDLOCK_RULE_NET_PORT, &port,
 			      LANDLOCK_ADD_RULE_QUIET));
-	/* A rule that allows nothing is of use when it is quiet. */
+	/* A quiet rule may allow nothing. */
 	EXPECT_EQ(0, add_rule(self->quiet_fd, LANDLOCK_RULE_NET_PORT, &empty,
 			      LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EQ(0, add_rule(self->quiet_fd, LANDLOCK_RULE_PATH_BENEATH, &path,
@@ -677,7 +679,7 @@ TEST_F(add, refuses_the_quiet_flag_where_nothing_is_quiet)
 				    &port, LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EQ(-EINVAL, add_rule(self->plain_fd, LANDLOCK_RULE_NET_PORT,
 				    &empty, LANDLOCK_ADD_RULE_QUIET));
-	/* What is quiet for files is not so for ports. */
+	/* Quiet rights for files do not allow quiet rules for ports. */
 	EXPECT_EQ(-EINVAL, add_rule(fd, LANDLOCK_RULE_NET_PORT, &port,
 				    LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EQ(0, close(fd));
@@ -730,25 +732,27 @@ TEST_F(add, checks_its_arguments_in_order)
 	const int foreign_fd = eventfd(0, EFD_CLOEXEC);
 
 	ASSERT_LE(0, foreign_fd);
-	/* An unknown flag is seen before the descriptor. */
+	/* An unknown flag is checked before the descriptor. */
 	EXPECT_EQ(-EINVAL, add_rule(-1, LANDLOCK_RULE_NET_PORT, NULL, 2));
-	/* The descriptor is seen before the type and the attribute. */
+	/* The descriptor is checked before the type and the attribute. */
 	EXPECT_EQ(-EBADF, add_rule(-1, 0, NULL, 0));
 	EXPECT_EQ(-EBADF, add_rule(-1, LANDLOCK_RULE_NET_PORT, NULL,
 				   LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EQ(-EBADFD, add_rule(foreign_fd, 0, NULL, 0));
-	/* The copy comes before all that the attribute says. */
+	/* The attribute is copied before its fields are checked. */
 	EXPECT_EQ(-EFAULT, add_rule(self->plain_fd, LANDLOCK_RULE_NET_PORT,
 				    NULL, LANDLOCK_ADD_RULE_QUIET));
-	/* An empty access is seen before a port that is too high. */
+	/* An empty access is checked before a port that is too high. */
 	EXPECT_EQ(-ENOMSG, add_rule(self->plain_fd, LANDLOCK_RULE_NET_PORT,
 				    &empty_and_far, 0));
 	EXPECT_EQ(-EINVAL, add_rule(self->plain_fd, LANDLOCK_RULE_NET_PORT,
 				    &unhandled_and_far, 0));
-	/* The quiet flag makes an empty access no error; the port is one. */
+	/*
+	 * With the quiet flag, an empty access is no error.  The port is one.
+	 */
 	EXPECT_EQ(-EINVAL, add_rule(self->quiet_fd, LANDLOCK_RULE_NET_PORT,
 				    &empty_and_far, LANDLOCK_ADD_RULE_QUIET));
-	/* A path is looked up last. */
+	/* The path is checked last. */
 	EXPECT_EQ(-ENOMSG, add_rule(self->plain_fd, LANDLOCK_RULE_PATH_BENEATH,
 				    &empty_path, 0));
 	EXPECT_EQ(-EINVAL, add_rule(self->plain_fd, LANDLOCK_RULE_PATH_BENEATH,
@@ -808,7 +812,7 @@ TEST_F(add, refuses_parents_that_no_path_leads_to)
 	}
 }
 
-/* A ruleset that handles one kind of access takes no rule of the other. */
+/* A ruleset that handles one kind of access refuses rules of the other. */
 TEST_F(add, keeps_the_two_kinds_of_rights_apart)
 {
 	const struct landlock_ruleset_attr fs_only = {
@@ -831,7 +835,7 @@ TEST_F(add, keeps_the_two_kinds_of_rights_apart)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* What was refused must not show once the ruleset is enforced. */
+/* A refused rule must have no effect when the ruleset is enforced. */
 TEST_F(add, leaves_nothing_behind_when_it_fails)
 {
 	const struct landlock_net_port_attr port = {
@@ -975,7 +979,7 @@ TEST_F(restrict_self, checks_its_arguments_in_order)
 	EXPECT_EQ(0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 }
 
-/* Only the subdomains flag, with TSYNC or without, does without a ruleset. */
+/* Only the subdomains flag, with or without TSYNC, needs no ruleset. */
 TEST_F(restrict_self, takes_no_ruleset_with_one_flag_only)
 {
 	const __u32 off = LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF;
@@ -988,15 +992,15 @@ TEST_F(restrict_self, takes_no_ruleset_with_one_flag_only)
 
 		EXPECT_EQ(good ? 0 : -EBADF, restrict_self(-1, flags))
 			TH_LOG("flags %#x", flags);
-		/* Any other number is a descriptor. */
+		/* Any other number counts as a descriptor. */
 		EXPECT_EQ(-EBADF, restrict_self(-2, flags))
 			TH_LOG("flags %#x", flags);
 	}
-	/* Nothing of this made a domain. */
+	/* None of these calls made a domain. */
 	EXPECT_EQ(0, try_bind(AF_INET, SOCK_STREAM, 1025));
 }
 
-/* Leaves no layer used up: sixteen can still be added. */
+/* After such calls, sixteen layers can still be added. */
 TEST_F(restrict_self, adds_no_layer_without_a_ruleset)
 {
 	int i;
@@ -1038,13 +1042,13 @@ TEST_F(restrict_self, stops_after_sixteen_layers)
 	EXPECT_EQ(0, try_bind(AF_INET, SOCK_DGRAM, 1024));
 	EXPECT_TRUE(bind_refused(1025));
 
-	/* Errors of the arguments still come first. */
+	/* Errors in the arguments still come first. */
 	EXPECT_EQ(-EBADF, restrict_self(-1, 0));
 	EXPECT_EQ(-EINVAL, restrict_self(self->fd, 1U << 5));
 	EXPECT_EQ(0, close(empty));
 }
 
-/* Layers of any kind count, also those that say nothing about the network. */
+/* Layers of all kinds count, also those without network rights. */
 TEST_F(restrict_self, counts_every_kind_of_layer)
 {
 	const struct landlock_ruleset_attr scope = {
@@ -1064,7 +1068,7 @@ TEST_F(restrict_self, counts_every_kind_of_layer)
 		const int fds[] = { scope_fd, fs_fd, self->fd };
 
 		ASSERT_EQ(0, restrict_self(fds[i % 3], 0));
-		/* The third layer is the first to know about ports. */
+		/* The third layer is the first one with network rights. */
 		EXPECT_EQ(i < 2 ? 0 : -EACCES,
 			  try_bind(AF_INET, SOCK_STREAM, 1025));
 	}
@@ -1096,7 +1100,7 @@ TEST_F(restrict_self, leaves_no_new_privs_when_it_fails)
 				LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF));
 	EXPECT_EQ(0, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 
-	/* Privilege lets the layers be added without no_new_privs. */
+	/* With the privilege, no_new_privs is not needed. */
 	for (i = 0; i < MAX_LAYERS; i++)
 		ASSERT_EQ(0, restrict_self(self->fd, 0));
 	EXPECT_EQ(-E2BIG, restrict_self(self->fd, flag));
@@ -1128,7 +1132,7 @@ TEST(fd_is_closed_on_exec)
 
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
-	/* A program may decide otherwise. */
+	/* A program may change this. */
 	EXPECT_EQ(0, fcntl(fd, F_SETFD, 0));
 	EXPECT_EQ(0, fcntl(fd, F_GETFD));
 	EXPECT_EQ(0, close(fd));
@@ -1164,14 +1168,14 @@ TEST(fd_cannot_be_read_or_written)
 	errno = 0;
 	EXPECT_EQ(-1, writev(fd, &iov, 1));
 	EXPECT_EQ(EINVAL, errno);
-	/* Even nothing at all. */
+	/* Also with a size of 0. */
 	errno = 0;
 	EXPECT_EQ(-1, read(fd, buf, 0));
 	EXPECT_EQ(EINVAL, errno);
 	errno = 0;
 	EXPECT_EQ(-1, write(fd, buf, 0));
 	EXPECT_EQ(EINVAL, errno);
-	/* The buffer is checked first. */
+	/* The buffer is checked before. */
 	errno = 0;
 	EXPECT_EQ(-1, read(fd, BAD_POINTER, sizeof(buf)));
 	EXPECT_EQ(EFAULT, errno);
@@ -1230,7 +1234,7 @@ TEST(fd_is_no_file)
 	EXPECT_EQ(0, close(fd));
 }
 
-/* All anonymous descriptors of the kind share one inode. */
+/* All anonymous descriptors of this kind share one inode. */
 TEST(fd_has_the_anonymous_inode)
 {
 	const int fd = net_ruleset(BIND_TCP);
@@ -1266,7 +1270,7 @@ TEST(fd_has_nothing_to_wait_for)
 	ASSERT_LE(0, epoll_fd);
 	EXPECT_EQ(-1, epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event));
 	EXPECT_EQ(EPERM, errno);
-	/* A file that cannot be waited for is always ready, for poll(2). */
+	/* For poll(2), a file without a poll operation is always ready. */
 	EXPECT_EQ(1, poll(&pollfd, 1, 0));
 	EXPECT_EQ(POLLIN | POLLOUT, pollfd.revents);
 	EXPECT_EQ(0, close(epoll_fd));
@@ -1282,7 +1286,7 @@ TEST(fd_copies_are_one_ruleset)
 	ASSERT_LE(0, fd);
 	copy = dup(fd);
 	ASSERT_LE(0, copy);
-	/* What dup(2) makes is not closed on exec, as for any descriptor. */
+	/* As for any descriptor, a copy from dup(2) is not closed on exec. */
 	EXPECT_EQ(0, fcntl(copy, F_GETFD));
 	EXPECT_EQ(0, add_port(copy, 1024, BIND_TCP));
 	EXPECT_EQ(0, close(copy));
@@ -1294,7 +1298,7 @@ TEST(fd_copies_are_one_ruleset)
 	EXPECT_TRUE(bind_refused(1026));
 }
 
-/* A ruleset is independent of who wrote it and of who enforces it. */
+/* A ruleset does not depend on its writer and on its enforcers. */
 TEST(fd_is_sent_to_another_process)
 {
 	int usocks[2], fd;
@@ -1314,7 +1318,7 @@ TEST(fd_is_sent_to_another_process)
 	}
 	ASSERT_EQ(0, wait_child(child));
 
-	/* The writer is gone; the ruleset is not. */
+	/* The writer has ended, and the ruleset still exists. */
 	fd = receive_descriptor(usocks[1]);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, add_port(fd, 1025, BIND_TCP));
@@ -1330,14 +1334,14 @@ TEST(fd_is_sent_to_another_process)
 	}
 	EXPECT_EQ(0, wait_child(child));
 
-	/* Enforcing it there did not restrict anybody here. */
+	/* The enforcement in the child does not restrict this process. */
 	EXPECT_EQ(0, try_bind(AF_INET, SOCK_STREAM, 1026));
 	EXPECT_EQ(0, close(fd));
 	EXPECT_EQ(0, close(usocks[0]));
 	EXPECT_EQ(0, close(usocks[1]));
 }
 
-/* A sandboxed process may write and enforce rulesets like any other. */
+/* A process in a domain may write and enforce rulesets like any other. */
 TEST(fd_works_inside_a_domain)
 {
 	ASSERT_EQ(0, own_network());

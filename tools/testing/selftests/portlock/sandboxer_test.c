@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: programs that use Landlock, as people run them
+ * Portlock tests: existing programs that use Landlock
  *
- * The kernel's samples/landlock/sandboxer and util-linux's setpriv are run
- * unmodified, and what they then may do is tried with a program that makes one
- * network operation and prints the kernel's answer.
+ * The test runs the kernel's samples/landlock/sandboxer and util-linux's
+ * setpriv unmodified.  They run a program that makes one network operation and
+ * prints the result.
  */
 
 #define _GNU_SOURCE
@@ -67,7 +67,7 @@ FIXTURE_VARIANT(sandboxer)
 	const char *answer;
 };
 
-/* Binds and connects of both protocols: the named port, and its neighbour. */
+/* Bind and connect, TCP and UDP, on the allowed port and on the next one. */
 
 /* clang-format off */
 FIXTURE_VARIANT_ADD(sandboxer, tcp_bind_allowed) {

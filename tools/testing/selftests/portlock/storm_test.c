@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Portlock tests: everything at once
+ * Portlock tests: everything at the same time
  *
  * Processes and threads on all CPUs add rules, enforce, close, bind, connect,
- * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4 ones, in
- * no order.  What is checked needs none: a domain made here allows PORT_ALLOWED
- * and refuses PORT_REFUSED, whoever does what meanwhile.
+ * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4
+ * sockets, in no order.  The checks hold in any order: a domain of this program
+ * allows PORT_ALLOWED and refuses PORT_REFUSED at any time.
  *
- * PORTLOCK_OPERATIONS is how many operations there are in all.
+ * PORTLOCK_OPERATIONS is the total number of operations.
  */
 
 #define _GNU_SOURCE
@@ -46,20 +46,20 @@ static const char *const operation_names[] = {
 	"IPV6_ADDRFORM",  "fork and enforce", "TSYNC",
 };
 
-/* What the processes share. */
+/* Memory that all processes share. */
 static struct storm {
 	atomic_long left;
 	atomic_long done[OPERATIONS];
-	/* Descriptors that were closed under an operation. */
+	/* How often a descriptor was closed during an operation. */
 	atomic_long lost;
-	/* Sockets that were turned while an address was checked. */
+	/* How many sockets became IPv4 sockets while others sent with them. */
 	atomic_long turned;
-	/* The line of the first answer that must not be. */
+	/* The line of the first wrong answer. */
 	atomic_int wrong;
 	atomic_int answer;
 } *storm;
 
-/* Rulesets of this process: any thread may replace any of them. */
+/* Rulesets of this process.  Any thread may replace any of them. */
 static atomic_int slots[SLOTS];
 static atomic_int shared_socket = -1;
 
@@ -87,7 +87,7 @@ static int full_ruleset(void)
 {
 	const int fd = net_ruleset(ALL_NET);
 
-	/* A UDP socket may be given a port by the kernel. */
+	/* With port 0, the kernel may choose a port for a UDP socket. */
 	if (fd >= 0 && (add_port(fd, PORT_ALLOWED, ALL_NET) ||
 			add_port(fd, 0, BIND_UDP))) {
 		close(fd);
@@ -97,9 +97,9 @@ static int full_ruleset(void)
 }
 
 /*
- * A full ruleset for a slot.  Who uses a slot may find its descriptor closed and
- * its number taken: by nothing but such rulesets, as what is not full yet has a
- * low number.
+ * Returns a full ruleset for a slot.  Another thread may close the descriptor
+ * of a slot at any time.  Its number is then used only for another full
+ * ruleset, because a ruleset has a low number until it is full.
  */
 static int slot_ruleset(void)
 {
@@ -121,7 +121,7 @@ static int random_type(unsigned int *const state)
 	return next_random(state) % 2 ? SOCK_STREAM : SOCK_DGRAM;
 }
 
-/* In a domain of this program, asks for all that it must refuse and allow. */
+/* Checks what a domain of this program must refuse and allow. */
 static void check_domain(unsigned int *const state)
 {
 	int ret;
@@ -158,7 +158,7 @@ static void enforce_in_child(const int ruleset_fd, unsigned int *const state)
 	expect(status == 0, status);
 }
 
-/* The sibling must be refused once the synchronization has returned. */
+/* Set when the synchronization has returned: the sibling must be refused. */
 static atomic_int synchronized;
 
 static void *sibling(void *const data)
@@ -197,7 +197,7 @@ static void synchronize_in_child(void)
 	expect(status == 0, status);
 }
 
-/* Turns a socket that other threads send with into an IPv4 one. */
+/* Turns a socket that other threads send with into an IPv4 socket. */
 static void turn_socket(void)
 {
 	const int to_ipv4 = AF_INET;
@@ -226,7 +226,10 @@ static void send_with_shared_socket(unsigned int *const state)
 	const int ret = sendto(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
 			       &addr.sa, len);
 
-	/* The descriptor may be that of anything by now, but lets nothing through. */
+	/*
+	 * The descriptor may be of another file by now.  The call must still
+	 * fail.
+	 */
 	expect(ret < 0, ret);
 }
 
@@ -298,14 +301,17 @@ static void *rage(void *const data)
 {
 	unsigned int state = getpid() * 31 + (unsigned long)data;
 
-	/* Each thread is in a domain of its own. */
+	/* Each thread is in its own domain. */
 	while (enforce(full_ruleset()))
 		if (atomic_load(&storm->wrong))
 			return NULL;
 	while (atomic_fetch_sub(&storm->left, 1) > 0) {
 		const unsigned int pick = next_random(&state) % 100;
 
-		/* Most calls are short, so that they meet the long ones often. */
+		/*
+		 * Most calls are short, so that many of them run during a long
+		 * one.
+		 */
 		operate(pick < 96 ? pick % CHILD :
 			pick < 99 ? CHILD :
 				    SYNCHRONIZED,

@@ -5,10 +5,12 @@
 //! The order of the checks is that of C Landlock's `current_check_access_socket()`: which error a
 //! program gets for an address that is wrong in two ways is part of the interface.
 
-use crate::landlock::{
+use crate::abi::{
     AF_INET,
     AF_INET6,
-    AF_UNSPEC, //
+    AF_UNSPEC,
+    SIN6_LEN_RFC2133,
+    SOCKADDR_IN_LEN, //
 };
 use kernel::{
     net::socket::Sockaddr,
@@ -36,12 +38,6 @@ pub(crate) enum Asked {
     /// Something whose port cannot be known for sure, so that no rule can allow it.
     Unknowable,
 }
-
-/// `sizeof(struct sockaddr_in)`.
-const SOCKADDR_IN_LEN: usize = 16;
-
-/// `SIN6_LEN_RFC2133`: the shortest `struct sockaddr_in6`, without a scope.
-const SIN6_LEN_RFC2133: usize = 24;
 
 /// The family of `address` (`sa_family`), or `None` if it is too short to have one.
 #[inline]
@@ -153,7 +149,7 @@ fn unspecified(address: &[u8], socket_family: u16, used: Use) -> Result<Asked> {
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-#[kernel::macros::kunit_tests(portlock_address)]
+#[kernel::macros::kunit_tests(portlock_endpoint)]
 mod tests {
     use super::*;
 
@@ -164,6 +160,50 @@ mod tests {
         bytes[..2].copy_from_slice(&family.to_ne_bytes());
         bytes[2..4].copy_from_slice(&443u16.to_be_bytes());
         bytes
+    }
+
+    #[test]
+    fn a_plain_port_is_what_is_asked() {
+        // AF_UNIX, AF_INET, AF_NETLINK and others: each as socket and as address.
+        let families = [AF_UNSPEC, 1, AF_INET, 5, AF_INET6, 16, 0x0a00, u16::MAX];
+
+        for socket_family in families {
+            for family in families {
+                for rest in [0, 1, 0xff] {
+                    let bytes = address(family, rest);
+
+                    for len in 0..=bytes.len() {
+                        let plain = plain_port(bytes[..len].into(), socket_family);
+
+                        for used in [Use::Bind, Use::Connect, Use::Send] {
+                            let asked = asked(&bytes[..len], socket_family, used);
+
+                            // All that is plain is asked; of what is not, only AF_UNSPEC asks for a
+                            // port.
+                            match plain {
+                                Some(port) => assert_eq!(asked, Ok(Asked::Port(port))),
+                                None => assert!(
+                                    !matches!(asked, Ok(Asked::Port(_))) || family == AF_UNSPEC
+                                ),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            plain_port(address(AF_INET, 0)[..16].into(), AF_INET),
+            Some(443)
+        );
+        assert_eq!(
+            plain_port(address(AF_INET6, 0)[..24].into(), AF_INET6),
+            Some(443)
+        );
+        assert_eq!(plain_port(address(AF_INET, 0)[..15].into(), AF_INET), None);
+        assert_eq!(
+            plain_port(address(AF_INET6, 0)[..23].into(), AF_INET6),
+            None
+        );
     }
 
     #[test]

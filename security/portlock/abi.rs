@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is fixed by others: constants and structures of user space, and their layout.
+
+use crate::access::Access;
+use core::mem::offset_of;
+use kernel::{
+    bindings,
+    transmute::FromBytes, //
+};
+
+/// `LANDLOCK_MAX_NUM_LAYERS`.
+pub(crate) const MAX_LAYERS: usize = 16;
+
+/// `AF_UNSPEC`, as it stands in a socket address.
+pub(crate) const AF_UNSPEC: u16 = bindings::AF_UNSPEC as u16;
+
+/// `AF_INET`, as it stands in a socket address.
+pub(crate) const AF_INET: u16 = bindings::AF_INET as u16;
+
+/// `AF_INET6`, as it stands in a socket address.
+pub(crate) const AF_INET6: u16 = bindings::AF_INET6 as u16;
+
+/// The size of `struct sockaddr_in`, in bytes.
+pub(crate) const SOCKADDR_IN_LEN: usize = size_of::<bindings::sockaddr_in>();
+
+/// `SIN6_LEN_RFC2133`: the size of the shortest `struct sockaddr_in6`, without a scope, in bytes.
+pub(crate) const SIN6_LEN_RFC2133: usize = 24;
+
+/// The size of the longest socket address, `struct sockaddr_storage`, in bytes.
+pub(crate) const SOCKADDR_STORAGE_LEN: usize = size_of::<bindings::__kernel_sockaddr_storage>();
+
+/// `MSG_FASTOPEN`.
+pub(crate) const MSG_FASTOPEN: u32 = bindings::MSG_FASTOPEN;
+
+/// `LANDLOCK_RULE_PATH_BENEATH`.
+pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_PATH_BENEATH;
+
+/// `LANDLOCK_RULE_NET_PORT`.
+pub(crate) const RULE_NET_PORT: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_NET_PORT;
+
+/// `LANDLOCK_ADD_RULE_QUIET`.
+pub(crate) const ADD_RULE_QUIET: u32 = bindings::LANDLOCK_ADD_RULE_QUIET;
+
+/// `LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF`.
+pub(crate) const LOG_SUBDOMAINS_OFF: u32 = bindings::LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF;
+
+/// `LANDLOCK_RESTRICT_SELF_TSYNC`.
+pub(crate) const TSYNC: u32 = bindings::LANDLOCK_RESTRICT_SELF_TSYNC;
+
+/// What user space passes to `landlock_create_ruleset(2)`.
+#[repr(transparent)]
+pub(crate) struct RulesetAttr(pub(crate) bindings::landlock_ruleset_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for RulesetAttr {}
+
+/// What user space passes to `landlock_add_rule(2)` with [`RULE_NET_PORT`].
+#[repr(transparent)]
+pub(crate) struct NetPortAttr(pub(crate) bindings::landlock_net_port_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for NetPortAttr {}
+
+kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
+kernel::static_assert!(size_of::<NetPortAttr>() == 2 * size_of::<u64>());
+
+// What `endpoint.rs` and `landlock.rs` assume of the layout of addresses.
+kernel::static_assert!(SOCKADDR_IN_LEN == 16);
+kernel::static_assert!(offset_of!(bindings::sockaddr_in, sin_port) == 2);
+kernel::static_assert!(offset_of!(bindings::sockaddr_in, sin_addr) == 4);
+kernel::static_assert!(offset_of!(bindings::sockaddr_in6, sin6_port) == 2);
+kernel::static_assert!(offset_of!(bindings::sockaddr_in6, sin6_addr) == 8);
+
+// The rights of `access.rs` are Landlock's.
+kernel::static_assert!(Access::BindTcp as u64 == bindings::LANDLOCK_ACCESS_NET_BIND_TCP as u64);
+kernel::static_assert!(
+    Access::ConnectTcp as u64 == bindings::LANDLOCK_ACCESS_NET_CONNECT_TCP as u64
+);
+kernel::static_assert!(Access::BindUdp as u64 == bindings::LANDLOCK_ACCESS_NET_BIND_UDP as u64);
+kernel::static_assert!(
+    Access::ConnectSendUdp as u64 == bindings::LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP as u64
+);
