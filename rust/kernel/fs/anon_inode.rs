@@ -39,8 +39,8 @@ use core::{
 /// The file of a descriptor, held for the length of a system call, as C's `CLASS(fd, ...)`.
 ///
 /// Unlike [`LocalFile::fget`], this takes no reference if nobody but the current thread could close
-/// the descriptor meanwhile. The current thread does not: Rust code closes a descriptor only on the
-/// way back to user space.
+/// the descriptor meanwhile. The current thread does not: what Rust code it runs on behalf of user
+/// space drops the file of a descriptor on the way back, and not before.
 ///
 /// # Invariants
 ///
@@ -218,6 +218,8 @@ unsafe impl<T> Sync for Handles<T> {}
 /// ```
 ///
 /// See [`Handle`](crate::fs::anon_inode::Handle) for an example.
+// The table belongs to the module that it is in, which is who calls the macro.
+#[allow(clippy::crate_in_macro_def)]
 #[macro_export]
 macro_rules! anon_inode_handles {
     ($(#[$meta:meta])* $vis:vis static $name:ident: Handles<$handle:ty>;) => {

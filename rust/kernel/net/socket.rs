@@ -59,8 +59,8 @@ static_assert!(size_of::<bindings::sock_common>() <= bindings::INET_SPORT_OFFSET
 
 // `Sock::kind` reads the protocol and the type, two neighbours, as one value.
 static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + size_of::<u16>());
-static_assert!(bindings::SOCK_PROTOCOL_OFFSET % align_of::<u16>() == 0);
-static_assert!(bindings::INET_SPORT_OFFSET % align_of::<u16>() == 0);
+static_assert!(bindings::SOCK_PROTOCOL_OFFSET & (align_of::<u16>() - 1) == 0);
+static_assert!(bindings::INET_SPORT_OFFSET & (align_of::<u16>() - 1) == 0);
 
 /// The half of a socket that a file descriptor leads to.
 ///
