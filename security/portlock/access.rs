@@ -2,6 +2,7 @@
 
 //! Rights as types: those of user space, and those that an index of ports holds.
 
+use core::array;
 use kernel::{
     bits::bit_u64,
     impl_flags, //
@@ -89,11 +90,6 @@ impl PortAccessSet {
         self.0 & 1 << access.position() != 0
     }
 
-    /// Whether all of `other` is in the set, too.
-    pub(crate) const fn contains_all(self, other: Self) -> bool {
-        other.0 & !self.0 == 0
-    }
-
     /// What is in both sets.
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -104,12 +100,10 @@ impl PortAccessSet {
         Self(!self.0 & Self::ALL)
     }
 
-    /// The rights of the set.
+    /// For each of the rights, whether it is in the set: a word of ones or of zeroes.
     #[inline]
-    pub(crate) fn iter(self) -> impl Iterator<Item = PortAccess> {
-        (0..PortAccess::COUNT as u8)
-            .map(PortAccess)
-            .filter(move |access| self.contains(*access))
+    pub(crate) fn masks(self) -> [u64; PortAccess::COUNT] {
+        array::from_fn(|position| u64::from(self.0 >> position & 1).wrapping_neg())
     }
 }
 

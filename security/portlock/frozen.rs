@@ -93,11 +93,12 @@ impl Draft {
             (None, Some(frozen)) => return Ok(frozen.clone()),
             (open, _) => open.get_or_insert_with(Rules::default),
         };
+        let handled = self.handled;
         let mut frozen = UniqueArc::init(
             init!(Frozen {
-                handled: self.handled,
+                index <- Index::empty(handled.into()),
+                handled,
                 rules: Rules::default(),
-                index <- Index::empty(self.handled.into()),
             }),
             GFP_KERNEL_ACCOUNT,
         )?;

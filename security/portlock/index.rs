@@ -42,12 +42,7 @@ impl Leaf {
     /// The leaf whose ports all have the rights in `access`.
     #[inline]
     fn filled(access: PortAccessSet) -> Self {
-        let mut leaf = Self([[0; 4]; PortAccess::COUNT]);
-
-        for right in access.iter() {
-            leaf.0[right.position()] = [u64::MAX; 4];
-        }
-        leaf
+        Self(access.masks().map(|mask| [mask; 4]))
     }
 
     /// Whether `access` is allowed on the port whose low byte is `in_block`.
@@ -66,8 +61,8 @@ impl Leaf {
             let to = if word == last >> 6 { last & 63 } else { 63 };
             let ports = u64::MAX << from & u64::MAX >> (63 - to);
 
-            for right in access.iter() {
-                self.0[right.position()][usize::from(word)] |= ports;
+            for (bitmap, mask) in iter::zip(&mut self.0, access.masks()) {
+                bitmap[usize::from(word)] |= ports & mask;
             }
         }
     }
@@ -136,7 +131,8 @@ impl Index {
         let bare = Leaf::filled(self.unnamed);
         let mut open = None;
 
-        self.leaves = KVec::with_capacity(count_blocks(rules), GFP_KERNEL_ACCOUNT)?;
+        self.leaves
+            .reserve(count_blocks(rules), GFP_KERNEL_ACCOUNT)?;
         // Spans descend, so those of a block follow each other.
         for (ports, access) in rules.spans() {
             for (block, first, last) in blocks_of(&ports) {
@@ -178,7 +174,7 @@ impl Index {
     /// Gives `block` a leaf of its own.
     #[inline]
     fn push(&mut self, block: u8, leaf: Leaf) -> Result {
-        self.leaves.push(leaf, GFP_KERNEL_ACCOUNT)?;
+        self.leaves.extend_with(1, leaf, GFP_KERNEL_ACCOUNT)?;
         self.name_last(block);
         Ok(())
     }

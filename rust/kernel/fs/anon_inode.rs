@@ -32,8 +32,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ops::Deref,
-    ptr, //
+    ops::Deref, //
 };
 
 /// The file of a descriptor, held for the length of a system call, as C's `CLASS(fd, ...)`.
@@ -440,6 +439,7 @@ mod tests {
             Arc, //
         }, //
     };
+    use core::ptr;
 
     /// A handle, and nothing else.
     struct Plain(u32);
