@@ -90,7 +90,7 @@ struct rules {
 	uint64_t handled;
 };
 
-static void die(const char *const what)
+static _Noreturn void die(const char *const what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
@@ -652,7 +652,6 @@ static void measure_being(const struct rules *const rules)
 			if (!is_measured(layer))
 				continue;
 			report_calls(&sockets, rules, layer);
-			report_udp_calls(&sockets, rules, layer, true);
 			report("fork", rules, layer, cost_of_fork());
 		}
 		close_sockets(&sockets);
@@ -662,13 +661,14 @@ static void measure_being(const struct rules *const rules)
 	wait_for(child);
 }
 
-/* What a domain that also handles BIND_UDP costs who is in it. */
-static void measure_datagrams(const struct rules *const rules)
+/* What a domain costs who sends datagrams in it, by what it handles. */
+static void measure_datagrams(const struct rules *const rules,
+			      const uint64_t handled)
 {
-	const struct rules all = {
+	const struct rules own = {
 		.pattern = rules->pattern,
 		.count = rules->count,
-		.handled = ALL_RIGHTS,
+		.handled = handled,
 	};
 	const int layers = repeats_of(rules, MAX_LAYERS, 1);
 	const pid_t child = fork();
@@ -678,12 +678,13 @@ static void measure_datagrams(const struct rules *const rules)
 
 		open_sockets(&sockets);
 		for (int layer = 1; layer <= layers; layer++) {
-			const int fd = full_ruleset(&all);
+			const int fd = full_ruleset(&own);
 
 			restrict_self(fd);
 			close(fd);
-			if (is_measured(layer))
-				report_udp_calls(&sockets, &all, layer, false);
+			if (layer == 1 || layer == MAX_LAYERS)
+				report_udp_calls(&sockets, &own, layer,
+						 handled != ALL_RIGHTS);
 		}
 		close_sockets(&sockets);
 		fflush(stdout);
@@ -911,7 +912,11 @@ static void measure_all_else(const struct rules *const rules)
 		become_nobody();
 		measure_layers(rules);
 		measure_being(rules);
-		measure_datagrams(rules);
+		/* The calls above say what another pattern does. */
+		if (rules->pattern == SCATTERED || rules->count == PORTS) {
+			measure_datagrams(rules, ALL_RIGHTS);
+			measure_datagrams(rules, RIGHTS);
+		}
 		measure_leaving(rules, 1);
 		measure_leaving(rules, MAX_LAYERS);
 		_exit(0);

@@ -1374,13 +1374,15 @@ static void prepare_late_failures(void)
 	restrict_udp(OTHER_OPEN_PORT);
 }
 
+/* Without SO_REUSEADDR, which has a bind look at all sockets of the group. */
 static int make_sharing_socket(int family)
 {
-	const int fd = make_socket(family, SOCK_DGRAM, 0);
+	const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const int one = 1;
 
-	if (fd >= 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) {
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) {
 		close(fd);
 		return -errno;
 	}
