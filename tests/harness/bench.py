@@ -251,7 +251,7 @@ def _plots(rows: list[Row], folder: Path) -> None:
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
         points = [(row.key[2], getattr(row, side)) for row in rows if row.key[:2] == ("setup", "scattered")]
         axes.plot(*zip(*points), color=colour, marker="o", label="C Landlock" if side == "c" else "Portlock")
-    axes.set(xlabel="rules, for scattered ports", ylabel="instructions from an empty ruleset to its domain", xscale="log", yscale="log",
+    axes.set(xlabel="rules, for scattered ports", ylabel="instructions", xscale="log", yscale="log",
              title="The cost of a first domain: create_ruleset, each add_rule, restrict_self")
     _finish(figure, axes, folder / "rules.svg")
 

@@ -1503,8 +1503,12 @@ TEST_F_TIMEOUT(races, a_full_group_gives_no_port, TIMEOUT)
 	if (read(ready[0], &byte, 1) != 1) {
 		const int ret = wait_child(holder);
 
-		TH_LOG("no full group: %s", strerror(ret));
-		ASSERT_TRUE(false);
+		if (ret == ENOMEM || ret == ENOBUFS)
+			SKIP(return, "no memory for %d sockets", FULL_GROUP);
+		ASSERT_EQ(0, ret)
+		{
+			TH_LOG("no full group: %s", strerror(ret));
+		}
 	}
 
 	late_errno = -EADDRINUSE;
@@ -1556,8 +1560,8 @@ static int refuse_after_bind(int cgroup, enum bpf_attach_type type)
 		.prog_type = BPF_PROG_TYPE_CGROUP_SOCK,
 		.expected_attach_type = type,
 		.insns = (__u64)(uintptr_t)program,
-		.insn_cnt = sizeof(program) / sizeof(program[0]),
-		.license = (__u64)(uintptr_t) "GPL",
+		.insn_cnt = ARRAY_SIZE(program),
+		.license = (__u64)(uintptr_t)"GPL",
 	};
 	union bpf_attr attach = {};
 	const int fd = bpf_call(BPF_PROG_LOAD, &load);
