@@ -55,9 +55,17 @@
 
 static const int rule_counts[] = { 1, 16, 256, 4096, 65536 };
 
-/* A process's first domain is cheap to measure: more of them. */
-static const int setup_counts[] = { 1,	 2,   3,   5,	8,   16,   24,	 48,   64,
-				    100, 129, 200, 256, 512, 1024, 2048, 4096, 65536 };
+/* Set-up is measured for more of them, in between only where ports have gaps. */
+static const struct {
+	int count;
+	bool gaps_only;
+} setups[] = {
+	{ 1, false },	{ 2, false },	{ 3, false },	{ 5, true },
+	{ 8, true },	{ 16, false },	{ 24, true },	{ 48, true },
+	{ 64, false },	{ 100, true },	{ 129, true },	{ 200, true },
+	{ 256, false }, { 512, true },	{ 1024, true }, { 2048, true },
+	{ 4096, false }, { 65536, false },
+};
 
 enum pattern {
 	/* Ports far from each other, all with the same rights. */
@@ -90,7 +98,7 @@ struct rules {
 	uint64_t handled;
 };
 
-static void die(const char *const what)
+static _Noreturn void die(const char *const what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
@@ -652,7 +660,6 @@ static void measure_being(const struct rules *const rules)
 			if (!is_measured(layer))
 				continue;
 			report_calls(&sockets, rules, layer);
-			report_udp_calls(&sockets, rules, layer, true);
 			report("fork", rules, layer, cost_of_fork());
 		}
 		close_sockets(&sockets);
@@ -662,13 +669,14 @@ static void measure_being(const struct rules *const rules)
 	wait_for(child);
 }
 
-/* What a domain that also handles BIND_UDP costs who is in it. */
-static void measure_datagrams(const struct rules *const rules)
+/* What a domain costs who sends datagrams in it, by what it handles. */
+static void measure_datagrams(const struct rules *const rules,
+			      const uint64_t handled)
 {
-	const struct rules all = {
+	const struct rules own = {
 		.pattern = rules->pattern,
 		.count = rules->count,
-		.handled = ALL_RIGHTS,
+		.handled = handled,
 	};
 	const int layers = repeats_of(rules, MAX_LAYERS, 1);
 	const pid_t child = fork();
@@ -678,12 +686,13 @@ static void measure_datagrams(const struct rules *const rules)
 
 		open_sockets(&sockets);
 		for (int layer = 1; layer <= layers; layer++) {
-			const int fd = full_ruleset(&all);
+			const int fd = full_ruleset(&own);
 
 			restrict_self(fd);
 			close(fd);
-			if (is_measured(layer))
-				report_udp_calls(&sockets, &all, layer, false);
+			if (layer == 1 || layer == MAX_LAYERS)
+				report_udp_calls(&sockets, &own, layer,
+						 handled != ALL_RIGHTS);
 		}
 		close_sockets(&sockets);
 		fflush(stdout);
@@ -911,7 +920,11 @@ static void measure_all_else(const struct rules *const rules)
 		become_nobody();
 		measure_layers(rules);
 		measure_being(rules);
-		measure_datagrams(rules);
+		/* The calls above say what another pattern does. */
+		if (rules->pattern == SCATTERED || rules->count == PORTS) {
+			measure_datagrams(rules, ALL_RIGHTS);
+			measure_datagrams(rules, RIGHTS);
+		}
 		measure_leaving(rules, 1);
 		measure_leaving(rules, MAX_LAYERS);
 		_exit(0);
@@ -936,8 +949,13 @@ int main(int argc, char *argv[])
 			.handled = RIGHTS,
 		};
 
-		for (size_t i = 0; i < ARRAY_SIZE(setup_counts); i++) {
-			rules.count = setup_counts[i];
+		for (size_t i = 0; i < ARRAY_SIZE(setups); i++) {
+			rules.count = setups[i].count;
+			/* Ports that are far apart are so with any rights. */
+			if (pattern == SCATTERED_DIFFERENT ||
+			    (setups[i].gaps_only && pattern != SCATTERED &&
+			     pattern != GAPS))
+				continue;
 			if (exist(&rules) && is_chosen(rules.count, argv + 1))
 				measure_setup_by_nobody(&rules);
 		}

@@ -78,7 +78,7 @@ def _goals(rows: list["Row"]) -> Iterator[Goal]:
     for row in rows:
         what, pattern, rules, _ = row.key
         if what == "setup":
-            yield Goal.at_most_c(f"set-up, {rules:,} rules, {pattern}", row.key, FEW_SHARE if rules <= FEW_RULES else 1)
+            yield Goal.at_most_c(f"set-up, {rules:,} {'rule' if rules == 1 else 'rules'}, {pattern}", row.key, FEW_SHARE if rules <= FEW_RULES else 1)
     yield Goal.most("restrict_self, 256 rules, 16th layer", ("restrict_self", "scattered", 256, 16), 30_000)
     yield Goal.most("restrict_self, 4,096 rules, 16th layer", ("restrict_self", "scattered", 4096, 16), 100_000)
     for layer, name in ((1, "1st"), (2, "2nd")):
@@ -251,7 +251,7 @@ def _plots(rows: list[Row], folder: Path) -> None:
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
         points = [(row.key[2], getattr(row, side)) for row in rows if row.key[:2] == ("setup", "scattered")]
         axes.plot(*zip(*points), color=colour, marker="o", label="C Landlock" if side == "c" else "Portlock")
-    axes.set(xlabel="rules, for scattered ports", ylabel="instructions from an empty ruleset to its domain", xscale="log", yscale="log",
+    axes.set(xlabel="rules, for scattered ports", ylabel="instructions", xscale="log", yscale="log",
              title="The cost of a first domain: create_ruleset, each add_rule, restrict_self")
     _finish(figure, axes, folder / "rules.svg")
 

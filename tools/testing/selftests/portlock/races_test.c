@@ -1374,13 +1374,15 @@ static void prepare_late_failures(void)
 	restrict_udp(OTHER_OPEN_PORT);
 }
 
+/* Without SO_REUSEADDR, which has a bind look at all sockets of the group. */
 static int make_sharing_socket(int family)
 {
-	const int fd = make_socket(family, SOCK_DGRAM, 0);
+	const int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	const int one = 1;
 
-	if (fd >= 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) {
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one))) {
 		close(fd);
 		return -errno;
 	}
@@ -1501,8 +1503,12 @@ TEST_F_TIMEOUT(races, a_full_group_gives_no_port, TIMEOUT)
 	if (read(ready[0], &byte, 1) != 1) {
 		const int ret = wait_child(holder);
 
-		TH_LOG("no full group: %s", strerror(ret));
-		ASSERT_TRUE(false);
+		if (ret == ENOMEM || ret == ENOBUFS)
+			SKIP(return, "no memory for %d sockets", FULL_GROUP);
+		ASSERT_EQ(0, ret)
+		{
+			TH_LOG("no full group: %s", strerror(ret));
+		}
 	}
 
 	late_errno = -EADDRINUSE;
@@ -1554,8 +1560,8 @@ static int refuse_after_bind(int cgroup, enum bpf_attach_type type)
 		.prog_type = BPF_PROG_TYPE_CGROUP_SOCK,
 		.expected_attach_type = type,
 		.insns = (__u64)(uintptr_t)program,
-		.insn_cnt = sizeof(program) / sizeof(program[0]),
-		.license = (__u64)(uintptr_t) "GPL",
+		.insn_cnt = ARRAY_SIZE(program),
+		.license = (__u64)(uintptr_t)"GPL",
 	};
 	union bpf_attr attach = {};
 	const int fd = bpf_call(BPF_PROG_LOAD, &load);
