@@ -178,14 +178,11 @@ impl Domain {
     }
 
     /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
-    /// whether its rule for the port is quiet.
+    /// whether its rule for the port is quiet. The domain refuses it.
     pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, bool)> {
-        // A layer alone refuses what the domain does, and its rules only say whether to be quiet.
+        // It is the only layer, and none of its rules is quiet.
         if self.outer.is_empty() && !self.youngest.frozen.rules().has_quiet() {
-            let allowed =
-                !self.handles(access) || port.is_some_and(|port| self.allows(port, access));
-
-            return (!allowed).then_some((self.youngest.level, false));
+            return Some((self.youngest.level, false));
         }
 
         let refused_by = |layer: &Layer| {

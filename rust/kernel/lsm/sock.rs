@@ -19,11 +19,8 @@ use crate::{
     prelude::*, //
 };
 
-// The field is where C says, not where bindgen does. It is a part of what `Sock` refers to.
-static_assert!(
-    bindings::SOCK_SECURITY_OFFSET + size_of::<*mut c_void>() <= size_of::<bindings::sock>()
-);
-static_assert!(bindings::SOCK_SECURITY_OFFSET % align_of::<*mut c_void>() == 0);
+// `sock_blob` reads a pointer there. bindgen mislays the field under lockdep, so the offset is C's.
+static_assert!(bindings::SOCK_SECURITY_OFFSET.is_multiple_of(align_of::<*mut c_void>()));
 
 /// Returns what `L` keeps of the socket `sk`, see [`Lsm::Sock`](super::Lsm::Sock).
 ///
@@ -64,8 +61,9 @@ pub fn sock_blob<L: Registered>(sk: &Sock) -> Option<&L::Sock> {
         return Some(unsafe { core::ptr::NonNull::dangling().as_ref() });
     }
 
-    // SAFETY: By the type invariant of `Sock` the `struct sock` is valid, and as asserted above the
-    // field is inside it.
+    // SAFETY: By the type invariant of `Sock` this is the beginning of a `struct sock` that C
+    // allocated with the size that it has in C. `SOCK_SECURITY_OFFSET` is C's `offsetof()` of a
+    // member of this type, so the sum stays inside the allocation, whatever size bindgen computes.
     let security = unsafe { sk.as_ptr().byte_add(bindings::SOCK_SECURITY_OFFSET) };
     // SAFETY: The field is aligned, as asserted above. It is written before anybody has a reference
     // to the `struct sock` and after nobody has one any more.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     net::socket::{
-        tests::zeroed_sock,
+        tests::FakeSock as SockMemory,
         Sock, //
     },
     sync::{
@@ -508,14 +508,14 @@ mod suite {
     /// A `struct sock` that is all zeroes except for its composite blob, which is two words of
     /// another LSM's and then `Keeper`'s value.
     struct FakeSock {
-        sk: KBox<bindings::sock>,
+        sk: KBox<SockMemory>,
         blob: KBox<[u64; 4]>,
     }
 
     impl FakeSock {
         fn new() -> Result<Self> {
             let mut fake = Self {
-                sk: zeroed_sock()?,
+                sk: SockMemory::zeroed()?,
                 blob: KBox::new([0; 4], GFP_KERNEL)?,
             };
 
@@ -526,16 +526,19 @@ mod suite {
         }
 
         fn set_security(&mut self, blob: *mut c_void) {
-            // SAFETY: The field is where C says, which is inside.
-            let field = unsafe { (&raw mut *self.sk).byte_add(bindings::SOCK_SECURITY_OFFSET) };
+            // SAFETY: The field is where C says, which is asserted to be inside.
+            let field = unsafe {
+                self.sk
+                    .as_mut_ptr()
+                    .byte_add(bindings::SOCK_SECURITY_OFFSET)
+            };
 
             // SAFETY: As above, and nobody else has access.
             unsafe { field.cast::<*mut c_void>().write(blob) };
         }
 
         fn sk(&self) -> &Sock {
-            // SAFETY: It is valid as long as `self`.
-            unsafe { Sock::from_ptr(&raw const *self.sk) }
+            self.sk.sock()
         }
     }
 
@@ -582,16 +585,16 @@ mod suite {
     /// A `struct socket` with a `sk` of `family`, all else zero.
     struct FakeSocket {
         sock: KBox<bindings::socket>,
-        _sk: KBox<bindings::sock>,
+        _sk: KBox<SockMemory>,
     }
 
     impl FakeSocket {
         fn new(family: u16) -> Result<Self> {
             let mut sock = KBox::<bindings::socket>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
-            let mut sk = zeroed_sock()?;
+            let mut sk = SockMemory::zeroed()?;
 
-            sk.__sk_common.skc_family = family;
-            sock.sk = &raw mut *sk;
+            sk.set(bindings::SOCK_FAMILY_OFFSET, family.into());
+            sock.sk = sk.as_mut_ptr();
             Ok(Self { sock, _sk: sk })
         }
 

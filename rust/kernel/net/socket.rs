@@ -591,29 +591,28 @@ impl SocketParams {
 pub(crate) mod tests {
     use super::*;
 
-    /// Returns a `struct sock` that is all zeroes, of the size that bindgen computes: enough for
-    /// what reads its `struct sock_common`.
-    pub(crate) fn zeroed_sock() -> Result<KBox<bindings::sock>> {
-        let sock = KBox::<bindings::sock>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
-
-        // SAFETY: It has been zeroed, and is a C structure for which zeroes are valid.
-        Ok(unsafe { sock.assume_init() })
-    }
-
-    /// What C allocates for a UDP socket, or rather the part of it that is read here.
+    /// What C allocates for a UDP socket, or rather the part of it that is read here and in the tests
+    /// of LSMs. bindgen's `struct sock` may be shorter.
     #[repr(C, align(64))]
-    struct Fake([u8; 2048]);
+    pub(crate) struct FakeSock([u8; 2048]);
 
-    static_assert!(bindings::SOCK_PROTOCOL_OFFSET + 4 <= size_of::<Fake>());
-    static_assert!(bindings::INET_SPORT_OFFSET + 2 <= size_of::<Fake>());
-    static_assert!(size_of::<bindings::sock_common>() <= size_of::<Fake>());
-    static_assert!(align_of::<bindings::sock_common>() <= align_of::<Fake>());
+    static_assert!(bindings::SOCK_PROTOCOL_OFFSET + 4 <= size_of::<FakeSock>());
+    static_assert!(bindings::INET_SPORT_OFFSET + 2 <= size_of::<FakeSock>());
+    #[cfg(CONFIG_SECURITY)]
+    static_assert!(bindings::SOCK_SECURITY_OFFSET + 8 <= size_of::<FakeSock>());
+    static_assert!(size_of::<bindings::sock_common>() <= size_of::<FakeSock>());
+    static_assert!(align_of::<bindings::sock_common>() <= align_of::<FakeSock>());
 
-    impl Fake {
-        fn new(family: u32, type_: u32, protocol: u32) -> Result<KBox<Self>> {
+    impl FakeSock {
+        pub(crate) fn zeroed() -> Result<KBox<Self>> {
             let fake = KBox::<Self>::new_uninit(GFP_KERNEL | __GFP_ZERO)?;
-            // SAFETY: It has been zeroed, and is made of bytes.
-            let mut fake = unsafe { fake.assume_init() };
+
+            // SAFETY: It has been zeroed, and consists of bytes.
+            Ok(unsafe { fake.assume_init() })
+        }
+
+        fn new(family: u32, type_: u32, protocol: u32) -> Result<KBox<Self>> {
+            let mut fake = Self::zeroed()?;
 
             fake.set(bindings::SOCK_FAMILY_OFFSET, family);
             fake.set(bindings::SOCK_PROTOCOL_OFFSET, protocol);
@@ -621,11 +620,16 @@ pub(crate) mod tests {
             Ok(fake)
         }
 
-        fn set(&mut self, offset: usize, value: u32) {
+        /// Sets a field of two bytes.
+        pub(crate) fn set(&mut self, offset: usize, value: u32) {
             self.0[offset..offset + 2].copy_from_slice(&(value as u16).to_ne_bytes());
         }
 
-        fn sock(&self) -> &Sock {
+        pub(crate) fn as_mut_ptr(&mut self) -> *mut bindings::sock {
+            ptr::from_mut(self).cast()
+        }
+
+        pub(crate) fn sock(&self) -> &Sock {
             // SAFETY: As asserted above, it is as long and as aligned as what is read of a
             // `struct inet_sock`, for which any bytes will do; it is valid for as long as `self`.
             unsafe { Sock::from_ptr(ptr::from_ref(self).cast()) }
@@ -652,7 +656,7 @@ pub(crate) mod tests {
             (AF_UNIX, STREAM, 0, false, false),
             (AF_UNIX, STREAM, IPPROTO_TCP, false, false),
         ] {
-            let fake = Fake::new(family, type_, protocol)?;
+            let fake = FakeSock::new(family, type_, protocol)?;
             let sk = fake.sock();
 
             assert_eq!(sk.is_tcp(), tcp);
@@ -670,14 +674,18 @@ pub(crate) mod tests {
     }
 
     /// Whether `fake`, a UDP socket, is known to be bound.
-    fn is_known_bound(fake: &Fake) -> bool {
-        fake.sock().kind().as_udp().expect("a UDP socket").is_known_bound()
+    fn is_known_bound(fake: &FakeSock) -> bool {
+        fake.sock()
+            .kind()
+            .as_udp()
+            .expect("a UDP socket")
+            .is_known_bound()
     }
 
     #[test]
     fn a_udp_socket_is_known_bound_by_its_source_port_alone() -> Result {
         for family in [bindings::AF_INET, bindings::AF_INET6] {
-            let mut fake = Fake::new(
+            let mut fake = FakeSock::new(
                 family,
                 bindings::sock_type_SOCK_DGRAM,
                 bindings::IPPROTO_UDP,
