@@ -442,7 +442,7 @@ mod tests {
     #[test]
     fn there_is_no_room_for_more_leaves_than_there_are() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
-        let assert_fits = |index: &Index| {
+        let assert_fits = |index: Arc<Index>| {
             assert_eq!(index.leaves.capacity(), index.leaves.len());
             assert!(index.leaves.len() <= BLOCKS);
         };
@@ -455,7 +455,7 @@ mod tests {
 
         for port in Iterator::chain(first.into_iter(), further) {
             ports.push(port, GFP_KERNEL)?;
-            assert_fits(&index_of(&ports)?);
+            assert_fits(index_of(&ports)?);
         }
 
         // The same and others in random orders, and what two of them have in common.
@@ -470,9 +470,9 @@ mod tests {
 
             let (left, right) = (index_of(&shuffled)?, index_of(&shuffled[150..])?);
 
-            assert_fits(&left);
-            assert_fits(&left.intersect(&right)?);
-            assert_fits(&left.intersect(&index_of(&ports)?)?);
+            assert_fits(left.clone());
+            assert_fits(left.intersect(&right)?);
+            assert_fits(left.intersect(&*index_of(&ports)?)?);
         }
         Ok(())
     }
