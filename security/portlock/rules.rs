@@ -262,9 +262,11 @@ impl Rules {
 
     /// Copies the rules, with memory charged to the current task.
     pub(crate) fn try_clone(&self) -> Result<Self> {
-        let mut copy = Self::default();
+        let mut copy = Self {
+            has_quiet: self.has_quiet,
+            ..Self::default()
+        };
 
-        copy.has_quiet = self.has_quiet;
         for (first, rest) in &self.tree {
             let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
 
