@@ -50,8 +50,9 @@ rustfmt_check() {
 	"$RUSTFMT" --check --color never --edition 2021 --config-path "$TREE/.rustfmt.toml" "$@"
 }
 if ((${#rust[@]} + ${#patched_rust[@]})); then
-	check rustfmt "$((${#rust[@]} + ${#patched_rust[@]})) files" \
-		rustfmt_check "${rust[@]}" "${patched_rust[@]/#/$TREE/}"
+	modules=(tests/module/*.rs)
+	check rustfmt "$((${#rust[@]} + ${#patched_rust[@]} + ${#modules[@]})) files" \
+		rustfmt_check "${rust[@]}" "${patched_rust[@]/#/$TREE/}" "${modules[@]}"
 else
 	skip rustfmt
 fi
