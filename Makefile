@@ -34,13 +34,13 @@ help:
 	@echo '  make run COMPARE=1   the same scene, then once more under stock Landlock'
 	@echo '  make shell           a shell in a guest, with Portlock on'
 	@echo
-	@echo 'To prove it:'
+	@echo 'To test it in depth:'
 	@echo '  make fuzz            random calls under C Landlock and Portlock, compared;  OPS=n  SEED=n  REPRO=file'
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
 	@echo '  make mutate          break the code on purpose, and see that some test notices (long)'
-	@echo '  make proof           these four, at length (hours)'
+	@echo '  make proof           these four in full (hours)'
 	@echo
 	@echo 'To work on it:'
 	@echo '  make kunit           the unit tests under User-Mode Linux, the quick loop'

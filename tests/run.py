@@ -3,7 +3,7 @@
 """Boots Portlock's kernel in QEMU, without KVM, and looks at what it does.
 
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
-  scene   shows a process held to its ports, in ten seconds of reading
+  scene   shows a process that can only use the ports it named, in ten seconds of reading
   fuzz    compares C Landlock and Portlock, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock
   mutate  breaks the code on purpose, and sees that some test notices
@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     test.add_argument("--list", action="store_true", help="name the tests instead of running them")
 
     show = commands.add_parser(
-        "scene", parents=[places], help="show a process held to its ports",
+        "scene", parents=[places], help="show a process that can only use the ports it named",
         description="Boots once and shows, beside what should be seen, what is seen. The exit status is zero only if they agree.")
     show.add_argument("--compare", action="store_true", help="show C Landlock (lsm=landlock) on the same kernel beside it")
     show.add_argument("--boots", metavar="NAME,...", type=lambda text: text.split(","), help=argparse.SUPPRESS)

@@ -79,7 +79,7 @@ FIXTURE_VARIANT_ADD(module, ipv6)
 FIXTURE_SETUP(module)
 {
 	if (!module_is_there())
-		SKIP(return, "the module portlock_test is not loaded, nor is it at " MODULE);
+		SKIP(return, "the module portlock_test is not loaded, and it is not at " MODULE);
 	ASSERT_EQ(0, load_module());
 	self->fd = open(INTERFACE, O_WRONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->fd);
