@@ -782,10 +782,13 @@ static void write_file(const char *const path, const char *const text)
 	close(fd);
 }
 
-/* Processes of a memory cgroup enforce a layer in turns with being counted. */
+/*
+ * Processes of a memory cgroup enforce a layer in turns with being counted.  They
+ * are several, because a processor may keep a page's worth of charges to itself.
+ */
 static void measure_memory(const struct rules *const rules)
 {
-	const int processes = rules->count > 4096 ? 2 : 16;
+	const int processes = rules->count > 4096 ? 8 : 16;
 	int go[2], ready[2];
 	pid_t children[16];
 	uint64_t before;
