@@ -11,7 +11,10 @@ use crate::{
     frozen::Frozen,
     index::Index,
     landlock::LayerRights,
-    rules::Rule, //
+    rules::{
+        Rule,
+        Rules, //
+    }, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -31,27 +34,10 @@ use kernel::{
 struct Layer {
     /// The position of the layer in C Landlock's domain of the same credentials, from 1.
     level: u8,
+    /// The rights that need a rule.
+    handled: AccessSet,
     /// The rules, shared with the ruleset and with the domains made of this one.
-    frozen: Arc<Frozen>,
-}
-
-/// What all layers of a domain allow.
-#[derive(Clone)]
-enum Allowed {
-    /// What this layer allows: all others allow it, too.
-    ByLayer(Arc<Frozen>),
-    /// What no layer says alone.
-    ByAll(Arc<Index>),
-}
-
-impl Allowed {
-    #[inline]
-    fn index(&self) -> &Index {
-        match self {
-            Self::ByLayer(frozen) => frozen.index(),
-            Self::ByAll(index) => index,
-        }
-    }
+    rules: Arc<Rules>,
 }
 
 /// The layers that hold a task.
@@ -65,11 +51,11 @@ impl Allowed {
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
 /// - `handled` is what the layers together handle.
-/// - `allowed` allows an access on a port if and only if every layer does.
+/// - `index` allows an access on a port if and only if every layer does.
 #[pin_data]
 pub(crate) struct Domain {
     handled: AccessSet,
-    allowed: Allowed,
+    index: Arc<Index>,
     /// All layers but the youngest, the oldest first: most domains have only one layer.
     outer: KVec<Layer>,
     youngest: Layer,
@@ -94,18 +80,24 @@ impl Domain {
     ///
     /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`.
     /// Returns `ENOMEM` if there is no memory, `E2BIG` if there are [`MAX_LAYERS`] layers already.
-    pub(crate) fn new(parent: Option<&Self>, level: u8, frozen: Arc<Frozen>) -> Result<Arc<Self>> {
-        // INVARIANT: `handled` is the union of those of the layers, and `allowed` their intersection.
-        let (handled, allowed, outer) = match parent {
-            None => (
-                frozen.handled(),
-                Allowed::ByLayer(frozen.clone()),
-                KVec::new(),
-            ),
+    pub(crate) fn new(parent: Option<&Self>, level: u8, frozen: Frozen) -> Result<Arc<Self>> {
+        let Frozen {
+            handled,
+            rules,
+            index,
+        } = frozen;
+        let youngest = Layer {
+            level,
+            handled,
+            rules,
+        };
+        // INVARIANT: The layers are counted in `to_outer`. `handled` is the union of those of the
+        // layers, and the index is the intersection of theirs.
+        let (handled, index, outer) = match parent {
+            None => (handled, index, KVec::new()),
             Some(parent) => (
-                parent.handled | frozen.handled(),
-                parent.allowed_with(&frozen)?,
-                // INVARIANT: The layers are counted here.
+                parent.handled | handled,
+                parent.index_with(index)?,
                 parent.to_outer()?,
             ),
         };
@@ -113,28 +105,26 @@ impl Domain {
         Arc::pin_init(
             pin_init!(Self {
                 handled,
-                allowed,
+                index,
                 outer,
-                youngest: Layer { level, frozen },
+                youngest,
                 free <- new_work!("Domain::free"),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// What both this domain and a layer of `frozen` allow.
+    /// What both this domain and a layer whose index is `new` allow.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    fn allowed_with(&self, frozen: &Arc<Frozen>) -> Result<Allowed> {
-        let (index, new) = (self.allowed.index(), frozen.index());
-
-        if index.is_within(new) {
-            return Ok(self.allowed.clone());
+    fn index_with(&self, new: Arc<Index>) -> Result<Arc<Index>> {
+        if self.index.is_within(&new) {
+            return Ok(self.index.clone());
         }
-        if new.is_within(index) {
-            return Ok(Allowed::ByLayer(frozen.clone()));
+        if new.is_within(&self.index) {
+            return Ok(new);
         }
-        Ok(Allowed::ByAll(index.intersect(new)?))
+        self.index.intersect(&new)
     }
 
     /// Copies the layers, to be the outer ones of a domain.
@@ -174,25 +164,25 @@ impl Domain {
     /// Whether every layer that handles `access` has a rule that grants it on `port`.
     #[inline]
     pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        self.allowed.index().allows(port, access.into())
+        self.index.allows(port, access.into())
     }
 
     /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
     /// whether its rule for the port is quiet. The domain refuses it.
     pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, bool)> {
         // It is the only layer, and none of its rules is quiet.
-        if self.outer.is_empty() && !self.youngest.frozen.rules().has_quiet() {
+        if self.outer.is_empty() && !self.youngest.rules.has_quiet() {
             return Some((self.youngest.level, false));
         }
 
         let refused_by = |layer: &Layer| {
-            let rule = port.and_then(|port| layer.frozen.rules().get(port));
+            let rule = port.and_then(|port| layer.rules.get(port));
             let Rule {
                 access: granted,
                 quiet,
             } = rule.unwrap_or_default();
 
-            (layer.frozen.handled().contains(access) && !granted.contains(access))
+            (layer.handled.contains(access) && !granted.contains(access))
                 .then_some((layer.level, quiet))
         };
 
@@ -205,8 +195,8 @@ impl Domain {
         let mut granted = LayerRights::new();
 
         for layer in Iterator::chain(self.outer.iter(), [&self.youngest]) {
-            if let Some(rule) = layer.frozen.rules().get(port) {
-                let access = rule.access | !layer.frozen.handled();
+            if let Some(rule) = layer.rules.get(port) {
+                let access = rule.access | !layer.handled;
 
                 granted.push(layer.level, access, rule.quiet);
             }
@@ -220,9 +210,8 @@ impl Domain {
 mod tests {
     use super::*;
     use crate::frozen::Draft;
-    use core::ptr;
 
-    fn frozen(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Arc<Frozen>> {
+    fn frozen(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Frozen> {
         let mut draft = Draft::new(handled);
 
         for (port, access) in ports {
@@ -262,13 +251,13 @@ mod tests {
         let outer = Domain::new(None, 1, one.clone())?;
         let inner = Domain::new(Some(&outer), 2, two.clone())?;
 
-        assert!(ptr::eq(inner.allowed.index(), one.index()));
+        assert!(Arc::ptr_eq(&inner.index, &one.index));
 
         // A layer that says all that is left needs no other index.
         let outer = Domain::new(None, 1, two)?;
         let inner = Domain::new(Some(&outer), 2, one.clone())?;
 
-        assert!(ptr::eq(inner.allowed.index(), one.index()));
+        assert!(Arc::ptr_eq(&inner.index, &one.index));
         Ok(())
     }
 

@@ -22,33 +22,19 @@ use kernel::{
 
 /// The rules of an enforced ruleset, as domains read them. They never change.
 ///
+/// The two parts are apart, since a layer keeps its rules, but a domain only one index.
+///
 /// # Invariants
 ///
 /// `index` says what `rules` say, for the rights in `handled`.
+#[derive(Clone)]
 pub(crate) struct Frozen {
-    handled: AccessSet,
-    rules: Rules,
-    index: Index,
-}
-
-impl Frozen {
     /// The rights that need a rule.
-    #[inline]
-    pub(crate) fn handled(&self) -> AccessSet {
-        self.handled
-    }
-
-    /// The rules.
-    #[inline]
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
+    pub(crate) handled: AccessSet,
+    /// The rules, by which a refusal is explained.
+    pub(crate) rules: Arc<Rules>,
     /// What the rules allow on each port.
-    #[inline]
-    pub(crate) fn index(&self) -> &Index {
-        &self.index
-    }
+    pub(crate) index: Arc<Index>,
 }
 
 /// The rules of a ruleset while they may be written.
@@ -57,7 +43,7 @@ pub(crate) struct Draft {
     /// The rules, if they were written since they were last enforced.
     open: Option<Rules>,
     /// The rules as they were last enforced.
-    frozen: Option<Arc<Frozen>>,
+    frozen: Option<Frozen>,
 }
 
 impl Draft {
@@ -88,26 +74,19 @@ impl Draft {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
-    pub(crate) fn freeze(&mut self) -> Result<Arc<Frozen>> {
+    pub(crate) fn freeze(&mut self) -> Result<Frozen> {
         let rules = match (&mut self.open, &self.frozen) {
             (None, Some(frozen)) => return Ok(frozen.clone()),
             (open, _) => open.get_or_insert_with(Rules::default),
         };
-        let handled = self.handled;
-        let mut frozen = UniqueArc::init(
-            init!(Frozen {
-                index <- Index::empty(handled.into()),
-                handled,
-                rules: Rules::default(),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )?;
-
-        // INVARIANT: The index gets to say what the rules say, and then the rules follow.
-        frozen.index.fill(rules)?;
-        frozen.rules = mem::take(rules);
-
-        let frozen: Arc<_> = frozen.into();
+        let index = Index::new(self.handled.into(), rules)?;
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        // INVARIANT: The index was made of the rights and the rules.
+        let frozen = Frozen {
+            handled: self.handled,
+            rules: place.write(mem::take(rules)).into(),
+            index,
+        };
 
         self.open = None;
         self.frozen = Some(frozen.clone());
@@ -146,7 +125,10 @@ mod tests {
     fn unchanged_rules_are_shared() -> Result {
         let mut draft = Draft::new(Access::BindTcp.into());
 
-        assert!(Arc::ptr_eq(&draft.freeze()?, &draft.freeze()?));
+        let (first, second) = (draft.freeze()?, draft.freeze()?);
+
+        assert!(Arc::ptr_eq(&first.rules, &second.rules));
+        assert!(Arc::ptr_eq(&first.index, &second.index));
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use core::{
     iter,
+    mem,
     ops::RangeInclusive,
     ptr, //
 };
@@ -114,8 +115,18 @@ pub(crate) struct Index {
 const NO_LEAF: u8 = u8::MAX;
 
 impl Index {
+    /// The index of a layer that handles the rights in `handled` and has `rules`.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    pub(crate) fn new(handled: PortAccessSet, rules: &Rules) -> Result<Arc<Self>> {
+        let mut index = UniqueArc::init(Self::empty(handled), GFP_KERNEL_ACCOUNT)?;
+
+        index.fill(rules)?;
+        Ok(index.into())
+    }
+
     /// The index of a layer that handles the rights in `handled` and has no rules.
-    pub(crate) fn empty(handled: PortAccessSet) -> impl Init<Self> {
+    fn empty(handled: PortAccessSet) -> impl Init<Self> {
         // INVARIANT: There is no leaf, and no room for one.
         init!(Self {
             blocks: [NO_LEAF; BLOCKS],
@@ -125,17 +136,25 @@ impl Index {
     }
 
     /// Fills in what `rules` grant. The index is empty.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn fill(&mut self, rules: &Rules) -> Result {
+    fn fill(&mut self, rules: &Rules) -> Result {
         let bare = Leaf::filled(self.unnamed);
         let mut open = None;
 
         self.leaves
-            .reserve(count_blocks(rules), GFP_KERNEL_ACCOUNT)?;
+            .reserve(count_leaves(rules), GFP_KERNEL_ACCOUNT)?;
         // Spans descend, so those of a block follow each other.
         for (ports, access) in rules.spans() {
+            let mut is_full = false;
+
             for (block, first, last) in blocks_of(&ports) {
+                let was_full = mem::replace(&mut is_full, first == 0 && last == u8::MAX);
+
+                if is_full && was_full {
+                    // As the block before: the last leaf is full.
+                    self.share(open.take());
+                    self.name_last(block);
+                    continue;
+                }
                 if open != Some(block) {
                     self.share(open.replace(block));
                     self.push(block, bare)?;
@@ -254,8 +273,8 @@ impl Index {
     }
 }
 
-/// The number of blocks in which `rules` have a port.
-fn count_blocks(rules: &Rules) -> usize {
+/// The number of leaves that `rules` need, if no two spans make equal ones.
+fn count_leaves(rules: &Rules) -> usize {
     let mut count = 0;
     let mut lowest = None;
 
@@ -263,7 +282,8 @@ fn count_blocks(rules: &Rules) -> usize {
     for (ports, _) in rules.spans() {
         let ([first, _], [last, _]) = (ports.start().to_be_bytes(), ports.end().to_be_bytes());
 
-        count += usize::from(last - first) + usize::from(lowest != Some(last));
+        // All blocks between the first and the last are full, and share a leaf.
+        count += usize::from(last - first).min(2) + usize::from(lowest != Some(last));
         lowest = Some(first);
     }
     count
@@ -313,10 +333,7 @@ mod tests {
 
             rules.add(port, rule)?;
         }
-        let mut index = UniqueArc::init(Index::empty(handled.into()), GFP_KERNEL)?;
-
-        index.fill(&rules)?;
-        Ok(index.into())
+        Index::new(handled.into(), &rules)
     }
 
     fn allows(index: &Index, port: u16, access: Access) -> bool {

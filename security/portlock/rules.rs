@@ -150,19 +150,19 @@ impl Rules {
     /// is none.
     pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
         if let Entry::Vacant(place) = self.tree.entry(First(port)) {
-            // Keys descend: the span before this place begins at a greater port.
-            let touches_left = place
-                .peek_next()
-                .is_some_and(|(_, left)| left.last >= port.saturating_sub(1));
-            let touches_right = place
-                .peek_prev()
-                .is_some_and(|(right, _)| right.0 <= port.saturating_add(1));
+            // Keys descend, so the next span begins at a smaller port.
+            let is_apart_from_left = place.peek_next().is_none_or(|(_, left)| {
+                left.last < port && (left.last.wrapping_add(1) != port || left.rule() != rule)
+            });
+            let is_apart_from_right = place.peek_prev().is_none_or(|(first, right)| {
+                first.0 != port.wrapping_add(1) || right.rule() != rule
+            });
 
-            if !touches_left && !touches_right {
+            if is_apart_from_left && is_apart_from_right {
                 let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
 
                 self.has_quiet |= rule.quiet;
-                // INVARIANT: No span has the port or a port beside it.
+                // INVARIANT: No span has the port, or could be joined to it.
                 place.insert(Rest::new(port, rule), node);
                 return Ok(());
             }
@@ -170,7 +170,7 @@ impl Rules {
         self.join(port, rule)
     }
 
-    /// [`Rules::add`], for a port that has a rule, or whose neighbours have one.
+    /// [`Rules::add`], for a port that has a rule, or whose neighbours have the same.
     fn join(&mut self, port: u16, rule: Rule) -> Result {
         let Around { at, left, right } = self.around(port);
         let rule = at.map_or(rule, |at| at.rule.and(rule));
