@@ -598,8 +598,11 @@ static void measure_setup(const struct rules *const rules)
 	report("setup", rules, 1, least - clock_cost());
 }
 
-/* What layers cost who adds them: a fresh ruleset a layer. */
-static void measure_layers(const struct rules *const rules)
+/*
+ * What layers cost who adds them: a fresh ruleset a layer, or one ruleset that
+ * is enforced again and again.
+ */
+static void measure_layers(const struct rules *const rules, const bool again)
 {
 	const int repeats = repeats_of(rules, REPEATS, 1);
 	uint64_t restrict_cost[MAX_LAYERS + 1] = {};
@@ -613,14 +616,16 @@ static void measure_layers(const struct rules *const rules)
 		child = fork();
 		if (!child) {
 			uint64_t cost[MAX_LAYERS + 1] = {};
+			int fd = full_ruleset(rules);
 
 			for (int layer = 1; layer <= MAX_LAYERS; layer++) {
-				const int fd = full_ruleset(rules);
-
 				cost[layer] = now();
 				restrict_self(fd);
 				cost[layer] = now() - cost[layer];
-				close(fd);
+				if (!again && layer < MAX_LAYERS) {
+					close(fd);
+					fd = full_ruleset(rules);
+				}
 			}
 			if (write(fds[1], cost, sizeof(cost)) != sizeof(cost))
 				die("write");
@@ -639,8 +644,8 @@ static void measure_layers(const struct rules *const rules)
 	}
 	for (int layer = 1; layer <= MAX_LAYERS; layer++)
 		if (is_measured(layer))
-			report("restrict_self", rules, layer,
-			       restrict_cost[layer]);
+			report(again ? "restrict_self-again" : "restrict_self",
+			       rules, layer, restrict_cost[layer]);
 }
 
 /* What a domain costs who is in it. */
@@ -921,7 +926,8 @@ static void measure_all_else(const struct rules *const rules)
 	child = fork();
 	if (!child) {
 		become_nobody();
-		measure_layers(rules);
+		measure_layers(rules, false);
+		measure_layers(rules, true);
 		measure_being(rules);
 		/* The calls above say what another pattern does. */
 		if (rules->pattern == SCATTERED || rules->count == PORTS) {

@@ -79,8 +79,11 @@ def _goals(rows: list["Row"]) -> Iterator[Goal]:
         what, pattern, rules, _ = row.key
         if what == "setup":
             yield Goal.at_most_c(f"set-up, {rules:,} {'rule' if rules == 1 else 'rules'}, {pattern}", row.key, FEW_SHARE if rules <= FEW_RULES else 1)
-    yield Goal.most("restrict_self, 256 rules, 16th layer", ("restrict_self", "scattered", 256, 16), 30_000)
-    yield Goal.most("restrict_self, 4,096 rules, 16th layer", ("restrict_self", "scattered", 4096, 16), 100_000)
+    for rules, limit in ((256, 30_000), (4096, 100_000)):
+        for layer, name in ((2, "2nd"), (16, "16th")):
+            yield Goal.most(f"restrict_self, enforced before, {rules:,} rules, {name} layer",
+                            ("restrict_self-again", "scattered", rules, layer), limit)
+            yield Goal.at_most_c(f"restrict_self, {rules:,} rules, {name} layer", ("restrict_self", "scattered", rules, layer))
     for layer, name in ((1, "1st"), (2, "2nd")):
         yield Goal.most(f"restrict_self, 65,536 neighbours, {name} layer", ("restrict_self", "neighbours", 65536, layer), 100_000)
     yield Goal.most("memory, 16 rules", ("memory", "scattered", 16, 1), 4 * KIB)
