@@ -10,6 +10,7 @@ use crate::{
     rules::Rules, //
 };
 use core::{
+    array,
     iter,
     mem,
     ops::RangeInclusive,
@@ -27,15 +28,19 @@ use kernel::{
 /// The number of blocks. A block is 256 neighbouring ports: those with the same high byte.
 const BLOCKS: usize = 256;
 
-/// The rights on the ports of a block: a bitmap for each right, and in it a bit for each port.
+/// The words of a bitmap of the ports of a block.
+const WORDS: usize = 4;
+
+/// The rights on the ports of a block: a bitmap for each right, one after the other, and in it a bit
+/// for each port.
 #[derive(Clone, Copy)]
-struct Leaf([[u64; 4]; PortAccess::COUNT]);
+struct Leaf([u64; WORDS * PortAccess::COUNT]);
 
 impl PartialEq for Leaf {
     /// The first difference tells: most leaves differ early.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        iter::zip(self.words(), other.words()).all(|(word, other)| word == other)
+        iter::zip(&self.0, &other.0).all(|(word, other)| word == other)
     }
 }
 
@@ -43,15 +48,17 @@ impl Leaf {
     /// The leaf whose ports all have the rights in `access`.
     #[inline]
     fn filled(access: PortAccessSet) -> Self {
-        Self(access.masks().map(|mask| [mask; 4]))
+        let masks = access.masks();
+
+        Self(array::from_fn(|word| masks[word / WORDS]))
     }
 
     /// Whether `access` is allowed on the port whose low byte is `in_block`.
     #[inline]
     fn allows(&self, in_block: u8, access: PortAccess) -> bool {
-        let word = self.0[access.position()][usize::from(in_block >> 6)];
+        let word = access.position() * WORDS + usize::from(in_block >> 6);
 
-        word >> (in_block & 63) & 1 != 0
+        self.0[word] >> (in_block & 63) & 1 != 0
     }
 
     /// Allows `access` on the ports whose low bytes are from `first` to `last`.
@@ -62,29 +69,23 @@ impl Leaf {
             let to = if word == last >> 6 { last & 63 } else { 63 };
             let ports = u64::MAX << from & u64::MAX >> (63 - to);
 
-            for (bitmap, mask) in iter::zip(&mut self.0, access.masks()) {
+            for (bitmap, mask) in iter::zip(self.0.chunks_exact_mut(WORDS), access.masks()) {
                 bitmap[usize::from(word)] |= ports & mask;
             }
         }
     }
 
-    /// The words of all bitmaps.
-    #[inline]
-    fn words(&self) -> impl Iterator<Item = u64> + '_ {
-        self.0.iter().flatten().copied()
-    }
-
     /// Whether `other` allows all that `self` allows.
     #[inline]
     fn is_within(&self, other: &Self) -> bool {
-        iter::zip(self.words(), other.words()).all(|(word, other)| word & !other == 0)
+        iter::zip(&self.0, &other.0).all(|(word, other)| word & !other == 0)
     }
 
     /// What both `self` and `other` allow.
     fn and(&self, other: &Self) -> Self {
         let mut both = *self;
 
-        for (word, other) in iter::zip(both.0.iter_mut().flatten(), other.words()) {
+        for (word, other) in iter::zip(&mut both.0, &other.0) {
             *word &= other;
         }
         both
@@ -255,6 +256,14 @@ impl Index {
         }
 
         let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
+
+        // As when two rulesets name the same ports.
+        if self.leaves.len() == other.leaves.len() && self.blocks == other.blocks {
+            return left.is_within(&right)
+                && iter::zip(&self.leaves, &other.leaves)
+                    .all(|(left, right)| left.is_within(right));
+        }
+
         let mut seen = None;
 
         // Neighbouring blocks often share a leaf, or have none.
