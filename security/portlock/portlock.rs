@@ -28,8 +28,8 @@
 //!
 //! `model`, for the unit tests only, asks the rules of each layer one by one.
 //!
-//! The `unsafe` of this folder is in `landlock`, except for the entry points of the system calls and
-//! the structures that are copied from user space.
+//! The `unsafe` of this folder is in `landlock`, except for the entry points of the system calls
+//! and the structures that are copied from user space.
 
 use kernel::{
     bindings,
