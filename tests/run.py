@@ -21,7 +21,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import bench, catalogue, fuzz, mutate, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, fuzz, mutate, peers, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -77,6 +77,9 @@ def _arguments() -> argparse.Namespace:
         "two plots. The exit status is zero only if every goal is reached. What costs more than under C Landlock is named.")
     counting.add_argument("--rules", metavar="N,...", type=lambda text: text.split(","), default=[],
                           help="only these numbers of rules, for example 1,16,256; leaves no files")
+    counting.add_argument("--peers", action="store_true",
+                          help="count other mechanisms beside Portlock instead, on a kernel that has them (tests/config/peers.config); "
+                          "leaves a table, BUILD/bench/peers.json and a plot; the exit status is zero only if each one enforces")
 
     breaking = commands.add_parser(
         "mutate", parents=[places], help="break the code on purpose",
@@ -119,7 +122,7 @@ def main() -> int:
         if arguments.command == "mutate":
             return mutate.run(paths, arguments.name or None)
         if arguments.command == "bench":
-            return bench.run(paths, arguments.rules)
+            return peers.run(paths) if arguments.peers else bench.run(paths, arguments.rules)
         if arguments.command == "fuzz":
             return fuzz.run(paths, max(1, arguments.ops), arguments.seed, arguments.repro)
         return shell.run(paths, arguments.lsm)

@@ -121,8 +121,13 @@ def run(paths: Paths, rules: list[str]) -> int:
 
 
 def _boot(paths: Paths, guest: guests.Guest, name: str, rules: list[str], progress: report.Progress) -> Figures:
-    lsm = BOOTS[name]
-    machine = Machine(paths, f"bench-{name}", lsm, guest.archive + guests.plan("bench", {}, rules), processors=1)
+    archive = guest.archive + guests.plan("bench", {}, rules)
+    return dict(map(_figure, count(paths, f"bench-{name}", BOOTS[name], archive, "exit bench 0 ", progress)))
+
+
+def count(paths: Paths, name: str, lsm: str, archive: bytes, done: str, progress: report.Progress) -> list[str]:
+    """Boot a guest with one processor that prints figures, and return its lines. `done` is the status that a good end leaves."""
+    machine = Machine(paths, name, lsm, archive, processors=1)
     lines: list[str] = []
     last = told = time.monotonic()
 
@@ -146,10 +151,10 @@ def _boot(paths: Paths, guest: guests.Guest, name: str, rules: list[str], progre
     if stopping.is_set():
         raise KeyboardInterrupt
     reports = kernel_log.reports(log)
-    if why or reports or "exit bench 0 " not in status:
+    if why or reports or done not in status:
         raise HarnessError(f"The guest with lsm={lsm} failed: {why or lines[-1:] or 'it printed nothing'}"
                            + "".join("\n" + "\n".join(each) for each in reports))
-    return dict(map(_figure, lines))
+    return lines
 
 
 def _figure(line: str) -> tuple[Key, int]:
@@ -231,15 +236,7 @@ def _json(rows: list[Row]) -> str:
 
 def _plots(rows: list[Row], folder: Path) -> None:
     """Two pictures: a call's cost by layers, and a first domain's by rules."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise HarnessError("matplotlib draws the figures and is missing: install python3-matplotlib.") from None
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-    # The same figures give the same file.
-    pyplot.rcParams.update({"svg.hashsalt": "portlock", "font.size": 11})
-
+    pyplot = plotter()
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
         for rules, line in ((16, "-"), (4096, "--")):
@@ -248,7 +245,7 @@ def _plots(rows: list[Row], folder: Path) -> None:
                       label=f"{'C Landlock' if side == 'c' else 'Portlock'}, {rules:,} rules")
     axes.set(xlabel="layers", ylabel="instructions that an allowed bind(2) pays", ylim=(0, None), xticks=(1, 2, 4, 8, 16),
              title="The cost of a check")
-    _finish(figure, axes, folder / "layers.svg")
+    finish(figure, axes, folder / "layers.svg")
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
@@ -256,12 +253,26 @@ def _plots(rows: list[Row], folder: Path) -> None:
         axes.plot(*zip(*points), color=colour, marker="o", label="C Landlock" if side == "c" else "Portlock")
     axes.set(xlabel="rules, for scattered ports", ylabel="instructions", xscale="log", yscale="log",
              title="The cost of a first domain: create_ruleset, each add_rule, restrict_self")
-    _finish(figure, axes, folder / "rules.svg")
+    finish(figure, axes, folder / "rules.svg")
 
 
-def _finish(figure, axes, path: Path) -> None:
+def plotter():
+    """matplotlib's pyplot. The same figures give the same file."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise HarnessError("matplotlib draws the figures and is missing: install python3-matplotlib.") from None
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+    pyplot.rcParams.update({"svg.hashsalt": "portlock", "font.size": 11})
+    return pyplot
+
+
+def finish(figure, axes, path: Path) -> None:
+    """Draw what all plots have, and write the file with its licence."""
     axes.grid(True, alpha=0.3)
-    axes.legend()
+    if not figure.legends:
+        axes.legend()
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     declaration, rest = path.read_text("utf-8").split("\n", 1)
