@@ -11,15 +11,16 @@ PYTHON ?= python3
 HARNESS = @env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(PYTHON) tests/run.py
 NAME ?=
 COMPARE ?=
+PEERS ?=
 OPS ?=
 SEED ?=
 REPRO ?=
-# The product's image, and the two with checkers.
+# The product's image, the two with checkers, and the one with what else can restrict a task.
 PRODUCT = tests/config/product.config tests/config/test.config
 IMAGE = arch/x86/boot/bzImage
 FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test shell kernel kunit fuzz bench debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: help run test shell kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
 .PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
@@ -39,6 +40,7 @@ help:
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
+	@echo '  make bench PEERS=1   count what BPF, seccomp and TOMOYO add to a call, beside Portlock'
 	@echo '  make mutate          break the code on purpose, and see that some test notices (long)'
 	@echo '  make proof           these four in full (hours)'
 	@echo
@@ -91,11 +93,17 @@ kcsan-kernel: apply
 kcsan-test: kcsan-kernel
 	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|storm)_test)'
 
+# BPF programs of LSM hooks need pahole, which describes the kernel's types to them.
+peers-kernel: apply
+	@scripts/setup.sh peers
+	@PAHOLE=pahole FRAGMENTS='$(PRODUCT) tests/config/peers.config' scripts/build.sh --out build/peers
+
 # What draws the plots is installed for the distribution's own Python.
+with-peers = $(filter-out 0 n no,$(PEERS))
 bench: PYTHON = /usr/bin/python3
-bench: kernel
+bench: $(if $(with-peers),peers-kernel,kernel)
 	@scripts/setup.sh bench
-	$(HARNESS) bench
+	$(HARNESS) bench $(if $(with-peers),--peers --kernel build/peers/$(IMAGE))
 
 mutate: kernel
 	@scripts/kunit.sh build

@@ -157,7 +157,10 @@ load_toolchain() {
 		export LIBCLANG_PATH
 	fi
 	KMAKE=("LLVM=$LLVM" "RUSTC=$RUSTC" "HOSTRUSTC=$RUSTC" "RUSTDOC=$RUSTDOC" "BINDGEN=$BINDGEN"
-		"RUSTFMT=$RUSTFMT" "CLIPPY_DRIVER=$CLIPPY_DRIVER" "RUST_LIB_SRC=$RUST_LIB_SRC")
+		"RUSTFMT=$RUSTFMT" "CLIPPY_DRIVER=$CLIPPY_DRIVER" "RUST_LIB_SRC=$RUST_LIB_SRC"
+		# pahole's version is in each configuration. Only who names pahole uses it: else its installation
+		# would make every build start from nothing.
+		"PAHOLE=${PAHOLE:-none}")
 }
 
 # kmake TREE OUT ARGUMENT...: runs the kernel's make. Call load_toolchain first.

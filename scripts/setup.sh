@@ -4,7 +4,8 @@
 # Debian 12 and 13, as root or with sudo, it installs the missing tools. On other systems it prints their
 # names and exits. If no tool is missing, it takes less than a second.
 #
-# "setup.sh bench" also installs what draws the plots of make bench.
+# "setup.sh bench" also installs what draws the plots of make bench, and "setup.sh peers" what describes the
+# kernel's types to BPF programs, for make bench PEERS=1.
 #
 # RUSTC, BINDGEN and LLVM (LLVM=-19 or LLVM=1, for example) in the environment are tried first.
 set -euo pipefail
@@ -117,9 +118,10 @@ plain_tools() {
 		static:busybox busybox-static
 		shellcheck shellcheck
 	END
-	if [[ $WHAT == bench ]]; then
-		echo "plots python3-matplotlib"
-	fi
+	case $WHAT in
+	bench) echo "plots python3-matplotlib" ;;
+	peers) echo "pahole pahole" ;;
+	esac
 }
 
 present() {

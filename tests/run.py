@@ -5,7 +5,7 @@
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process that can only use the ports it named, in ten seconds of reading
   fuzz    compares C Landlock and Portlock, one random system call after the other
-  bench   counts what calls cost without Landlock, under C Landlock and under Portlock
+  bench   counts what calls cost without Landlock, under C Landlock and under Portlock, or under other mechanisms
   mutate  breaks the code on purpose, and sees that some test notices
   shell   gives a guest to type in, with Portlock on
 

@@ -7,8 +7,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import fuzz, fuzz_programs, kernel_log, ktap, units
-from .base import REPOSITORY
+from . import fuzz, fuzz_programs, kernel_log, ktap, peers, units
+from .base import REPOSITORY, HarnessError
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
 from .session import Follower
@@ -337,6 +337,57 @@ class Cpio(unittest.TestCase):
             self.assertTrue((root / "empty").is_dir())
             self.assertEqual((root / "a/link").read_bytes(), b"content\n")
             self.assertTrue((root / "a/run").stat().st_mode & 0o100)
+
+
+class Peers(unittest.TestCase):
+    """What the program that measures other mechanisms prints."""
+
+    @staticmethod
+    def results(*more: str) -> peers.Results:
+        """Each call costs 100 without any mechanism, and each mechanism adds 50. Later lines take the place of earlier ones."""
+        found = peers.Results()
+        found.feed(f"cost {call} none 0 100" for call in peers.CALLS)
+        found.feed(f"cost {call} {mechanism} {rules} 150"
+                   for call in peers.CALLS for mechanism in peers.MECHANISMS for rules in peers.RULES)
+        found.feed(more)
+        return found
+
+    def test_a_figure_is_what_is_added(self) -> None:
+        self.assertEqual(self.results().added("bind", "tomoyo", 16), 50)
+        self.assertIsNone(self.results().added("connect", "tomoyo", 17))
+
+    def test_an_error_leaves_no_figure_and_is_named(self) -> None:
+        found = self.results("error tomoyo an allowed bind fails: Operation not permitted")
+        found.check()
+        self.assertIsNone(found.added("bind", "tomoyo", 16))
+        self.assertIn("ERROR: an allowed bind fails: Operation not permitted", peers.table(found))
+
+    def test_what_could_not_run_says_why(self) -> None:
+        found = peers.Results()
+        found.feed(f"cost {call} none 0 100" for call in peers.CALLS)
+        found.feed(f"skip {mechanism} no {mechanism} here" for mechanism in peers.MECHANISMS)
+        found.check()
+        self.assertIn("skipped: no bpf-lsm here", peers.table(found))
+
+    def test_each_mechanism_says_something(self) -> None:
+        found = self.results()
+        found.check()
+        del found.costs["connect", "notify", 256]
+        self.assertRaises(HarnessError, found.check)
+        found = self.results()
+        del found.costs["getppid", "bpf-lsm-idle", 0]
+        self.assertRaises(HarnessError, found.check)
+
+    def test_nothing_stands_without_what_it_is_compared_with(self) -> None:
+        self.assertRaises(HarnessError, self.results("error none socket: Too many open files").check)
+
+    def test_what_is_cheaper_is_named(self) -> None:
+        self.assertEqual(list(peers.cheaper(self.results())), [])
+        self.assertEqual(list(peers.cheaper(self.results("cost bind cgroup-hash 16 149"))),
+                         ["cheaper than Portlock: cgroup-BPF, hash of ports, bind, 16 rules: 49 against 50"])
+
+    def test_other_lines_are_errors(self) -> None:
+        self.assertRaises(HarnessError, peers.Results().feed, ["peers: Segmentation fault"])
 
 
 if __name__ == "__main__":
