@@ -268,11 +268,10 @@ def plotter():
     return pyplot
 
 
-def finish(figure, axes, path: Path) -> None:
-    """Draw what all plots have, and write the file with its licence."""
+def finish(figure, axes, path: Path, **legend: object) -> None:
+    """Draw what all plots have, and write the file with its licence. `legend` says where the legend goes, if not inside."""
     axes.grid(True, alpha=0.3)
-    if not figure.legends:
-        axes.legend()
+    axes.legend(**legend)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     declaration, rest = path.read_text("utf-8").split("\n", 1)

@@ -50,7 +50,7 @@ FEWER = {"bpf-lsm-idle": RULES[:1], "seccomp": RULES[:2]}
 #: What a reader of the table has to know.
 NOTES = (
     "The seccomp filter does not see the port: it allows the call to every port, or refuses it.",
-    "Its program and a supervisor's also run on calls that they let pass: getppid.",
+    "A filter costs every system call of the task, and a supervisor needs a filter: getppid.",
     "cgroup-BPF, BPF-LSM and TOMOYO need root. A supervisor needs a process that waits.",
 )
 
@@ -184,7 +184,7 @@ def _json(results: Results) -> str:
 
 def _plot(results: Results, path: Path) -> None:
     """What an allowed bind pays, by the number of rules."""
-    figure, axes = plotter().subplots(figsize=(8, 5))
+    figure, axes = plotter().subplots(figsize=(10, 5))
     for mechanism, title in MECHANISMS.items():
         points = [(rules, added) for rules in RULES[1:] if (added := results.added("bind", mechanism, rules)) is not None]
         if points:
@@ -192,5 +192,6 @@ def _plot(results: Results, path: Path) -> None:
                       linestyle="--" if mechanism.endswith(("-16", "-lpm")) else "-")
     axes.set(xlabel="rules", ylabel="instructions that an allowed bind(2) pays", xscale="log", yscale="log",
              title="What holds a task to its ports, and what it adds to a bind")
-    figure.legend(loc="outside right upper", fontsize=9)
-    finish(figure, axes, path)
+    axes.set_xticks(RULES[1:], labels=[f"{rules:,}" for rules in RULES[1:]], minor=False)
+    axes.minorticks_off()
+    finish(figure, axes, path, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
