@@ -8,9 +8,10 @@ machine does.
 import concurrent.futures
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from . import guest as guests
 from . import kernel_log, report
@@ -26,6 +27,8 @@ SILENCE = 600
 #: What, pattern of the rules, their number, layers.
 Key = tuple[str, str, int, int]
 Figures = dict[Key, int]
+
+T = TypeVar("T")
 
 #: Calls on a datagram socket that has a port. With "-free" behind it: in a domain that does not handle BIND_UDP.
 DATAGRAMS = tuple(f"{family}-{call}" for family in ("udp", "udp6") for call in ("connect", "sendto", "send"))
@@ -99,13 +102,7 @@ def run(paths: Paths, rules: list[str]) -> int:
     progress = report.Progress()
     try:
         guest = guests.build(paths, progress.step, with_tests=False)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            running = {name: pool.submit(_boot, paths, guest, name, rules, progress) for name in BOOTS}
-            try:
-                figures = {name: future.result() for name, future in running.items()}
-            except BaseException:
-                stopping.set()
-                raise
+        figures = boot_each(BOOTS, lambda name: _boot(paths, guest, name, rules, progress))
     finally:
         progress.end()
     rows = list(_rows(figures))
@@ -118,6 +115,17 @@ def run(paths: Paths, rules: list[str]) -> int:
         _plots(rows, folder)
         print(f"\nfigures: {folder}/bench.json, layers.svg, rules.svg")
     return 1 if missed else 0
+
+
+def boot_each(names: Iterable[str], boot: Callable[[str], T]) -> dict[str, T]:
+    """Run `boot` for each name, two at a time, and return what each gives. An error stops the other guest."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = {name: pool.submit(boot, name) for name in names}
+        try:
+            return {name: future.result() for name, future in running.items()}
+        except BaseException:
+            stopping.set()
+            raise
 
 
 def _boot(paths: Paths, guest: guests.Guest, name: str, rules: list[str], progress: report.Progress) -> Figures:

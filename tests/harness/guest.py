@@ -46,9 +46,9 @@ class Guest:
 
 def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> Guest:
     """Build what is out of date, and make the initramfs. Writes only to the build folder."""
-    log = paths.log / "guest-build.log"
+    log = _log(paths)
     log.write_text("")
-    compiler = paths.toolchain().get("CLANG") or find_tool("gcc", "clang", package="gcc")
+    compiler = _compiler(paths)
     headers = _headers(paths, compiler, log, say)
 
     suites = [name for name in SUITES if with_tests and _suite_folder(paths, name).is_dir()]
@@ -61,10 +61,10 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
         programs[suite] = _programs(paths, suite, log)
 
     say("sandboxer")
-    sandboxer = _compile(paths, paths.linux / "samples/landlock/sandboxer.c", "sandboxer", headers, compiler, log)
-    probe = _compile(paths, TESTS / "guest/probe.c", "probe", headers, compiler, log)
-    fuzz = _compile(paths, TESTS / "guest/fuzz.c", "fuzz", headers, compiler, log)
-    bench = _compile(paths, TESTS / "guest/bench.c", "bench", headers, compiler, log)
+    sandboxer = compile_program(paths, paths.linux / "samples/landlock/sandboxer.c")
+    probe = compile_program(paths, TESTS / "guest/probe.c")
+    fuzz = compile_program(paths, TESTS / "guest/fuzz.c")
+    bench = compile_program(paths, TESTS / "guest/bench.c")
     modules = _build_modules(paths, log, say) if with_tests else []
 
     archive = Archive()
@@ -212,15 +212,24 @@ def _programs(paths: Paths, suite: str, log: Path) -> list[str]:
     return [line.removeprefix(prefix) for line in listed.splitlines() if line.startswith(prefix)]
 
 
-def _compile(paths: Paths, source: Path, name: str, headers: Path, compiler: str, log: Path) -> Path:
-    program = paths.guest / name
-    newest = max(source.stat().st_mtime, (paths.guest / "headers.stamp").stat().st_mtime)
+def compile_program(paths: Paths, source: Path) -> Path:
+    """Compile one file to a program for the guest, if it is out of date. `build` has installed the headers."""
+    program = paths.guest / source.stem
+    newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), paths.guest / "headers.stamp"))
     if not program.is_file() or program.stat().st_mtime <= newest:
         run_logged(
-            [compiler, "-static", "-O2", "-Wall", "-isystem", str(headers), "-o", str(program), str(source)],
-            log, f"{source.name} does not build.", _HINTS,
+            [_compiler(paths), "-static", "-O2", "-Wall", "-isystem", str(paths.guest / "headers/include"), "-o", str(program), str(source)],
+            _log(paths), f"{source.name} does not build.", _HINTS,
         )
     return program
+
+
+def _compiler(paths: Paths) -> str:
+    return paths.toolchain().get("CLANG") or find_tool("gcc", "clang", package="gcc")
+
+
+def _log(paths: Paths) -> Path:
+    return paths.log / "guest-build.log"
 
 
 def _build_modules(paths: Paths, log: Path, say: Callable[[str], None]) -> list[Path]:

@@ -4,7 +4,6 @@
 One image with every mechanism, five boots, one processor each. QEMU counts the instructions, as for `run.py bench`.
 """
 
-import concurrent.futures
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,10 +11,9 @@ from pathlib import Path
 
 from . import guest as guests
 from . import report
-from .base import TESTS, HarnessError, Paths, find_tool, run_logged
-from .bench import count, finish, plotter
+from .base import TESTS, HarnessError, Paths
+from .bench import boot_each, count, finish, plotter
 from .cpio import Archive
-from .vm import stopping
 
 #: What tests/guest/peers.c calls a boot, and what `lsm=` says in it.
 BOOTS = {"none": "yama", "bpf": "bpf", "tomoyo": "tomoyo", "landlock": "landlock", "portlock": "landlock,portlock"}
@@ -103,14 +101,8 @@ def run(paths: Paths) -> int:
     try:
         guest = guests.build(paths, progress.step, with_tests=False)
         archive = guest.archive + _program(paths)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            running = [pool.submit(_boot, paths, archive, name, progress) for name in BOOTS]
-            try:
-                for future in running:
-                    results.feed(future.result())
-            except BaseException:
-                stopping.set()
-                raise
+        for lines in boot_each(BOOTS, lambda name: _boot(paths, archive, name, progress)).values():
+            results.feed(lines)
     finally:
         progress.end()
     results.check()
@@ -125,13 +117,9 @@ def run(paths: Paths) -> int:
 
 def _program(paths: Paths) -> bytes:
     """The program that measures, as an archive to append."""
-    compiler = paths.toolchain().get("CLANG") or find_tool("gcc", "clang", package="gcc")
-    program = paths.guest / "peers"
-    run_logged([compiler, "-static", "-O2", "-Wall", "-isystem", str(paths.guest / "headers/include"), "-o", str(program),
-                str(TESTS / "guest/peers.c")], paths.log / "guest-build.log", "peers.c does not build.")
     archive = Archive()
     archive.folder("selftests/bench")
-    archive.file("selftests/bench/peers", program)
+    archive.file("selftests/bench/peers", guests.compile_program(paths, TESTS / "guest/peers.c"))
     return archive.finish()
 
 
