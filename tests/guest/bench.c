@@ -3,10 +3,8 @@
  * Counts what system calls cost, in instructions, and what domains cost, in
  * bytes.
  *
- * QEMU counts the guest's instructions and lets its time pass with them, a
- * nanosecond each (-icount shift=0,sleep=off), so the clock is the counter.  A
- * result is a line: what was done, the pattern of the rules, their number, the
- * layers, and the cost of one.
+ * The clock counts the instructions, see clock.h.  A result is a line: what was
+ * done, the pattern of the rules, their number, the layers, and the cost of one.
  *
  * The calls that are measured fail right after the hook, so that little more than
  * the hook is in the figure: a bound socket is bound again, a listening one is
@@ -31,11 +29,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define BATCHES 60
 #define CALLS 50
 #define MAX_LAYERS 16
 /* How often a call that cannot be repeated in place is measured; the least counts. */
@@ -102,14 +100,6 @@ static _Noreturn void die(const char *const what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
-}
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
 }
 
 static void report(const char *const what, const struct rules *const rules,
@@ -382,21 +372,6 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 		return syscall(__NR_setuid, 1);
 	}
 	return 0;
-}
-
-/* What it takes to look at the clock. */
-static uint64_t clock_cost(void)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (int i = 0; i < BATCHES; i++) {
-		const uint64_t begin = now();
-		const uint64_t took = now() - begin;
-
-		if (took < least)
-			least = took;
-	}
-	return least;
 }
 
 /* The least cost of a call, which must fail with @expected, or not if that is 0. */

@@ -3,10 +3,9 @@
  * Counts what mechanisms that hold a task to "these N TCP ports" add to bind(2)
  * and connect(2), in instructions, and what some add to every system call.
  *
- * As in bench.c, QEMU advances the guest's clock by a nanosecond with each
- * instruction, and the calls that are measured fail right after the last place
- * where a mechanism decides: a bound socket is bound again, and no route leads
- * to where a socket connects.
+ * The clock counts the instructions, see clock.h.  As in bench.c, the calls that
+ * are measured fail right after the last place where a mechanism decides: a bound
+ * socket is bound again, and no route leads to where a socket connects.
  *
  * Before a figure is printed, the mechanism has to prove in this boot that it
  * enforces: a call that the policy allows succeeds, and one that it does not
@@ -52,11 +51,11 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define BATCHES 60
 #define CALLS 50
 #define MAX_LAYERS 16
 #define PORTS 65536
@@ -106,14 +105,6 @@ static _Noreturn void fail(const char *const format, ...)
 static _Noreturn void die(const char *const what)
 {
 	fail("%s: %s", what, strerror(errno));
-}
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000000000ULL + time.tv_nsec;
 }
 
 static void report(const enum call call, const int rules, const uint64_t cost)
@@ -256,21 +247,6 @@ static int do_call(const enum call call, const int fd,
 	return 0;
 }
 
-/* What it takes to look at the clock. */
-static uint64_t clock_cost(void)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (int i = 0; i < BATCHES; i++) {
-		const uint64_t begin = now();
-		const uint64_t took = now() - begin;
-
-		if (took < least)
-			least = took;
-	}
-	return least;
-}
-
 /* The least cost of a call, which fails after it was allowed. */
 static uint64_t cost_of(const enum call call, const struct target *const target)
 {
@@ -376,6 +352,13 @@ static void measure_in_child(const struct mechanism *const mechanism,
 	wait_for(child);
 }
 
+/* What every call costs a task that is not under the policy. */
+static void measure_unrestricted(const struct mechanism *const mechanism)
+{
+	for (enum call call = BIND; call <= GETPPID; call++)
+		measure_in_child(mechanism, call, 0);
+}
+
 static void measure_rules(const struct mechanism *const mechanism,
 			  const int count, const bool first)
 {
@@ -388,8 +371,7 @@ static void measure_rules(const struct mechanism *const mechanism,
 	if (!first)
 		return;
 	measure_in_child(mechanism, GETPPID, count);
-	for (enum call call = BIND; call <= GETPPID; call++)
-		measure_in_child(mechanism, call, 0);
+	measure_unrestricted(mechanism);
 }
 
 /*
@@ -490,60 +472,62 @@ static int load_program(const enum bpf_prog_type type,
 	die("BPF_PROG_LOAD");
 }
 
-/* The hash is the same in each boot. */
-static int make_hash(const int count)
+static int make_map(const enum bpf_map_type type, const size_t key_size,
+		    const uint32_t flags, const int count)
 {
 	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_HASH,
-		.key_size = sizeof(uint32_t),
+		.map_type = type,
+		.key_size = key_size,
 		.value_size = sizeof(uint32_t),
 		.max_entries = count,
-		.map_flags = BPF_F_ZERO_SEED,
+		.map_flags = flags,
 	};
 	const int map = bpf(BPF_MAP_CREATE, &attr);
 
 	if (map < 0)
-		die("BPF_MAP_CREATE of a hash");
+		die("BPF_MAP_CREATE");
+	return map;
+}
+
+/* What is in the map is allowed: the value does not matter. */
+static void put(const int map, const void *const key)
+{
+	const uint32_t value = 1;
+	union bpf_attr attr = {
+		.map_fd = map,
+		.key = pointer(key),
+		.value = pointer(&value),
+	};
+
+	if (bpf(BPF_MAP_UPDATE_ELEM, &attr))
+		die("BPF_MAP_UPDATE_ELEM");
+}
+
+/* The hash is the same in each boot. */
+static int make_hash(const int count)
+{
+	const int map = make_map(BPF_MAP_TYPE_HASH, sizeof(uint32_t),
+				 BPF_F_ZERO_SEED, count);
+
 	for (int i = 0; i < count; i++) {
 		/* As a context has it: in the order of the network. */
-		const uint32_t key = htons(port_of(i, count)), value = 1;
-		union bpf_attr update = {
-			.map_fd = map,
-			.key = pointer(&key),
-			.value = pointer(&value),
-		};
+		const uint32_t key = htons(port_of(i, count));
 
-		if (bpf(BPF_MAP_UPDATE_ELEM, &update))
-			die("BPF_MAP_UPDATE_ELEM of a hash");
+		put(map, &key);
 	}
 	return map;
 }
 
 static int make_trie(const uint32_t network, const int count)
 {
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_LPM_TRIE,
-		.key_size = 2 * sizeof(uint32_t),
-		.value_size = sizeof(uint32_t),
-		.max_entries = count,
-		.map_flags = BPF_F_NO_PREALLOC,
-	};
-	const int map = bpf(BPF_MAP_CREATE, &attr);
+	const int map = make_map(BPF_MAP_TYPE_LPM_TRIE, 2 * sizeof(uint32_t),
+				 BPF_F_NO_PREALLOC, count);
 
-	if (map < 0)
-		die("BPF_MAP_CREATE of a trie");
 	for (int i = 0; i < count; i++) {
 		const uint32_t key[] = { 32, htonl(address_of(network, i,
 							      count)) };
-		const uint32_t value = 1;
-		union bpf_attr update = {
-			.map_fd = map,
-			.key = pointer(key),
-			.value = pointer(&value),
-		};
 
-		if (bpf(BPF_MAP_UPDATE_ELEM, &update))
-			die("BPF_MAP_UPDATE_ELEM of a trie");
+		put(map, key);
 	}
 	return map;
 }
@@ -567,11 +551,14 @@ static void enter_other_group(void)
 	join(OTHER_GROUP);
 }
 
-static void attach_to_group(const int program,
+static void attach_to_group(const struct bpf_insn *const program,
+			    const size_t count,
 			    const enum bpf_attach_type attach_type)
 {
 	union bpf_attr attr = {
-		.link_create.prog_fd = program,
+		.link_create.prog_fd = load_program(
+			BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attach_type, 0, program,
+			count),
 		.link_create.target_fd = open(GROUP, O_RDONLY | O_CLOEXEC),
 		.link_create.attach_type = attach_type,
 	};
@@ -600,10 +587,7 @@ static void attach_port_program(const int map,
 		EXIT(),
 	};
 
-	attach_to_group(load_program(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-				     attach_type, 0, program,
-				     ARRAY_SIZE(program)),
-			attach_type);
+	attach_to_group(program, ARRAY_SIZE(program), attach_type);
 }
 
 static void attach_address_program(const int map,
@@ -624,10 +608,7 @@ static void attach_address_program(const int map,
 		EXIT(),
 	};
 
-	attach_to_group(load_program(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-				     attach_type, 0, program,
-				     ARRAY_SIZE(program)),
-			attach_type);
+	attach_to_group(program, ARRAY_SIZE(program), attach_type);
 }
 
 static void begin_cgroup_hash(const int count)
@@ -1095,8 +1076,7 @@ static void boot_none(void)
 		},
 	};
 
-	for (enum call call = BIND; call <= GETPPID; call++)
-		measure_in_child(&without, call, 0);
+	measure_unrestricted(&without);
 	for (size_t i = 0; i < ARRAY_SIZE(mechanisms); i++)
 		measure(&mechanisms[i]);
 }
@@ -1120,8 +1100,7 @@ static void boot_bpf(void)
 	check_lsm("bpf");
 	/* Before any program is there. */
 	current = idle.name;
-	for (enum call call = BIND; call <= GETPPID; call++)
-		measure_in_child(&idle, call, 0);
+	measure_unrestricted(&idle);
 	measure(&mechanism);
 }
 
