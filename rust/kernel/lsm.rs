@@ -45,6 +45,7 @@ use core::{
 use crate::{
     error::VTABLE_DEFAULT_ERROR,
     net::socket::{
+        LockedSock,
         Msg,
         NewSocket,
         Sockaddr,
@@ -229,6 +230,20 @@ pub trait Lsm: Sized + Send + Sync + 'static {
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_listen(subject: &Self::Cred, sock: &Socket, backlog: c_int) -> Result {
         let _ = (subject, sock, backlog);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether `sk` may become a listener for TCP connections.
+    ///
+    /// Unlike [`socket_listen`](Self::socket_listen) this comes when the protocol has looked at the
+    /// call: the socket lock is held, so that the local port and address are those that the socket
+    /// will listen on, and the hook must not sleep. A socket that listens already is not asked about.
+    /// `sk` may be a socket of the kernel's own.
+    ///
+    /// For MPTCP `sk` is a subflow, and [`LockedSock::socket`] leads to the socket that the task has.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn inet_listen(subject: &Self::Cred, sk: &LockedSock) -> Result {
+        let _ = (subject, sk);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

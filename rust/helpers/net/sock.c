@@ -14,4 +14,15 @@ __rust_helper void rust_helper_unlock_sock_fast(struct sock *sk, bool slow)
 	unlock_sock_fast(sk, slow);
 }
 
+/* Rust cannot read a bit-field. */
+__rust_helper bool rust_helper_sk_is_kern(const struct sock *sk)
+{
+	return sk->sk_kern_sock;
+}
+
+__rust_helper struct net *rust_helper_sock_net(const struct sock *sk)
+{
+	return sock_net(sk);
+}
+
 #endif

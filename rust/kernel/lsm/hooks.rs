@@ -23,6 +23,7 @@ use core::marker::PhantomData;
 
 #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
 use crate::net::socket::{
+    LockedSock,
     Msg,
     NewSocket,
     Sockaddr,
@@ -253,6 +254,12 @@ hooks! {
             // SAFETY: By the safety requirements of this function.
             unsafe { Socket::from_ptr(sock) },
             backlog,
+        );
+
+        /// `sk` is a TCP socket over IPv4 or IPv6, or a subflow of MPTCP. The caller holds its lock.
+        fn inet_listen(sk: *mut bindings::sock) = (
+            // SAFETY: By the safety requirements of this function.
+            unsafe { LockedSock::from_ptr(sk) },
         );
 
         /// `sock` has a `sk`. Nobody else has access to `newsock`, and its `sk` is null.

@@ -115,6 +115,10 @@ mod suite {
             expect(sock.sk().family() == 2 && backlog == 128)
         }
 
+        fn inet_listen(_subject: &(), sk: &LockedSock) -> Result {
+            expect(sk.family() == 2 && sk.port() == 0 && sk.socket().is_none())
+        }
+
         fn socket_accept(_subject: &(), sock: &Socket, newsock: &NewSocket) -> Result {
             expect(sock.sk().family() == 2 && newsock.sk().is_none())
         }
@@ -316,13 +320,14 @@ mod suite {
 
     #[test]
     fn every_hook_can_be_registered() -> Result {
-        let everything: [*mut bindings::lsm_static_call; 14] = [
+        let everything: [*mut bindings::lsm_static_call; 15] = [
             attachment!(socket_create),
             attachment!(socket_post_create),
             attachment!(socket_socketpair),
             attachment!(socket_bind),
             attachment!(socket_connect),
             attachment!(socket_listen),
+            attachment!(inet_listen),
             attachment!(socket_accept),
             attachment!(socket_sendmsg),
             attachment!(socket_recvmsg),
@@ -671,6 +676,7 @@ mod suite {
     fn each_hook_passes_its_arguments_in_order() -> Result {
         let (mut v4, mut v6) = (FakeSocket::new(2)?, FakeSocket::new(10)?);
         let mut bare = KBox::<bindings::socket>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
+        let (sk4, sk6) = (v4.sock.sk, v6.sock.sk);
         let (v4, v6, bare) = (v4.as_mut_ptr(), v6.as_mut_ptr(), &raw mut *bare);
         // SAFETY: It is a C structure of integers and pointers, for which zeroes are valid.
         let mut msg: bindings::msghdr = unsafe { core::mem::zeroed() };
@@ -685,6 +691,8 @@ mod suite {
         assert_eq!(call!(socket_connect(v4, address, 6)), wrong);
         assert_eq!(call!(socket_listen(v4, 128)), 0);
         assert_eq!(call!(socket_listen(v4, 127)), wrong);
+        assert_eq!(call!(inet_listen(sk4)), 0);
+        assert_eq!(call!(inet_listen(sk6)), wrong);
         assert_eq!(call!(socket_accept(v4, bare)), 0);
         assert_eq!(call!(socket_accept(v4, v6)), wrong);
         assert_eq!(call!(socket_recvmsg(v4, &mut msg, 5, peek)), 0);

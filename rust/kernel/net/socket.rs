@@ -15,11 +15,17 @@
 use crate::{
     bindings,
     prelude::*,
+    task::Task,
     types::Opaque, //
 };
 use core::{
     marker::PhantomData,
     mem::offset_of,
+    net::{
+        IpAddr,
+        Ipv4Addr,
+        Ipv6Addr, //
+    },
     ops::Deref,
     ptr, //
 };
@@ -36,6 +42,19 @@ const UDP: [u16; 2] = [
     bindings::sock_type_SOCK_DGRAM as u16,
 ];
 
+/// `sk_protocol` and `sk_type` of an MPTCP socket.
+const MPTCP: [u16; 2] = [
+    bindings::IPPROTO_MPTCP as u16,
+    bindings::sock_type_SOCK_STREAM as u16,
+];
+
+/// `sk_protocol` and `sk_type` of an SMC socket over IPv4 or IPv6.
+const SMC: [u16; 2] = [
+    bindings::IPPROTO_SMC as u16,
+    bindings::sock_type_SOCK_STREAM as u16,
+];
+
+const AF_SMC: u16 = bindings::AF_SMC as u16;
 const AF_INET: u16 = bindings::AF_INET as u16;
 const AF_INET6: u16 = bindings::AF_INET6 as u16;
 
@@ -49,6 +68,16 @@ static_assert!(
         bindings::sock_common,
         __bindgen_anon_3.__bindgen_anon_1.skc_num
     ) == bindings::SOCK_NUM_OFFSET
+);
+static_assert!(
+    offset_of!(
+        bindings::sock_common,
+        __bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr
+    ) == bindings::SOCK_RCV_SADDR_OFFSET
+);
+#[cfg(CONFIG_IPV6)]
+static_assert!(
+    offset_of!(bindings::sock_common, skc_v6_rcv_saddr) == bindings::SOCK_V6_RCV_SADDR_OFFSET
 );
 static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
 static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
@@ -101,6 +130,16 @@ impl Socket {
     #[inline]
     pub fn as_ptr(&self) -> *mut bindings::socket {
         self.0.get()
+    }
+
+    /// Tells whether a file descriptor leads to the socket: it is a user's, if no kernel's own.
+    pub fn has_file(&self) -> bool {
+        // SAFETY: By the type invariant the `struct socket` is valid.
+        let file = unsafe { &raw const (*self.as_ptr()).file };
+
+        // SAFETY: As above. Others may write it at the same time; a volatile read of an aligned
+        // pointer is what `READ_ONCE()` is in C. It is only compared.
+        !unsafe { file.read_volatile() }.is_null()
     }
 
     /// Returns the half of the socket that the protocol works on.
@@ -200,6 +239,59 @@ impl Sock {
         }
     }
 
+    /// Returns the remote port, in host byte order, and the remote address, read without a lock: 0
+    /// and the wildcard if the socket has no peer. Another thread may be changing one of them.
+    ///
+    /// This is for sockets of `AF_INET` and `AF_INET6`: C's `sk->sk_dport` with `sk->sk_daddr` or
+    /// `sk->sk_v6_daddr`.
+    pub fn peer(&self) -> (u16, IpAddr) {
+        let common = self.0.get();
+        // SAFETY: By the type invariant the `struct sock_common` is valid.
+        let port = unsafe { &raw const (*common).__bindgen_anon_3.__bindgen_anon_1.skc_dport };
+        // SAFETY: All views of this union are integers. Others may write it at the same time; a
+        // volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        let port = u16::from_be(unsafe { port.read_volatile() });
+
+        #[cfg(CONFIG_IPV6)]
+        if self.family() == AF_INET6 {
+            // SAFETY: By the type invariant the `struct sock_common` is valid.
+            let address = unsafe { &raw const (*common).skc_v6_daddr };
+            // SAFETY: All views of this union are integers, and any bytes will do. Others may write
+            // it at the same time.
+            let address = unsafe { address.cast::<[u8; 16]>().read_volatile() };
+
+            return (port, Ipv6Addr::from(address).into());
+        }
+
+        // SAFETY: By the type invariant the `struct sock_common` is valid.
+        let address = unsafe { &raw const (*common).__bindgen_anon_1.__bindgen_anon_1.skc_daddr };
+        // SAFETY: As for the port. It stands in memory in network byte order.
+        let address = unsafe { address.read_volatile() };
+
+        (port, Ipv4Addr::from(address.to_ne_bytes()).into())
+    }
+
+    /// Tells whether the kernel made the socket for itself.
+    ///
+    /// This is C's `sk->sk_kern_sock`.
+    pub fn is_kern(&self) -> bool {
+        // SAFETY: By the type invariant the `struct sock` is valid.
+        unsafe { bindings::sk_is_kern(self.as_ptr()) }
+    }
+
+    /// Returns the cookie of the socket's network namespace, see [`current_net_cookie`].
+    ///
+    /// This is C's `sock_net(sk)->net_cookie`.
+    #[inline]
+    pub fn net_cookie(&self) -> u64 {
+        // SAFETY: By the type invariant the `struct sock` is valid. A socket that user space has is
+        // in one network namespace until it is freed, and keeps it.
+        let net = unsafe { bindings::sock_net(self.as_ptr()) };
+
+        // SAFETY: As just said. Nobody writes the cookie any more.
+        unsafe { (*net).net_cookie }
+    }
+
     /// Tells whether this is a TCP socket over IPv4 or IPv6, as C's `sk_is_tcp()` does.
     ///
     /// Sockets of MPTCP and SMC are not TCP sockets.
@@ -237,6 +329,17 @@ impl Sock {
 
         port
     }
+}
+
+/// Returns the cookie of the current task's network namespace: a number that no other network
+/// namespace has or ever gets, until the machine boots again. It is not 0.
+///
+/// This is C's `current->nsproxy->net_ns->net_cookie`.
+pub fn current_net_cookie() -> u64 {
+    let task = Task::current_raw();
+    // SAFETY: Only the task itself changes its `nsproxy`, which is not null before it exits. The
+    // `nsproxy` keeps the network namespace. Nobody writes the cookie any more.
+    unsafe { (*(*(*task).nsproxy).net_ns).net_cookie }
 }
 
 /// A UDP socket over IPv4 or IPv6.
@@ -312,6 +415,92 @@ impl UdpSock {
     }
 }
 
+/// A socket of `AF_INET` or `AF_INET6` whose lock is held, so that its local port and address stay as
+/// they are.
+///
+/// # Invariants
+///
+/// For as long as a reference to a [`LockedSock`] exists, the socket lock is held. The family is
+/// `AF_INET` or `AF_INET6`.
+#[repr(transparent)]
+pub struct LockedSock(Sock);
+
+impl Deref for LockedSock {
+    type Target = Sock;
+
+    #[inline]
+    fn deref(&self) -> &Sock {
+        &self.0
+    }
+}
+
+impl LockedSock {
+    /// Creates a reference to a [`LockedSock`] from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Sock::from_ptr`]. The family must be `AF_INET` or `AF_INET6`, and for the lifetime
+    /// `'a` the caller must hold the socket lock.
+    #[inline]
+    pub unsafe fn from_ptr<'a>(ptr: *const bindings::sock) -> &'a Self {
+        // INVARIANT: The caller guarantees what the invariant asks for.
+        // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `LockedSock` has the
+        // layout of `Sock`.
+        unsafe { &*ptr.cast() }
+    }
+
+    /// Returns the local port in host byte order, 0 if the socket has none.
+    ///
+    /// This is C's `inet_sk(sk)->inet_num`.
+    pub fn port(&self) -> u16 {
+        // SAFETY: By the type invariants the `struct sock_common` is valid. All views of this union
+        // are integers, and who writes the port holds the lock, as `self` does.
+        unsafe { (*self.0 .0.get()).__bindgen_anon_3.__bindgen_anon_1.skc_num }
+    }
+
+    /// Returns the local address, the wildcard if the socket has none.
+    ///
+    /// This is C's `inet_sk(sk)->inet_rcv_saddr`, or `sk->sk_v6_rcv_saddr`.
+    pub fn address(&self) -> IpAddr {
+        let common = self.0 .0.get();
+
+        #[cfg(CONFIG_IPV6)]
+        if self.family() == AF_INET6 {
+            // SAFETY: By the type invariants the `struct sock_common` is valid. Who writes the
+            // address holds the lock, as `self` does.
+            let address = unsafe { (*common).skc_v6_rcv_saddr };
+
+            // SAFETY: All views of this union are integers.
+            return Ipv6Addr::from(unsafe { address.in6_u.u6_addr8 }).into();
+        }
+
+        // SAFETY: As above. All views of this union are integers.
+        let address = unsafe { (*common).__bindgen_anon_1.__bindgen_anon_1.skc_rcv_saddr };
+
+        // It stands in memory in network byte order.
+        Ipv4Addr::from(address.to_ne_bytes()).into()
+    }
+
+    /// Returns the half of the socket that a file descriptor leads to, if there is one.
+    pub fn socket(&self) -> Option<&Socket> {
+        // SAFETY: By the type invariants this is the beginning of a `struct sock` that C allocated
+        // with the size that it has in C. `SOCK_SOCKET_OFFSET` is C's `offsetof()` of a member of
+        // this type, so the sum stays inside the allocation.
+        let socket = unsafe { self.as_ptr().byte_add(bindings::SOCK_SOCKET_OFFSET) };
+
+        // SAFETY: The field is initialized and aligned. It only changes under the socket lock.
+        let socket = unsafe { socket.cast::<*mut bindings::socket>().read() };
+
+        if socket.is_null() {
+            return None;
+        }
+
+        // SAFETY: `sock_orphan()` takes the pointer away, under the lock that is held, before the
+        // `struct socket` is released or loses its `sk`.
+        Some(unsafe { Socket::from_ptr(socket) })
+    }
+}
+
 /// What a socket is: one reading of its family, its type and its protocol.
 ///
 /// # Examples
@@ -354,6 +543,18 @@ impl<'a> SockKind<'a> {
     pub fn is_tcp(self) -> bool {
         // The pairs are compared as one word, and first, because that settles most sockets.
         self.protocol_and_type == TCP && self.is_inet()
+    }
+
+    /// Tells whether this is MPTCP over IPv4 or IPv6.
+    #[inline]
+    pub fn is_mptcp(self) -> bool {
+        self.protocol_and_type == MPTCP && self.is_inet()
+    }
+
+    /// Tells whether this is SMC: a socket of `AF_SMC`, or one of `IPPROTO_SMC` over IPv4 or IPv6.
+    #[inline]
+    pub fn is_smc(self) -> bool {
+        self.family == AF_SMC || self.protocol_and_type == SMC && self.is_inet()
     }
 
     /// Tells whether this is UDP over IPv4 or IPv6, as C's `sk_is_udp()` does.
