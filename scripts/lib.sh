@@ -181,9 +181,9 @@ tree_version() {
 # overlay_files: prints the files of the repository that are copied over the kernel tree, one in each line.
 overlay_files() {
 	if git -C "$ROOT" rev-parse --git-dir >/dev/null 2>&1; then
-		git -C "$ROOT" -c core.quotePath=off ls-files -co --exclude-standard -- rust security Documentation tools
+		git -C "$ROOT" -c core.quotePath=off ls-files -co --exclude-standard -- include rust security Documentation tools
 	else
-		(cd "$ROOT" && find rust security Documentation tools -type f ! -name '*.pyc' 2>/dev/null)
+		(cd "$ROOT" && find include rust security Documentation tools -type f ! -name '*.pyc' 2>/dev/null)
 	fi | sort -u | while IFS= read -r f; do
 		if [[ -f $ROOT/$f ]]; then
 			printf '%s\n' "$f"

@@ -50,9 +50,9 @@ rustfmt_check() {
 	"$RUSTFMT" --check --color never --edition 2021 --config-path "$TREE/.rustfmt.toml" "$@"
 }
 if ((${#rust[@]} + ${#patched_rust[@]})); then
-	modules=(tests/module/*.rs)
-	check rustfmt "$((${#rust[@]} + ${#patched_rust[@]} + ${#modules[@]})) files" \
-		rustfmt_check "${rust[@]}" "${patched_rust[@]/#/$TREE/}" "${modules[@]}"
+	programs=(tests/module/*.rs tests/spec/*.rs)
+	check rustfmt "$((${#rust[@]} + ${#patched_rust[@]} + ${#programs[@]})) files" \
+		rustfmt_check "${rust[@]}" "${patched_rust[@]/#/$TREE/}" "${programs[@]}"
 else
 	skip rustfmt
 fi
@@ -106,7 +106,7 @@ fi
 # What STYLE asks of the policy: no unsafe code, and no bindings. Comments may name them.
 policy() {
 	local f bad=0
-	for f in access endpoint rules frozen ruleset domain index verdict subject denial kinds prefixes opened model; do
+	for f in access endpoint ports nets stages rules frozen ruleset domain index verdict subject denial kinds prefixes opened spec model; do
 		f=security/portlock/$f.rs
 		[[ -f $f ]] || continue
 		if sed 's|//.*||' "$f" | grep -nE '\bunsafe\b|\bbindings\b'; then
@@ -119,6 +119,17 @@ policy() {
 check policy "no unsafe and no bindings in the policy modules" policy
 check layers "the files of security/portlock import one way, down the list in portlock.rs" \
 	python3 -B scripts/layers.py security/portlock/portlock.rs
+
+# The specification stands alone: its examples, and laws that its answers keep.
+specification() {
+	mkdir -p "$BUILD/spec"
+	"$RUSTC" --edition 2021 --test -D warnings -o "$BUILD/spec/examples" security/portlock/spec.rs &&
+		"$BUILD/spec/examples" &&
+		"$RUSTC" --edition 2021 -D warnings -o "$BUILD/spec/predict" tests/spec/predict.rs &&
+		"$RUSTC" --edition 2021 -O -D warnings -o "$BUILD/spec/laws" tests/spec/laws.rs &&
+		"$BUILD/spec/laws"
+}
+check spec "the specification agrees with its examples, and keeps its laws" specification
 
 # --- C, patches and texts ---
 # FILE_PATH_CHANGES asks for MAINTAINERS, which a series outside the tree leaves alone;

@@ -2,7 +2,10 @@
 
 //! What is fixed by others: constants and structures of user space, and their layout.
 
-use crate::access::Access;
+use crate::access::{
+    Access,
+    Permission, //
+};
 use core::mem::offset_of;
 use kernel::{
     bindings,
@@ -39,6 +42,18 @@ pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_
 /// `LANDLOCK_RULE_NET_PORT`.
 pub(crate) const RULE_NET_PORT: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_NET_PORT;
 
+/// `PORTLOCK_RULE_NET`.
+pub(crate) const RULE_NET: u32 = bindings::PORTLOCK_RULE_NET;
+
+/// `PORTLOCK_RULE_SOCKET`.
+pub(crate) const RULE_SOCKET: u32 = bindings::PORTLOCK_RULE_SOCKET;
+
+/// `PORTLOCK_CREATE_RULESET`.
+pub(crate) const CREATE_RULESET: u32 = bindings::PORTLOCK_CREATE_RULESET;
+
+/// The version of the ABI of extended rulesets.
+pub(crate) const VERSION: i32 = 1;
+
 /// `LANDLOCK_ADD_RULE_QUIET`.
 pub(crate) const ADD_RULE_QUIET: u32 = bindings::LANDLOCK_ADD_RULE_QUIET;
 
@@ -62,7 +77,35 @@ pub(crate) struct NetPortAttr(pub(crate) bindings::landlock_net_port_attr);
 // SAFETY: The structure consists of integers and has no padding, as asserted below.
 unsafe impl FromBytes for NetPortAttr {}
 
+/// What user space passes to `landlock_create_ruleset(2)` with [`CREATE_RULESET`].
+#[repr(transparent)]
+pub(crate) struct ExtendedAttr(pub(crate) bindings::portlock_ruleset_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for ExtendedAttr {}
+
+/// What user space passes to `landlock_add_rule(2)` with [`RULE_NET`].
+#[repr(transparent)]
+pub(crate) struct NetAttr(pub(crate) bindings::portlock_net_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for NetAttr {}
+
+/// What user space passes to `landlock_add_rule(2)` with [`RULE_SOCKET`].
+#[repr(transparent)]
+pub(crate) struct SocketAttr(pub(crate) bindings::portlock_socket_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for SocketAttr {}
+
 kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
+kernel::static_assert!(size_of::<ExtendedAttr>() == 40);
+kernel::static_assert!(size_of::<NetAttr>() == 56);
+kernel::static_assert!(size_of::<SocketAttr>() == 24);
+kernel::static_assert!(offset_of!(bindings::portlock_ruleset_attr, observer_cookie) == 32);
+kernel::static_assert!(offset_of!(bindings::portlock_net_attr, address) == 32);
+kernel::static_assert!(offset_of!(bindings::portlock_net_attr, reserved) == 52);
+kernel::static_assert!(offset_of!(bindings::portlock_socket_attr, reserved) == 20);
 kernel::static_assert!(size_of::<NetPortAttr>() == 2 * size_of::<u64>());
 
 // What `endpoint.rs` and `landlock.rs` assume of the layout of addresses.
@@ -80,4 +123,8 @@ kernel::static_assert!(
 kernel::static_assert!(Access::BindUdp as u64 == bindings::LANDLOCK_ACCESS_NET_BIND_UDP as u64);
 kernel::static_assert!(
     Access::ConnectSendUdp as u64 == bindings::LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP as u64
+);
+kernel::static_assert!(Access::ListenTcp as u64 == bindings::PORTLOCK_ACCESS_NET_LISTEN_TCP);
+kernel::static_assert!(
+    Permission::SocketCreate as u64 == bindings::PORTLOCK_PERMISSION_SOCKET_CREATE
 );

@@ -4,13 +4,24 @@
 
 use crate::{
     access::Access,
-    domain::Domain,
+    domain::{
+        Domain,
+        Question,
+        Refusing, //
+    },
     landlock::{
         self,
+        About,
         Denial, //
     }, //
 };
-use kernel::net::socket::Sock;
+use kernel::{
+    net::socket::{
+        LockedSock,
+        Sock, //
+    },
+    prelude::*, //
+};
 
 /// An access that a domain refuses.
 pub(crate) struct Refused<'a> {
@@ -20,26 +31,46 @@ pub(crate) struct Refused<'a> {
     pub(crate) socket_family: u16,
     /// The address that was passed, at least as long as what was read of it.
     pub(crate) address: &'a [u8],
-    /// The port that it asks for, in host byte order, unless that cannot be known.
-    pub(crate) port: Option<u16>,
-    pub(crate) access: Access,
+    /// What it asks for.
+    pub(crate) question: &'a Question,
 }
 
 /// Counts a refusal and tells audit and trace of it: the youngest layer that refuses is named.
 #[cold]
 #[inline(never)]
 pub(crate) fn log(refused: &Refused<'_>) {
-    if let Some((level, quiet)) = refused.domain.refusing(refused.port, refused.access) {
+    let question = refused.question;
+
+    if let Some(Refusing { level, quiet, .. }) = refused.domain.refusing(question) {
         let denial = Denial {
             sk: refused.sk,
             socket_family: refused.socket_family,
             address: refused.address,
-            names_port: refused.port.is_some(),
-            access: refused.access,
+            names_port: question.port.is_some(),
+            access: question.access,
         };
 
         denial.log(level, quiet);
     }
+}
+
+/// Counts the refusal of a listener, and tells audit and trace of it. `owner` is the socket that the
+/// task has, and `sk` the one whose local port and address were checked.
+#[cold]
+#[inline(never)]
+pub(crate) fn log_listen(domain: &Domain, sk: &LockedSock, owner: &Sock, question: &Question) {
+    if let Some(refusing) = domain.refusing(question) {
+        let about = About::Local(owner, sk.port(), sk.address());
+
+        log_by_name(question.access.name(), about, refusing);
+    }
+}
+
+/// Counts a refusal that Landlock has no name for, and tells audit and trace of it.
+#[cold]
+#[inline(never)]
+pub(crate) fn log_by_name(name: &'static CStr, about: About<'_>, refusing: Refusing) {
+    landlock::log_by_name(name, about, refusing.level, refusing.quiet);
 }
 
 /// Emits the event of a check, if a layer of `domain` has a rule for `port`.

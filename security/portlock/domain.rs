@@ -6,15 +6,19 @@ use crate::{
     abi::MAX_LAYERS,
     access::{
         Access,
-        AccessSet, //
+        AccessSet,
+        Permission,
+        PermissionSet, //
     },
-    frozen::Frozen,
-    index::Index,
+    endpoint::Address,
+    frozen::{
+        Frozen,
+        Handled, //
+    },
     landlock::LayerRights,
-    rules::{
-        Rule,
-        Rules, //
-    }, //
+    ports::Rule,
+    prefixes::Prefixes,
+    stages::Stages, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -34,33 +38,159 @@ use kernel::{
 struct Layer {
     /// The position of the layer in C Landlock's domain of the same credentials, from 1.
     level: u8,
-    /// The rights that need a rule.
-    handled: AccessSet,
-    /// The rules, shared with the ruleset and with the domains made of this one.
-    rules: Arc<Rules>,
+    /// The cookie of the network namespace in which the ruleset was enforced. Elsewhere its rules
+    /// about addresses match nothing.
+    net: u64,
+    /// The ruleset, shared with its file and with the domains made of this one.
+    frozen: Arc<Frozen>,
+}
+
+/// What a hook asks about an endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) access: Access,
+    /// The port, in host byte order, or `None` if no rule can allow it.
+    pub(crate) port: Option<u16>,
+    /// The address, or `None` if only rules without one match.
+    pub(crate) address: Option<Address>,
+    /// The cookie of the socket's network namespace.
+    pub(crate) net: u64,
+    /// Whether the socket is one of MPTCP, which plain rulesets are not about.
+    pub(crate) is_mptcp: bool,
+}
+
+/// What a domain says of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ByPort {
+    /// Each layer grants what is asked, whatever the address.
+    Allowed,
+    /// Each layer grants it at some address.
+    AtSomeAddress,
+    /// A layer refuses it, whatever the address.
+    Refused,
+}
+
+/// A layer that refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusing {
+    pub(crate) level: u8,
+    pub(crate) is_extended: bool,
+    /// Whether a rule for the endpoint keeps the refusal out of the logs.
+    pub(crate) quiet: bool,
+}
+
+impl Layer {
+    fn handled(&self) -> &Handled {
+        &self.frozen.handled
+    }
+
+    /// Whether the layer is about what is asked at all.
+    fn handles(&self, question: &Question) -> bool {
+        self.handled().access.contains(question.access)
+            && (self.handled().is_extended || !question.is_mptcp)
+    }
+
+    /// Says by `asks` whether a rule about addresses is for the endpoint.
+    fn by_address(
+        &self,
+        question: &Question,
+        asks: impl Fn(&Prefixes, u16, &Address) -> bool,
+    ) -> bool {
+        match (&self.frozen.prefixes, question.port, &question.address) {
+            (Some(prefixes), Some(port), Some(address)) if self.net == question.net => {
+                asks(prefixes, port, address)
+            }
+            _ => false,
+        }
+    }
+
+    /// What the rules say of the port, whatever the address.
+    fn by_port(&self, question: &Question) -> Rule {
+        question
+            .port
+            .and_then(|port| self.frozen.rules.ports.get(port))
+            .unwrap_or_default()
+    }
+
+    /// Whether a rule for the endpoint keeps a refusal out of the logs.
+    fn is_quiet(&self, question: &Question) -> bool {
+        self.handled().quiet.contains(question.access)
+            && (self.by_port(question).quiet || self.by_address(question, Prefixes::is_quiet))
+    }
+
+    /// Whether a rule about addresses grants what is asked.
+    fn grants_by_address(&self, question: &Question) -> bool {
+        self.by_address(question, |prefixes, port, address| {
+            prefixes.grants(port, address, question.access)
+        })
+    }
+
+    /// Whether a rule grants what is asked. The layer handles it.
+    fn grants(&self, question: &Question) -> bool {
+        self.grants_by_address(question) || self.by_port(question).access.contains(question.access)
+    }
+
+    /// Whether `other` says the same, since it is of the same ruleset.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.frozen, &other.frozen) && self.net == other.net
+    }
+
+    /// Whether a rule is about addresses, for one of the rights in `access`.
+    fn is_about_addresses(&self, access: AccessSet) -> bool {
+        !(self.frozen.by_address & access).is_empty()
+    }
+
+    fn refusing(&self, quiet: bool) -> Refusing {
+        Refusing {
+            level: self.level,
+            is_extended: self.handled().is_extended,
+            quiet,
+        }
+    }
 }
 
 /// The layers that hold a task.
 ///
-/// A ruleset that handles no network right makes no layer here, though it makes one in C Landlock:
-/// a task whose sandbox is not about the network has no domain, and pays nothing.
+/// A ruleset that handles nothing of Portlock's makes no layer here, though it makes one in C
+/// Landlock: a task whose sandbox is not about the network has no domain, and pays nothing.
 ///
 /// The memory is charged to the task that enforces the ruleset.
 ///
 /// # Invariants
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
-/// - `handled` is what the layers together handle.
-/// - `index` allows an access on a port if and only if every layer does.
+/// - `access` and `permissions` are what the layers together handle, and `by_address` is the rights
+///   for which one of them has a rule about addresses.
+/// - `stages` is what all layers allow. `mptcp` is what those layers allow that are extended.
 #[pin_data]
 pub(crate) struct Domain {
-    handled: AccessSet,
-    index: Arc<Index>,
+    access: AccessSet,
+    permissions: PermissionSet,
+    by_address: AccessSet,
+    stages: Stages,
+    mptcp: Mptcp,
     /// All layers but the youngest, the oldest first: most domains have only one layer.
     outer: KVec<Layer>,
     youngest: Layer,
     #[pin]
     free: Work<Domain>,
+}
+
+/// What holds MPTCP sockets, which plain layers are not about.
+#[derive(Clone)]
+enum Mptcp {
+    /// All layers are plain.
+    Nothing,
+    /// All layers are extended: what holds TCP sockets.
+    AsTcp,
+    /// The layers that are extended, of a domain which has others too.
+    Extended(Arc<Extended>),
+}
+
+/// What the extended layers of a domain together handle and allow.
+struct Extended {
+    access: AccessSet,
+    stages: Stages,
 }
 
 impl_has_work! {
@@ -78,35 +208,53 @@ impl WorkItem for Domain {
 impl Domain {
     /// Stacks a layer on `parent`, which stays as it is.
     ///
-    /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`.
-    /// Returns `ENOMEM` if there is no memory, `E2BIG` if there are [`MAX_LAYERS`] layers already.
-    pub(crate) fn new(parent: Option<&Self>, level: u8, frozen: Frozen) -> Result<Arc<Self>> {
-        let Frozen {
-            handled,
-            rules,
-            index,
-        } = frozen;
-        let youngest = Layer {
-            level,
-            handled,
-            rules,
-        };
-        // INVARIANT: The layers are counted in `to_outer`. `handled` is the union of those of the
-        // layers, and the index is the intersection of theirs.
-        let (handled, index, outer) = match parent {
-            None => (handled, index, KVec::new()),
-            Some(parent) => (
-                parent.handled | handled,
-                parent.index_with(index)?,
-                parent.to_outer()?,
-            ),
+    /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`. `net`
+    /// is the cookie of the network namespace in which the layer's addresses are valid. `stages` is
+    /// what `frozen` allows on each port. Returns
+    /// `E2BIG` if there are [`MAX_LAYERS`] layers already, or `ENOMEM` if there is no memory.
+    pub(crate) fn new(
+        parent: Option<&Self>,
+        level: u8,
+        net: u64,
+        frozen: Arc<Frozen>,
+        stages: Stages,
+    ) -> Result<Arc<Self>> {
+        let (handled, by_address) = (frozen.handled, frozen.by_address);
+        let youngest = Layer { level, net, frozen };
+
+        // INVARIANT: The layers are counted in `to_outer`. The sets are the unions of those of the
+        // layers, and the stages are the intersections of theirs.
+        let this = match parent {
+            None => Made {
+                outer: KVec::new(),
+                access: handled.access,
+                permissions: handled.permissions,
+                by_address,
+                mptcp: if handled.is_extended {
+                    Mptcp::AsTcp
+                } else {
+                    Mptcp::Nothing
+                },
+                stages,
+            },
+            Some(parent) => Made {
+                outer: parent.to_outer()?,
+                access: parent.access | handled.access,
+                permissions: parent.permissions | handled.permissions,
+                by_address: parent.by_address | by_address,
+                mptcp: parent.mptcp_with(handled, &stages)?,
+                stages: parent.stages.and(&stages)?,
+            },
         };
 
         Arc::pin_init(
             pin_init!(Self {
-                handled,
-                index,
-                outer,
+                access: this.access,
+                permissions: this.permissions,
+                by_address: this.by_address,
+                stages: this.stages,
+                mptcp: this.mptcp,
+                outer: this.outer,
                 youngest,
                 free <- new_work!("Domain::free"),
             }),
@@ -114,17 +262,28 @@ impl Domain {
         )
     }
 
-    /// What both this domain and a layer whose index is `new` allow.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    fn index_with(&self, new: Arc<Index>) -> Result<Arc<Index>> {
-        if self.index.is_within(&new) {
-            return Ok(self.index.clone());
-        }
-        if new.is_within(&self.index) {
-            return Ok(new);
-        }
-        self.index.intersect(&new)
+    /// What holds MPTCP sockets, when a layer is stacked on `self` that handles `handled` and allows
+    /// `stages`.
+    fn mptcp_with(&self, handled: Handled, stages: &Stages) -> Result<Mptcp> {
+        let extended = match (&self.mptcp, handled.is_extended) {
+            (Mptcp::Nothing, false) => return Ok(Mptcp::Nothing),
+            (Mptcp::AsTcp, true) => return Ok(Mptcp::AsTcp),
+            (Mptcp::Extended(outer), false) => return Ok(Mptcp::Extended(outer.clone())),
+            (Mptcp::Nothing, true) => Extended {
+                access: handled.access,
+                stages: stages.clone(),
+            },
+            (Mptcp::AsTcp, false) => Extended {
+                access: self.access,
+                stages: self.stages.clone(),
+            },
+            (Mptcp::Extended(outer), true) => Extended {
+                access: outer.access | handled.access,
+                stages: outer.stages.and(stages)?,
+            },
+        };
+
+        Ok(Mptcp::Extended(Arc::new(extended, GFP_KERNEL_ACCOUNT)?))
     }
 
     /// Copies the layers, to be the outer ones of a domain.
@@ -155,38 +314,138 @@ impl Domain {
         }
     }
 
-    /// Whether a layer handles `access`.
+    /// Whether a layer handles `access`, on sockets of MPTCP or on others.
     #[inline]
-    pub(crate) fn handles(&self, access: Access) -> bool {
-        self.handled.contains(access)
+    pub(crate) fn handles(&self, access: Access, is_mptcp: bool) -> bool {
+        match &self.mptcp {
+            Mptcp::Nothing if is_mptcp => false,
+            Mptcp::Extended(extended) if is_mptcp => extended.access.contains(access),
+            _ => self.access.contains(access),
+        }
     }
 
-    /// Whether every layer that handles `access` has a rule that grants it on `port`.
+    /// Whether a plain layer handles `access`.
+    pub(crate) fn handles_plainly(&self, access: Access) -> bool {
+        self.layers()
+            .any(|layer| !layer.handled().is_extended && layer.handled().access.contains(access))
+    }
+
+    /// The youngest layer that is extended and handles `access`: it refuses it on SMC sockets.
+    pub(crate) fn refusing_smc(&self, access: Access) -> Option<Refusing> {
+        self.layers()
+            .find(|layer| layer.handled().is_extended && layer.handled().access.contains(access))
+            .map(|layer| layer.refusing(false))
+    }
+
+    /// The youngest layer that has a rule about addresses for one of the rights in `protocol`.
+    pub(crate) fn watching(&self, protocol: AccessSet) -> Option<Refusing> {
+        self.layers()
+            .find(|layer| layer.is_about_addresses(protocol))
+            .map(|layer| layer.refusing(false))
+    }
+
+    /// The youngest layer that has rules about addresses for UDP, and does not grant what is asked
+    /// whatever the address.
+    pub(crate) fn refusing_way(&self, question: &Question) -> Option<Refusing> {
+        self.layers()
+            .filter(|layer| layer.is_about_addresses(AccessSet::UDP) && layer.handles(question))
+            .find(|layer| !layer.grants(question))
+            .map(|layer| layer.refusing(layer.is_quiet(question)))
+    }
+
+    /// Whether a layer handles `permission`.
+    pub(crate) fn handles_permission(&self, permission: Permission) -> bool {
+        self.permissions.contains(permission)
+    }
+
+    /// Whether a layer has a rule about addresses for one of the rights in `access`.
+    #[inline]
+    pub(crate) fn is_about_addresses(&self, access: AccessSet) -> bool {
+        !(self.by_address & access).is_empty()
+    }
+
+    /// Whether every layer that handles `access` has a rule that grants it on `port`, whatever the
+    /// address.
     #[inline]
     pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        self.index.allows(port, access.into())
+        self.stages.all_allow(port, access)
     }
 
-    /// The youngest layer that refuses `access` on `port`, or on any port if `None`: its level, and
-    /// whether its rule for the port is quiet. The domain refuses it.
-    pub(crate) fn refusing(&self, port: Option<u16>, access: Access) -> Option<(u8, bool)> {
-        // It is the only layer, and none of its rules is quiet.
-        if self.outer.is_empty() && !self.youngest.rules.has_quiet() {
-            return Some((self.youngest.level, false));
-        }
-
-        let refused_by = |layer: &Layer| {
-            let rule = port.and_then(|port| layer.rules.get(port));
-            let Rule {
-                access: granted,
-                quiet,
-            } = rule.unwrap_or_default();
-
-            (layer.handled.contains(access) && !granted.contains(access))
-                .then_some((layer.level, quiet))
+    /// What the domain says of the port that is asked for.
+    pub(crate) fn by_port(&self, question: &Question) -> ByPort {
+        let stages = match &self.mptcp {
+            Mptcp::Nothing if question.is_mptcp => return ByPort::Allowed,
+            Mptcp::Extended(extended) if question.is_mptcp => &extended.stages,
+            _ => &self.stages,
         };
 
-        refused_by(&self.youngest).or_else(|| self.outer.iter().rev().find_map(refused_by))
+        match question.port {
+            Some(port) if stages.all_allow(port, question.access) => ByPort::Allowed,
+            Some(port) if stages.may_allow(port, question.access) => ByPort::AtSomeAddress,
+            None if !self.layers().any(|layer| layer.handles(question)) => ByPort::Allowed,
+            _ => ByPort::Refused,
+        }
+    }
+
+    /// Whether each layer grants what is asked, or does not handle it. Not all layers grant it by the
+    /// port alone, cf. [`Domain::by_port`].
+    #[inline]
+    pub(crate) fn grants_at_address(&self, question: &Question) -> bool {
+        if question.address.is_none() {
+            return false;
+        }
+        // The port alone does not decide: the only layer grants it by the address or not at all.
+        if self.outer.is_empty() {
+            return self.youngest.grants_by_address(question);
+        }
+
+        let mut last: Option<&Layer> = None;
+
+        self.layers().all(|layer| {
+            last.replace(layer).is_some_and(|last| last.is_same(layer))
+                || !layer.handles(question)
+                || layer.grants(question)
+        })
+    }
+
+    /// Whether the domain allows what is asked.
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+    pub(crate) fn grants(&self, question: &Question) -> bool {
+        match self.by_port(question) {
+            ByPort::Allowed => true,
+            ByPort::AtSomeAddress => self.grants_at_address(question),
+            ByPort::Refused => false,
+        }
+    }
+
+    /// The youngest layer that refuses the creation of a socket.
+    pub(crate) fn refusing_creation(
+        &self,
+        family: i32,
+        type_: i32,
+        protocol: i32,
+    ) -> Option<Refusing> {
+        self.layers()
+            .find(|layer| {
+                layer
+                    .handled()
+                    .permissions
+                    .contains(Permission::SocketCreate)
+                    && !layer.frozen.rules.kinds.allows(family, type_, protocol)
+            })
+            .map(|layer| layer.refusing(false))
+    }
+
+    /// The youngest layer that refuses what is asked. The domain refuses it.
+    pub(crate) fn refusing(&self, question: &Question) -> Option<Refusing> {
+        // It is the only layer, and none of its rules is quiet.
+        if self.outer.is_empty() && !self.youngest.frozen.rules.has_quiet() {
+            return Some(self.youngest.refusing(false));
+        }
+
+        self.layers()
+            .find(|layer| layer.handles(question) && !layer.grants(question))
+            .map(|layer| layer.refusing(layer.is_quiet(question)))
     }
 
     /// What each layer with a rule for `port` grants: the rights of the rule, and those that the
@@ -195,14 +454,29 @@ impl Domain {
         let mut granted = LayerRights::new();
 
         for layer in Iterator::chain(self.outer.iter(), [&self.youngest]) {
-            if let Some(rule) = layer.rules.get(port) {
-                let access = rule.access | !layer.handled;
+            if let Some(rule) = layer.frozen.rules.ports.get(port) {
+                let access = rule.access | !layer.handled().access;
 
                 granted.push(layer.level, access, rule.quiet);
             }
         }
         granted
     }
+
+    /// The layers, the youngest first.
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        Iterator::chain([&self.youngest].into_iter(), self.outer.iter().rev())
+    }
+}
+
+/// What a domain is made of, but for its youngest layer.
+struct Made {
+    access: AccessSet,
+    permissions: PermissionSet,
+    by_address: AccessSet,
+    stages: Stages,
+    mptcp: Mptcp,
+    outer: KVec<Layer>,
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
@@ -211,17 +485,30 @@ mod tests {
     use super::*;
     use crate::frozen::Draft;
 
-    fn frozen(handled: AccessSet, ports: &[(u16, AccessSet)]) -> Result<Frozen> {
-        let mut draft = Draft::new(handled);
+    const NET: u64 = 1;
+
+    fn frozen(access: AccessSet, ports: &[(u16, AccessSet)]) -> Result<(Arc<Frozen>, Stages)> {
+        let mut draft = Draft::default();
 
         for (port, access) in ports {
             let rule = Rule {
                 access: *access,
                 quiet: false,
             };
-            draft.add(*port, rule)?;
+            draft.open()?.ports.add(*port..=*port, rule)?;
         }
-        draft.freeze()
+        draft.freeze(Handled {
+            access,
+            ..Handled::default()
+        })
+    }
+
+    fn domain(
+        parent: Option<&Domain>,
+        level: u8,
+        (frozen, stages): &(Arc<Frozen>, Stages),
+    ) -> Result<Arc<Domain>> {
+        Domain::new(parent, level, NET, frozen.clone(), stages.clone())
     }
 
     #[test]
@@ -229,16 +516,16 @@ mod tests {
         let tcp = Access::BindTcp | Access::ConnectTcp;
         let connect = AccessSet::from(Access::ConnectTcp);
         let outer = frozen(tcp, &[(80, tcp), (443, connect)])?;
-        let outer = Domain::new(None, 1, outer)?;
+        let outer = domain(None, 1, &outer)?;
         let inner = frozen(connect, &[(443, connect), (1, connect)])?;
-        let inner = Domain::new(Some(&outer), 2, inner)?;
+        let inner = domain(Some(&outer), 2, &inner)?;
 
         assert!(outer.allows(80, Access::ConnectTcp));
         assert!(inner.allows(80, Access::BindTcp));
         assert!(!inner.allows(80, Access::ConnectTcp));
         assert!(inner.allows(443, Access::ConnectTcp));
         assert!(!inner.allows(1, Access::ConnectTcp));
-        assert!(!inner.handles(Access::BindUdp));
+        assert!(!inner.handles(Access::BindUdp, false));
         assert!(inner.allows(1, Access::BindUdp));
         Ok(())
     }
@@ -248,28 +535,28 @@ mod tests {
         let tcp = Access::BindTcp | Access::ConnectTcp;
         let one = frozen(tcp, &[(80, tcp)])?;
         let two = frozen(tcp, &[(80, tcp), (81, tcp)])?;
-        let outer = Domain::new(None, 1, one.clone())?;
-        let inner = Domain::new(Some(&outer), 2, two.clone())?;
+        let outer = domain(None, 1, &one)?;
+        let inner = domain(Some(&outer), 2, &two)?;
 
-        assert!(Arc::ptr_eq(&inner.index, &one.index));
+        assert!(inner.stages.is_same(&one.1));
 
         // A layer that says all that is left needs no other index.
-        let outer = Domain::new(None, 1, two)?;
-        let inner = Domain::new(Some(&outer), 2, one.clone())?;
+        let outer = domain(None, 1, &two)?;
+        let inner = domain(Some(&outer), 2, &one)?;
 
-        assert!(Arc::ptr_eq(&inner.index, &one.index));
+        assert!(inner.stages.is_same(&one.1));
         Ok(())
     }
 
     #[test]
     fn there_are_at_most_sixteen_layers() -> Result {
         let none = frozen(Access::BindTcp.into(), &[])?;
-        let mut domain = Domain::new(None, 1, none.clone())?;
+        let mut stack = domain(None, 1, &none)?;
 
         for level in 2..=16 {
-            domain = Domain::new(Some(&domain), level, none.clone())?;
+            stack = domain(Some(&stack), level, &none)?;
         }
-        assert_eq!(Domain::new(Some(&domain), 17, none).err(), Some(E2BIG));
+        assert_eq!(domain(Some(&stack), 17, &none).err(), Some(E2BIG));
         Ok(())
     }
 }

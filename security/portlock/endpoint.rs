@@ -12,10 +12,156 @@ use crate::abi::{
     SIN6_LEN_RFC2133,
     SOCKADDR_IN_LEN, //
 };
+use core::net::IpAddr;
 use kernel::{
     net::socket::Sockaddr,
     prelude::*, //
 };
+
+/// An IPv4 or IPv6 address, in network byte order.
+///
+/// An IPv4-mapped IPv6 address is an IPv4 address: `V6` never holds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Address {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+/// The first bytes of IPv4-mapped IPv6 addresses, `::ffff:0:0/96`.
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => Self::from_ipv6(address.octets()),
+        }
+    }
+}
+
+impl Address {
+    /// Takes the bytes of an IPv6 address.
+    pub(crate) fn from_ipv6(bytes: [u8; 16]) -> Self {
+        match bytes.split_last_chunk() {
+            Some((head, tail)) if *head == MAPPED => Self::V4(*tail),
+            _ => Self::V6(bytes),
+        }
+    }
+
+    /// Whether this is the wildcard address of its family.
+    pub(crate) fn is_wildcard(&self) -> bool {
+        matches!(self, Self::V4([0, 0, 0, 0]))
+            || matches!(self, Self::V6(bytes) if *bytes == [0; 16])
+    }
+
+    /// Whether a device is part of the address: a link-local IPv6 address, or a multicast one.
+    ///
+    /// IPv4 knows no such scope: 169.254.0.0/16 through another device is another host.
+    pub(crate) fn is_of_a_link(&self) -> bool {
+        match self {
+            Self::V4([first, ..]) => first >> 4 == 14,
+            Self::V6([0xfe, second, ..]) => second >> 6 == 2,
+            Self::V6([first, ..]) => *first == 0xff,
+        }
+    }
+
+    /// The address as the highest bits of a number, so that both families are alike: a prefix is
+    /// some of these bits.
+    pub(crate) fn highest(self) -> u128 {
+        match self {
+            Self::V4(bytes) => u128::from(u32::from_be_bytes(bytes)) << 96,
+            Self::V6(bytes) => u128::from_be_bytes(bytes),
+        }
+    }
+
+    /// The bytes, most significant first.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::V4(bytes) => bytes,
+            Self::V6(bytes) => bytes,
+        }
+    }
+}
+
+/// Addresses of a family that begin with the same bits.
+///
+/// # Invariants
+///
+/// - `len` is at most 32 for IPv4, and 128 for IPv6.
+/// - The bits of `address` after the first `len` are zero.
+/// - The prefix is not inside of `::ffff:0:0/96`: these addresses are IPv4's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Prefix {
+    address: Address,
+    len: u8,
+}
+
+impl Prefix {
+    /// The IPv4 prefix of `len` bits.
+    ///
+    /// Returns `EINVAL` if it is too long, or has bits behind its end.
+    pub(crate) fn ipv4(address: [u8; 4], len: u8) -> Result<Self> {
+        Self::new(Address::V4(address), len)
+    }
+
+    /// The IPv6 prefix of `len` bits.
+    ///
+    /// Returns `EINVAL` if it is too long, has bits behind its end, or is inside of `::ffff:0:0/96`.
+    pub(crate) fn ipv6(address: [u8; 16], len: u8) -> Result<Self> {
+        if len >= 96 && address.starts_with(&MAPPED) {
+            return Err(EINVAL);
+        }
+        Self::new(Address::V6(address), len)
+    }
+
+    fn new(address: Address, len: u8) -> Result<Self> {
+        let bytes = address.bytes();
+        let bits = bytes.len() * 8;
+        // How many bits of a byte are behind the end.
+        let has_tail = bytes.iter().zip(0usize..).any(|(byte, position)| {
+            let kept = usize::from(len).saturating_sub(position * 8).min(8);
+
+            u16::from(*byte) & (0xff >> kept) != 0
+        });
+
+        if usize::from(len) > bits || has_tail {
+            return Err(EINVAL);
+        }
+        // INVARIANT: As just seen, and as `Prefix::ipv6` has seen.
+        Ok(Self { address, len })
+    }
+
+    /// Whether the family is IPv6.
+    pub(crate) const fn is_ipv6(&self) -> bool {
+        matches!(self.address, Address::V6(_))
+    }
+
+    /// The first address.
+    pub(crate) const fn first(&self) -> Address {
+        self.address
+    }
+
+    /// The number of bits that are fixed.
+    pub(crate) const fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether `address` is in the prefix.
+    pub(crate) fn contains(&self, address: &Address) -> bool {
+        let (mine, other) = (self.address.bytes(), address.bytes());
+
+        mine.len() == other.len()
+            && mine
+                .iter()
+                .zip(other)
+                .zip(0usize..)
+                .all(|((mine, other), position)| {
+                    let kept = usize::from(self.len).saturating_sub(position * 8).min(8);
+
+                    u16::from(mine ^ other) >> (8 - kept) == 0
+                })
+    }
+}
 
 /// What the socket call does with the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +172,21 @@ pub(crate) enum Use {
     Connect,
     /// It is the destination of one datagram.
     Send,
+}
+
+/// Whether a socket that uses the address may be bound to a device by that: an IPv6 address that
+/// needs a scope, or a multicast one to connect to.
+pub(crate) fn names_device(bytes: &[u8], used: Use) -> bool {
+    if family(bytes) != Some(AF_INET6) {
+        return false;
+    }
+    match (used, bytes.get(8..24)) {
+        (Use::Bind | Use::Connect, Some([0xfe, second, ..])) => second >> 6 == 2,
+        // Multicast on an interface or a link.
+        (Use::Bind, Some([0xff, second, ..])) => matches!(second & 15, 1 | 2),
+        (Use::Connect, Some([0xff, ..])) => true,
+        _ => false,
+    }
 }
 
 /// What an address asks for.
@@ -39,6 +200,21 @@ pub(crate) enum Asked {
     Unknowable,
 }
 
+/// The address that the bytes of a socket address name, if [`asked`] found a port in them, `used` for
+/// what rules about addresses are to match; `None` if only rules without an address match.
+///
+/// To bind, a wildcard is an address as any other. As a remote address it means this machine, or an
+/// address that the socket is bound to, whatever list contains it.
+pub(crate) fn address(bytes: &[u8], used: Use) -> Option<Address> {
+    let address = match family(bytes)? {
+        AF_INET6 => Address::from_ipv6(*bytes.get(8..)?.first_chunk()?),
+        // As an IPv4 socket takes it, whatever its family is.
+        _ => Address::V4(*bytes.get(4..)?.first_chunk()?),
+    };
+
+    (used == Use::Bind || !address.is_wildcard()).then_some(address)
+}
+
 /// The family of `address` (`sa_family`), or `None` if it is too short to have one.
 #[inline]
 fn family(address: &[u8]) -> Option<u16> {
@@ -49,10 +225,8 @@ fn family(address: &[u8]) -> Option<u16> {
 ///
 /// Dropping the remote address does not, and the stack refuses an address without a family.
 #[inline]
-pub(crate) fn may_autobind(address: Sockaddr<'_>) -> bool {
-    address
-        .first_chunk()
-        .is_some_and(|family| u16::from_ne_bytes(*family) != AF_UNSPEC)
+pub(crate) fn may_autobind(address: &[u8]) -> bool {
+    family(address).is_some_and(|family| family != AF_UNSPEC)
 }
 
 /// The port of an address as a socket of `socket_family` usually gets it: of its own family, `AF_INET`
@@ -76,8 +250,16 @@ pub(crate) fn plain_port(address: Sockaddr<'_>, socket_family: u16) -> Option<u1
 ///
 /// Returns the error that the network stack would give for an address that is too short or of a
 /// wrong family, `EINVAL` or `EAFNOSUPPORT`, so that it comes before a refusal.
+///
+/// An IPv6 socket of UDP takes an IPv4 address as its destination. Landlock refuses it with
+/// `EINVAL`, and so must plain layers; `takes_ipv4` says that there is none to do so.
 #[inline]
-pub(crate) fn asked(address: &[u8], socket_family: u16, used: Use) -> Result<Asked> {
+pub(crate) fn asked(
+    address: &[u8],
+    socket_family: u16,
+    used: Use,
+    takes_ipv4: bool,
+) -> Result<Asked> {
     let Some(family) = family(address) else {
         return Err(EINVAL);
     };
@@ -90,7 +272,7 @@ pub(crate) fn asked(address: &[u8], socket_family: u16, used: Use) -> Result<Ask
     };
 
     // The stack would refuse this too, but only after a refusal by the rules.
-    if family != socket_family {
+    if family != socket_family && !(takes_ipv4 && family == AF_INET) {
         return Err(EINVAL);
     }
     Ok(Asked::Port(port))
@@ -178,7 +360,7 @@ mod tests {
                         let plain = plain_port(bytes[..len].into(), socket_family);
 
                         for used in [Use::Bind, Use::Connect, Use::Send] {
-                            let asked = asked(&bytes[..len], socket_family, used);
+                            let asked = asked(&bytes[..len], socket_family, used, false);
 
                             // All that is plain is asked; of what is not, only AF_UNSPEC asks for a
                             // port.
@@ -212,7 +394,7 @@ mod tests {
     fn too_short_for_a_family_is_einval() {
         for len in 0..2 {
             for used in [Use::Bind, Use::Connect, Use::Send] {
-                assert_eq!(asked(&[0; 2][..len], AF_INET, used), Err(EINVAL));
+                assert_eq!(asked(&[0; 2][..len], AF_INET, used, false), Err(EINVAL));
             }
         }
     }
@@ -223,8 +405,11 @@ mod tests {
             for (family, min) in [(AF_INET, 16), (AF_INET6, 24)] {
                 let bytes = address(family, 0);
 
-                assert_eq!(asked(&bytes[..min - 1], family, used), Err(EINVAL));
-                assert_eq!(asked(&bytes[..min], family, used), Ok(Asked::Port(443)));
+                assert_eq!(asked(&bytes[..min - 1], family, used, false), Err(EINVAL));
+                assert_eq!(
+                    asked(&bytes[..min], family, used, false),
+                    Ok(Asked::Port(443))
+                );
             }
         }
     }
@@ -232,8 +417,14 @@ mod tests {
     #[test]
     fn another_family_than_the_socket_is_einval() {
         for used in [Use::Bind, Use::Connect, Use::Send] {
-            assert_eq!(asked(&address(AF_INET, 0), AF_INET6, used), Err(EINVAL));
-            assert_eq!(asked(&address(AF_INET6, 0), AF_INET, used), Err(EINVAL));
+            assert_eq!(
+                asked(&address(AF_INET, 0), AF_INET6, used, false),
+                Err(EINVAL)
+            );
+            assert_eq!(
+                asked(&address(AF_INET6, 0), AF_INET, used, false),
+                Err(EINVAL)
+            );
         }
     }
 
@@ -241,7 +432,10 @@ mod tests {
     fn unknown_families_are_left_to_the_stack() {
         let netlink = address(16, 0);
 
-        assert_eq!(asked(&netlink, AF_INET, Use::Bind), Ok(Asked::Nothing));
+        assert_eq!(
+            asked(&netlink, AF_INET, Use::Bind, false),
+            Ok(Asked::Nothing)
+        );
     }
 
     #[test]
@@ -249,7 +443,10 @@ mod tests {
         let bytes = address(AF_UNSPEC, 0xff);
 
         for family in [AF_INET, AF_INET6] {
-            assert_eq!(asked(&bytes[..2], family, Use::Connect), Ok(Asked::Nothing));
+            assert_eq!(
+                asked(&bytes[..2], family, Use::Connect, false),
+                Ok(Asked::Nothing)
+            );
         }
     }
 
@@ -265,14 +462,99 @@ mod tests {
         let bytes = address(AF_UNSPEC, 0xff);
 
         assert_eq!(
-            asked(&bytes[..2], AF_INET6, Use::Send),
+            asked(&bytes[..2], AF_INET6, Use::Send, false),
             Ok(Asked::Unknowable)
         );
-        assert_eq!(asked(&bytes[..15], AF_INET, Use::Send), Err(EINVAL));
+        assert_eq!(asked(&bytes[..15], AF_INET, Use::Send, false), Err(EINVAL));
         assert_eq!(
-            asked(&bytes[..16], AF_INET, Use::Send),
+            asked(&bytes[..16], AF_INET, Use::Send, false),
             Ok(Asked::Port(443))
         );
+    }
+
+    #[test]
+    fn a_prefix_is_refused_unless_it_is_one() {
+        assert!(Prefix::ipv4([0; 4], 0).is_ok());
+        assert!(Prefix::ipv4([255; 4], 32).is_ok());
+        assert!(Prefix::ipv4([10, 0, 0, 0], 8).is_ok());
+        assert_eq!(Prefix::ipv4([0; 4], 33), Err(EINVAL));
+        assert_eq!(Prefix::ipv4([10, 0, 0, 1], 31), Err(EINVAL));
+        assert_eq!(Prefix::ipv4([128, 0, 0, 0], 0), Err(EINVAL));
+
+        let mut mapped = [0; 16];
+
+        mapped[10..12].fill(0xff);
+        assert!(Prefix::ipv6([0; 16], 0).is_ok());
+        assert!(Prefix::ipv6([255; 16], 128).is_ok());
+        assert_eq!(Prefix::ipv6([0; 16], 129), Err(EINVAL));
+        assert_eq!(Prefix::ipv6([1; 16], 120), Err(EINVAL));
+        assert_eq!(Prefix::ipv6(mapped, 96), Err(EINVAL));
+        assert_eq!(Prefix::ipv6(mapped, 128), Err(EINVAL));
+        // What begins before the mapped addresses is a prefix of IPv6.
+        mapped[10..].fill(0);
+        assert!(Prefix::ipv6(mapped, 80).is_ok());
+    }
+
+    #[test]
+    fn a_prefix_contains_what_begins_as_it_does() -> Result {
+        let zero = Prefix::ipv4([0; 4], 0)?;
+        let net = Prefix::ipv4([192, 168, 128, 0], 17)?;
+        let host = Prefix::ipv4([127, 0, 0, 1], 32)?;
+        let link = Prefix::ipv6([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 10)?;
+
+        assert!(zero.contains(&Address::V4([255; 4])));
+        assert!(!zero.contains(&Address::V6([0; 16])));
+        assert!(net.contains(&Address::V4([192, 168, 128, 0])));
+        assert!(net.contains(&Address::V4([192, 168, 255, 255])));
+        assert!(!net.contains(&Address::V4([192, 168, 127, 255])));
+        assert!(host.contains(&Address::V4([127, 0, 0, 1])));
+        assert!(!host.contains(&Address::V4([127, 0, 0, 0])));
+        assert!(link.contains(&Address::V6([
+            0xfe, 0xbf, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9
+        ])));
+        assert!(!link.contains(&Address::V6([
+            0xfe, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        ])));
+        Ok(())
+    }
+
+    #[test]
+    fn a_mapped_address_is_an_ipv4_address() {
+        let mut mapped = [0; 16];
+
+        mapped[10..12].fill(0xff);
+        mapped[12..].copy_from_slice(&[127, 0, 0, 1]);
+        assert_eq!(Address::from_ipv6(mapped), Address::V4([127, 0, 0, 1]));
+        mapped[0] = 1;
+        assert_eq!(Address::from_ipv6(mapped), Address::V6(mapped));
+        assert!(Address::from_ipv6([0; 16]).is_wildcard());
+        assert!(Address::V4([0; 4]).is_wildcard());
+        assert!(!Address::V4([0, 0, 0, 1]).is_wildcard());
+    }
+
+    #[test]
+    fn link_local_and_multicast_addresses_are_of_a_link() {
+        for (address, is) in [
+            (Address::V4([169, 254, 0, 1]), false),
+            (Address::V4([224, 0, 0, 1]), true),
+            (Address::V4([239, 255, 255, 255]), true),
+            (Address::V4([240, 0, 0, 1]), false),
+            (Address::V4([127, 0, 0, 1]), false),
+        ] {
+            assert_eq!(address.is_of_a_link(), is);
+        }
+        for (head, is) in [
+            ([0xfe, 0x80], true),
+            ([0xfe, 0xbf], true),
+            ([0xfe, 0xc0], false),
+            ([0xff, 0x02], true),
+            ([0x20, 0x01], false),
+        ] {
+            let mut bytes = [0; 16];
+
+            bytes[..2].copy_from_slice(&head);
+            assert_eq!(Address::V6(bytes).is_of_a_link(), is);
+        }
     }
 
     #[test]
@@ -280,10 +562,16 @@ mod tests {
         let any = address(AF_UNSPEC, 0);
         let other = address(AF_UNSPEC, 1);
 
-        assert_eq!(asked(&any[..15], AF_INET, Use::Bind), Err(EINVAL));
-        assert_eq!(asked(&any[..16], AF_INET, Use::Bind), Ok(Asked::Port(443)));
-        assert_eq!(asked(&other, AF_INET, Use::Bind), Err(EAFNOSUPPORT));
-        assert_eq!(asked(&any[..23], AF_INET6, Use::Bind), Err(EINVAL));
-        assert_eq!(asked(&any[..24], AF_INET6, Use::Bind), Err(EAFNOSUPPORT));
+        assert_eq!(asked(&any[..15], AF_INET, Use::Bind, false), Err(EINVAL));
+        assert_eq!(
+            asked(&any[..16], AF_INET, Use::Bind, false),
+            Ok(Asked::Port(443))
+        );
+        assert_eq!(asked(&other, AF_INET, Use::Bind, false), Err(EAFNOSUPPORT));
+        assert_eq!(asked(&any[..23], AF_INET6, Use::Bind, false), Err(EINVAL));
+        assert_eq!(
+            asked(&any[..24], AF_INET6, Use::Bind, false),
+            Err(EAFNOSUPPORT)
+        );
     }
 }

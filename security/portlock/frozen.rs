@@ -3,14 +3,14 @@
 //! The rules of a ruleset: written until they are enforced, then frozen and shared.
 
 use crate::{
-    access::AccessSet,
-    index::Index,
-    rules::{
-        Rule,
-        Rules, //
-    }, //
+    access::{
+        AccessSet,
+        PermissionSet, //
+    },
+    prefixes::Prefixes,
+    rules::Rules,
+    stages::Stages, //
 };
-use core::mem;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -20,77 +20,93 @@ use kernel::{
     }, //
 };
 
-/// The rules of an enforced ruleset, as domains read them. They never change.
+/// What a ruleset handles.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Handled {
+    /// Whether the ruleset is an extended one. Plain ones are Landlock's.
+    pub(crate) is_extended: bool,
+    /// The rights that need a rule.
+    pub(crate) access: AccessSet,
+    /// The permissions that need a rule.
+    pub(crate) permissions: PermissionSet,
+    /// The rights whose denials a quiet rule keeps out of the logs, some of `access`.
+    pub(crate) quiet: AccessSet,
+}
+
+impl Handled {
+    /// Whether nothing needs a rule of Portlock's.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.access.is_empty() && self.permissions.is_empty()
+    }
+}
+
+/// An enforced ruleset, which layers share. It never changes.
 ///
-/// The two parts are apart, since a layer keeps its rules, but a domain only one index.
+/// What it allows on each port is apart, in [`Stages`]: a layer keeps its rules, and a domain keeps
+/// one set of indexes for all layers.
 ///
 /// # Invariants
 ///
-/// `index` says what `rules` say, for the rights in `handled`.
-#[derive(Clone)]
+/// - `by_address` is the rights that `rules.nets` grant.
+/// - `prefixes` says what `rules.nets` say. It is `None` if there are none.
 pub(crate) struct Frozen {
-    /// The rights that need a rule.
-    pub(crate) handled: AccessSet,
+    pub(crate) handled: Handled,
     /// The rules, by which a refusal is explained.
-    pub(crate) rules: Arc<Rules>,
-    /// What the rules allow on each port.
-    pub(crate) index: Arc<Index>,
+    pub(crate) rules: Rules,
+    /// The rights that a rule about addresses grants.
+    pub(crate) by_address: AccessSet,
+    /// What the rules allow at each address.
+    pub(crate) prefixes: Option<KBox<Prefixes>>,
 }
 
 /// The rules of a ruleset while they may be written.
+#[derive(Default)]
 pub(crate) struct Draft {
-    handled: AccessSet,
     /// The rules, if they were written since they were last enforced.
     open: Option<Rules>,
     /// The rules as they were last enforced.
-    frozen: Option<Frozen>,
+    frozen: Option<(Arc<Frozen>, Stages)>,
 }
 
 impl Draft {
-    /// Begins without rules. The rights in `handled` need one.
-    pub(crate) fn new(handled: AccessSet) -> Self {
-        Self {
-            handled,
-            open: None,
-            frozen: None,
+    /// The rules, to add one: a copy of them if they are frozen.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
+    /// is none.
+    pub(crate) fn open(&mut self) -> Result<&mut Rules> {
+        if let (None, Some((frozen, _))) = (&self.open, &self.frozen) {
+            self.open = Some(frozen.rules.try_clone()?);
         }
+        Ok(self.open.get_or_insert_default())
     }
 
-    /// Adds a rule, to a copy of the rules if they are frozen.
+    /// Returns the rules of a ruleset that handles `handled`, to be enforced: frozen, and the same as
+    /// before if no rule was added. With them comes what they allow on each port.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
-    pub(crate) fn add(&mut self, port: u16, rule: Rule) -> Result {
-        let rules = match (self.open.take(), &self.frozen) {
-            (Some(open), _) => open,
-            (None, Some(frozen)) => frozen.rules.try_clone()?,
-            (None, None) => Rules::default(),
-        };
-
-        self.open.insert(rules).add(port, rule)
-    }
-
-    /// Returns the rules, to be enforced: frozen, and the same as before if no rule was added.
-    ///
-    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
-    /// is none.
-    pub(crate) fn freeze(&mut self) -> Result<Frozen> {
+    pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Stages)> {
         let rules = match (&mut self.open, &self.frozen) {
             (None, Some(frozen)) => return Ok(frozen.clone()),
-            (open, _) => open.get_or_insert_with(Rules::default),
+            (open, _) => open.get_or_insert_default(),
         };
-        let index = Index::new(self.handled.into(), rules)?;
+        let by_address = rules.nets.granted();
+        let stages = Stages::new(handled.access, rules, by_address)?;
+        let prefixes = if rules.nets.is_empty() {
+            None
+        } else {
+            Some(KBox::new(Prefixes::of(&rules.nets)?, GFP_KERNEL_ACCOUNT)?)
+        };
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        // INVARIANT: The index was made of the rights and the rules.
-        let frozen = Frozen {
-            handled: self.handled,
-            rules: place.write(mem::take(rules)).into(),
-            index,
-        };
+        // INVARIANT: All was made of the rules.
+        let frozen = Arc::from(place.write(Frozen {
+            handled,
+            rules: self.open.take().unwrap_or_default(),
+            by_address,
+            prefixes,
+        }));
 
-        self.open = None;
-        self.frozen = Some(frozen.clone());
-        Ok(frozen)
+        Ok(self.frozen.insert((frozen, stages)).clone())
     }
 }
 
@@ -98,37 +114,49 @@ impl Draft {
 #[kernel::macros::kunit_tests(portlock_frozen)]
 mod tests {
     use super::*;
-    use crate::access::Access;
+    use crate::{
+        access::Access,
+        ports::Rule, //
+    };
+
+    fn plain(access: AccessSet) -> Handled {
+        Handled {
+            access,
+            ..Handled::default()
+        }
+    }
 
     #[test]
     fn enforced_rules_do_not_change() -> Result {
-        let mut draft = Draft::new(Access::BindTcp.into());
+        let handled = plain(Access::BindTcp.into());
+        let mut draft = Draft::default();
         let rule = Rule {
             access: Access::BindTcp.into(),
             quiet: false,
         };
-        let allows = |frozen: &Frozen, port| frozen.index.allows(port, Access::BindTcp.into());
+        let allows = |stages: &Stages, port| stages.all_allow(port, Access::BindTcp);
 
-        draft.add(1, rule)?;
-        let first = draft.freeze()?;
-        draft.add(2, rule)?;
-        let second = draft.freeze()?;
+        draft.open()?.ports.add(1..=1, rule)?;
+        let (first, first_stages) = draft.freeze(handled)?;
+        draft.open()?.ports.add(2..=2, rule)?;
+        let (second, second_stages) = draft.freeze(handled)?;
 
-        assert!(first.rules.iter().eq([(1, rule)]));
-        assert!(second.rules.iter().eq([(1, rule), (2, rule)]));
-        assert!(allows(&first, 1) && !allows(&first, 2));
-        assert!(allows(&second, 1) && allows(&second, 2));
+        assert!(first.rules.ports.iter().eq([(1, rule)]));
+        assert!(second.rules.ports.iter().eq([(1, rule), (2, rule)]));
+        assert!(allows(&first_stages, 1) && !allows(&first_stages, 2));
+        assert!(allows(&second_stages, 1) && allows(&second_stages, 2));
         Ok(())
     }
 
     #[test]
     fn unchanged_rules_are_shared() -> Result {
-        let mut draft = Draft::new(Access::BindTcp.into());
+        let handled = plain(Access::BindTcp.into());
+        let mut draft = Draft::default();
+        let (first, first_stages) = draft.freeze(handled)?;
+        let (second, second_stages) = draft.freeze(handled)?;
 
-        let (first, second) = (draft.freeze()?, draft.freeze()?);
-
-        assert!(Arc::ptr_eq(&first.rules, &second.rules));
-        assert!(Arc::ptr_eq(&first.index, &second.index));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(first_stages.is_same(&second_stages));
         Ok(())
     }
 }

@@ -6,15 +6,20 @@ use crate::{
     abi::MSG_FASTOPEN,
     access::Access,
     domain::Domain,
-    endpoint::{
-        self,
-        Use, //
-    },
+    endpoint::Use,
     subject::Subject,
     verdict::{
         check,
-        check_udp_autobind, //
+        check_creation,
+        check_fast_open,
+        check_listen,
+        check_mptcp,
+        check_option,
+        check_smc,
+        check_udp_connect,
+        check_udp_send, //
     },
+    way::Mark,
     Portlock, //
 };
 use kernel::{
@@ -23,9 +28,11 @@ use kernel::{
         Lsm, //
     },
     net::socket::{
+        LockedSock,
         Msg,
         Sockaddr,
         Socket,
+        SocketParams,
         UdpSock, //
     },
     prelude::*, //
@@ -34,7 +41,7 @@ use kernel::{
 #[vtable]
 impl Lsm for Portlock {
     type Cred = Subject;
-    type Sock = ();
+    type Sock = Mark;
 
     fn init(hooks: Hooks<Self>) -> Result {
         if crate::is_on() {
@@ -44,6 +51,13 @@ impl Lsm for Portlock {
             pr_warn!("Off: the list of LSMs does not name landlock, which it needs.\n");
         }
         Ok(())
+    }
+
+    fn socket_create(subject: &Subject, params: SocketParams) -> Result {
+        match subject.domain() {
+            Some(domain) if !params.kern => check_creation(domain, params),
+            _ => Ok(()),
+        }
     }
 
     #[inline(always)]
@@ -58,6 +72,29 @@ impl Lsm for Portlock {
     fn socket_connect(subject: &Subject, sock: &Socket, address: Sockaddr<'_>) -> Result {
         match subject.domain() {
             Some(domain) => connect(sock, address, domain),
+            None => Ok(()),
+        }
+    }
+
+    fn socket_listen(subject: &Subject, sock: &Socket, _backlog: c_int) -> Result {
+        match subject.domain() {
+            Some(domain) if sock.sk().kind().is_smc() => {
+                check_smc(domain, sock.sk(), None, Use::Bind, Access::ListenTcp)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn inet_listen(subject: &Subject, sk: &LockedSock) -> Result {
+        match subject.domain() {
+            Some(domain) => listen(sk, domain),
+            None => Ok(()),
+        }
+    }
+
+    fn socket_setsockopt(subject: &Subject, sock: &Socket, level: c_int, optname: c_int) -> Result {
+        match subject.domain() {
+            Some(domain) => check_option(domain, sock.sk(), level, optname),
             None => Ok(()),
         }
     }
@@ -91,7 +128,7 @@ fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     } else if let Some(udp) = kind.as_udp() {
         bind_udp(domain, udp, family, address)
     } else {
-        Ok(())
+        other(sock, address, domain, Use::Bind, Access::BindTcp)
     }
 }
 
@@ -112,7 +149,19 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     } else if let Some(udp) = kind.as_udp() {
         connect_udp(domain, udp, family, address)
     } else {
-        Ok(())
+        other(sock, address, domain, Use::Connect, Access::ConnectTcp)
+    }
+}
+
+/// TCP Fast Open: `msg` connects the socket to `address`.
+#[inline(never)]
+fn fast_open(sock: &Socket, address: Sockaddr<'_>, domain: &Domain, msg: &Msg) -> Result {
+    let kind = sock.sk().kind();
+
+    if kind.is_tcp() || kind.is_mptcp() {
+        check_fast_open(domain, sock.sk(), address, msg, kind.is_mptcp())
+    } else {
+        other(sock, address, domain, Use::Connect, Access::ConnectTcp)
     }
 }
 
@@ -123,18 +172,47 @@ fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
 
     if let Some(udp) = kind.as_udp() {
         send_udp(domain, udp, family, msg)
-    } else if msg.flags() & MSG_FASTOPEN != 0 && kind.is_tcp() {
+    } else if msg.flags() & MSG_FASTOPEN != 0 {
         match msg.name() {
-            Some(name) => check(
-                domain,
-                sock.sk(),
-                family,
-                name,
-                Use::Connect,
-                Access::ConnectTcp,
-            ),
+            Some(name) => fast_open(sock, name, domain, msg),
             None => Ok(()),
         }
+    } else {
+        Ok(())
+    }
+}
+
+/// What is neither TCP nor UDP: MPTCP counts as TCP in extended layers, which refuse SMC.
+#[cold]
+#[inline(never)]
+fn other(
+    sock: &Socket,
+    address: Sockaddr<'_>,
+    domain: &Domain,
+    used: Use,
+    access: Access,
+) -> Result {
+    let kind = sock.sk().kind();
+
+    if kind.is_smc() {
+        check_smc(domain, sock.sk(), Some(address), used, access)
+    } else if kind.is_mptcp() {
+        check_mptcp(domain, sock.sk(), address, used, access)
+    } else {
+        Ok(())
+    }
+}
+
+/// The socket is not one of the kernel's own, and TCP or MPTCP, or there is nothing to check.
+#[inline(never)]
+fn listen(sk: &LockedSock, domain: &Domain) -> Result {
+    let Some(sock) = sk.socket() else {
+        return Ok(());
+    };
+    let kind = sock.sk().kind();
+
+    if (kind.is_tcp() || kind.is_mptcp()) && sock.has_file() && !sock.sk().is_kern() {
+        check_listen(domain, sk, sock.sk(), kind.is_mptcp())
     } else {
         Ok(())
     }
@@ -147,20 +225,10 @@ fn bind_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) 
 
 #[inline(never)]
 fn connect_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) -> Result {
-    let access = Access::ConnectSendUdp;
-
-    check(domain, udp, family, address, Use::Connect, access)?;
-    if endpoint::may_autobind(address) {
-        check_udp_autobind(domain, udp)
-    } else {
-        Ok(())
-    }
+    check_udp_connect(domain, udp, family, address)
 }
 
 #[inline(never)]
 fn send_udp(domain: &Domain, udp: &UdpSock, family: u16, msg: &Msg) -> Result {
-    if let Some(name) = msg.name() {
-        check(domain, udp, family, name, Use::Send, Access::ConnectSendUdp)?;
-    }
-    check_udp_autobind(domain, udp)
+    check_udp_send(domain, udp, family, msg)
 }

@@ -6,8 +6,7 @@ use crate::{
     access::{
         PortAccess,
         PortAccessSet, //
-    },
-    rules::Rules, //
+    }, //
 };
 use core::{
     array,
@@ -24,6 +23,9 @@ use kernel::{
         UniqueArc, //
     }, //
 };
+
+/// Ports with the rights that are granted on each of them.
+pub(crate) type Span = (RangeInclusive<u16>, PortAccessSet);
 
 /// The number of blocks. A block is 256 neighbouring ports: those with the same high byte.
 const BLOCKS: usize = 256;
@@ -116,13 +118,17 @@ pub(crate) struct Index {
 const NO_LEAF: u8 = u8::MAX;
 
 impl Index {
-    /// The index of a layer that handles the rights in `handled` and has `rules`.
+    /// The index of a layer that handles the rights in `handled`, and grants rights on the ports that
+    /// `spans` yields: ranges that do not overlap, and descend.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn new(handled: PortAccessSet, rules: &Rules) -> Result<Arc<Self>> {
+    pub(crate) fn new<I>(handled: PortAccessSet, spans: impl Fn() -> I) -> Result<Arc<Self>>
+    where
+        I: Iterator<Item = Span>,
+    {
         let mut index = UniqueArc::init(Self::empty(handled), GFP_KERNEL_ACCOUNT)?;
 
-        index.fill(rules)?;
+        index.fill(count_leaves(spans()), spans())?;
         Ok(index.into())
     }
 
@@ -136,15 +142,14 @@ impl Index {
         })
     }
 
-    /// Fills in what `rules` grant. The index is empty.
-    fn fill(&mut self, rules: &Rules) -> Result {
+    /// Fills in what `spans` grant, for which `count` leaves are enough. The index is empty.
+    fn fill(&mut self, count: usize, spans: impl Iterator<Item = Span>) -> Result {
         let bare = Leaf::filled(self.unnamed);
         let mut open = None;
 
-        self.leaves
-            .reserve(count_leaves(rules), GFP_KERNEL_ACCOUNT)?;
+        self.leaves.reserve(count, GFP_KERNEL_ACCOUNT)?;
         // Spans descend, so those of a block follow each other.
-        for (ports, access) in rules.spans() {
+        for (ports, access) in spans {
             let mut is_full = false;
 
             for (block, first, last) in blocks_of(&ports) {
@@ -282,13 +287,13 @@ impl Index {
     }
 }
 
-/// The number of leaves that `rules` need, if no two spans make equal ones.
-fn count_leaves(rules: &Rules) -> usize {
+/// The number of leaves that `spans` need, if no two of them make equal ones.
+fn count_leaves(spans: impl Iterator<Item = Span>) -> usize {
     let mut count = 0;
     let mut lowest = None;
 
     // Spans descend: a block that two of them have in common is the lowest so far.
-    for (ports, _) in rules.spans() {
+    for (ports, _) in spans {
         let ([first, _], [last, _]) = (ports.start().to_be_bytes(), ports.end().to_be_bytes());
 
         // All blocks between the first and the last are full, and share a leaf.
@@ -320,9 +325,13 @@ mod tests {
     use crate::{
         access::{
             Access,
-            AccessSet, //
+            AccessSet,
+            Group, //
         },
-        rules::Rule, //
+        ports::{
+            PortRules,
+            Rule, //
+        }, //
     };
 
     const PORTS: [u16; 8] = [0, 1, 2, 255, 256, 443, 65534, 65535];
@@ -332,7 +341,7 @@ mod tests {
         ports: impl IntoIterator<Item = u16>,
         access: AccessSet,
     ) -> Result<Arc<Index>> {
-        let mut rules = Rules::default();
+        let mut rules = PortRules::default();
 
         for port in ports {
             let rule = Rule {
@@ -340,9 +349,11 @@ mod tests {
                 quiet: false,
             };
 
-            rules.add(port, rule)?;
+            rules.add(port..=port, rule)?;
         }
-        Index::new(handled.into(), &rules)
+        Index::new(handled.in_group(Group::Landlock), || {
+            rules.spans(Group::Landlock)
+        })
     }
 
     fn allows(index: &Index, port: u16, access: Access) -> bool {
@@ -359,7 +370,7 @@ mod tests {
     #[test]
     fn only_ports_with_a_rule_are_allowed() -> Result {
         let both = Access::BindTcp | Access::BindUdp;
-        let index = index(!AccessSet::empty(), PORTS, both)?;
+        let index = index(AccessSet::LANDLOCK, PORTS, both)?;
 
         for port in 0..=u16::MAX {
             let known = PORTS.contains(&port);
@@ -387,7 +398,7 @@ mod tests {
 
     #[test]
     fn every_layer_must_allow() -> Result {
-        let handled = !AccessSet::empty();
+        let handled = AccessSet::LANDLOCK;
         let left = index(handled, [1, 2, 1000], Access::BindTcp.into())?;
         let right = index(handled, [2, 3, 1000], Access::BindTcp.into())?;
         let both = left.intersect(&right)?;

@@ -11,6 +11,7 @@
 #include <linux/lockdep.h>
 #include <linux/lsm_audit.h>
 #include <linux/overflow.h>
+#include <net/sock.h>
 
 #include "../landlock/access.h"
 #include "../landlock/cred.h"
@@ -22,22 +23,64 @@
 
 #include <trace/events/landlock.h>
 
+/* After Landlock's events, which are defined elsewhere. */
+#define CREATE_TRACE_POINTS
+#include <trace/events/portlock.h>
+
 /**
- * portlock_note_net_rule - Count and trace a network rule
+ * portlock_count_rule - Count a rule
+ *
+ * @ruleset: Landlock's part of the ruleset, whose lock is held.
+ *
+ * To be called before the rule is traced.
+ */
+void portlock_count_rule(struct landlock_ruleset *const ruleset)
+{
+	lockdep_assert_held(&ruleset->lock);
+#ifdef CONFIG_TRACEPOINTS
+	ruleset->version++;
+#endif /* CONFIG_TRACEPOINTS */
+}
+
+/**
+ * portlock_trace_net_port_rule - Trace a rule of %LANDLOCK_RULE_NET_PORT
  *
  * @ruleset: Landlock's part of the ruleset, whose lock is held.
  * @port: Port of the rule, in host byte order.
  * @access: Absolute access rights of the rule.
  * @flags: Flags of sys_landlock_add_rule().
  */
-void portlock_note_net_rule(struct landlock_ruleset *const ruleset,
-			    const u16 port, const u32 access, const u32 flags)
+void portlock_trace_net_port_rule(const struct landlock_ruleset *const ruleset,
+				  const u16 port, const u32 access,
+				  const u32 flags)
 {
-	lockdep_assert_held(&ruleset->lock);
-#ifdef CONFIG_TRACEPOINTS
-	ruleset->version++;
-#endif /* CONFIG_TRACEPOINTS */
 	trace_landlock_add_rule_net_port(ruleset, flags, access, port);
+}
+
+/**
+ * portlock_trace_net_rule - Trace a network rule of an extended ruleset
+ *
+ * @ruleset: Landlock's part of the ruleset, whose lock is held.
+ * @attr: The rule.
+ * @flags: Flags of sys_landlock_add_rule().
+ */
+void portlock_trace_net_rule(const struct landlock_ruleset *const ruleset,
+			     const struct portlock_net_attr *const attr,
+			     const u32 flags)
+{
+	trace_portlock_add_rule_net(ruleset, flags, attr);
+}
+
+/**
+ * portlock_trace_socket_rule - Trace a rule about kinds of sockets
+ *
+ * @ruleset: Landlock's part of the ruleset, whose lock is held.
+ * @attr: The rule.
+ */
+void portlock_trace_socket_rule(const struct landlock_ruleset *const ruleset,
+				const struct portlock_socket_attr *const attr)
+{
+	trace_portlock_add_rule_socket(ruleset, attr);
 }
 
 /**
@@ -72,6 +115,84 @@ void portlock_trace_check(const u16 port, const u32 access_request,
 		rule->layers[i].access = layers[i].access;
 	}
 	trace_landlock_check_rule_net_port(domain, rule, access_request, port);
+}
+
+/* Traces what landlock_log_denial() has just counted. */
+static void
+trace_front_denial(const struct landlock_cred_security *const subject,
+		   const struct portlock_denial *const denial)
+{
+#ifdef CONFIG_TRACEPOINTS
+	const struct landlock_hierarchy *hierarchy = subject->domain->hierarchy;
+	const bool same_exec = subject->domain_exec & BIT(denial->level - 1);
+	bool logged;
+
+	if (!trace_portlock_deny_enabled())
+		return;
+
+	/* The first node is that of the youngest layer. */
+	for (u32 i = subject->domain->num_layers; i > denial->level; i--)
+		hierarchy = hierarchy->parent;
+
+	/* As is_denial_logged() decides. */
+	logged = READ_ONCE(hierarchy->log_status) != LANDLOCK_LOG_DISABLED &&
+		 (same_exec ? hierarchy->log_same_exec :
+			      hierarchy->log_new_exec) &&
+		 !denial->quiet;
+	trace_portlock_deny(hierarchy, same_exec, logged, denial);
+#endif /* CONFIG_TRACEPOINTS */
+}
+
+/**
+ * portlock_log_front_denial - Log what Landlock has no name for
+ *
+ * @denial: What is denied.  With a socket, its kind is filled in.
+ */
+void portlock_log_front_denial(struct portlock_denial *const denial)
+{
+	const struct landlock_cred_security *const subject =
+		landlock_cred(current_cred());
+	struct lsm_network_audit audit_net = {
+		.sk = denial->sk,
+		.family = denial->address_family,
+	};
+	const bool is_ipv6 = denial->address_family == AF_INET6;
+
+	/* The record names the layer by its place in the domain. */
+	if (!subject->domain ||
+	    WARN_ON_ONCE(denial->level == 0 ||
+			 denial->level > subject->domain->num_layers))
+		return;
+
+	if (denial->sk) {
+		denial->family = READ_ONCE(denial->sk->sk_family);
+		denial->type = denial->sk->sk_type;
+		denial->protocol = denial->sk->sk_protocol;
+	}
+
+	if (denial->is_local) {
+		audit_net.sport = htons(denial->port);
+		if (is_ipv6)
+			memcpy(&audit_net.v6info.saddr, denial->address, 16);
+		else
+			memcpy(&audit_net.v4info.saddr, denial->address, 4);
+	} else if (denial->address_family) {
+		audit_net.dport = htons(denial->port);
+		if (is_ipv6)
+			memcpy(&audit_net.v6info.daddr, denial->address, 16);
+		else
+			memcpy(&audit_net.v4info.daddr, denial->address, 4);
+	}
+
+	landlock_log_denial(subject, &(struct landlock_request){
+					     .type = LANDLOCK_REQUEST_FRONT,
+					     .audit.type = LSM_AUDIT_DATA_NET,
+					     .audit.u.net = &audit_net,
+					     .layer_plus_one = denial->level,
+					     .front_blockers = denial->blockers,
+					     .front_quiet = denial->quiet,
+				     });
+	trace_front_denial(subject, denial);
 }
 
 /**

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The only door to C Landlock: the `unsafe` of this folder lives here.
+//! The only door to C Landlock: most of the `unsafe` of this folder lives here.
 //!
 //! C header: [`security/landlock/front.h`](srctree/security/landlock/front.h).
 
 use crate::{
     abi::{
         RulesetAttr,
+        AF_INET,
         AF_INET6,
         MAX_LAYERS, //
     },
@@ -18,6 +19,7 @@ use crate::{
 };
 use core::{
     cell::UnsafeCell,
+    net::IpAddr,
     ops::{
         Deref,
         DerefMut, //
@@ -39,7 +41,10 @@ use kernel::{
         PreparedCred,
         SystemCall, //
     },
-    net::socket::Sock,
+    net::socket::{
+        Sock,
+        SocketParams, //
+    },
     prelude::*,
     types::NotThreadSafe,
     uaccess::UserPtr, //
@@ -159,10 +164,26 @@ impl<T> CRuleset<T> {
     /// Returns `EINVAL` for unknown rights or quiet ones that are not handled, `ENOMSG` if nothing
     /// is handled, `ENOMEM`.
     pub(crate) fn new(attr: &RulesetAttr, data: T) -> Result<Self> {
+        Self::make(attr, false, data)
+    }
+
+    /// Creates a ruleset for an extended one that handles the rights in `access`. It may be empty:
+    /// Landlock knows some of the rights only.
+    ///
+    /// Returns `ENOMEM`.
+    pub(crate) fn extended(access: AccessSet, quiet: AccessSet, data: T) -> Result<Self> {
+        let mut attr = RulesetAttr(pin_init::zeroed());
+
+        attr.0.handled_access_net = access.landlock_bits().into();
+        attr.0.quiet_access_net = quiet.landlock_bits().into();
+        Self::make(&attr, true, data)
+    }
+
+    fn make(attr: &RulesetAttr, is_extended: bool, data: T) -> Result<Self> {
         let mut ruleset = ptr::null_mut();
 
         // SAFETY: Both pointers are valid for the call.
-        to_result(unsafe { bindings::landlock_new_ruleset(&attr.0, &mut ruleset) })?;
+        to_result(unsafe { bindings::landlock_new_ruleset(&attr.0, is_extended, &mut ruleset) })?;
         // INVARIANT: On success, the C function returns a reference.
         Ok(Self {
             ruleset: NonNull::new(ruleset).ok_or(ENOMEM)?,
@@ -205,14 +226,41 @@ impl<T> Drop for CRuleset<T> {
 pub(crate) struct LockedCRuleset<'a, T>(&'a CRuleset<T>, NotThreadSafe);
 
 impl<T> LockedCRuleset<'_, T> {
-    /// Counts a network rule that was added to `data`, and emits its event.
+    /// Counts a rule that was added to `data`, and emits Landlock's event: a rule for one port.
     ///
     /// `access` is the rights of the rule and all that the ruleset does not handle.
-    pub(crate) fn note_net_rule(&self, port: u16, access: AccessSet, flags: u32) {
+    pub(crate) fn note_net_port_rule(&self, port: u16, access: AccessSet, flags: u32) {
         let ruleset = self.0.ruleset.as_ptr();
 
+        self.count_rule();
         // SAFETY: The ruleset is valid, and locked by the invariant.
-        unsafe { bindings::portlock_note_net_rule(ruleset, port, access.landlock_bits(), flags) };
+        unsafe {
+            bindings::portlock_trace_net_port_rule(ruleset, port, access.landlock_bits(), flags)
+        };
+    }
+
+    /// Counts a rule that was added to `data`, and emits its event: ports and addresses.
+    pub(crate) fn note_net_rule(&self, attr: &bindings::portlock_net_attr, flags: u32) {
+        self.count_rule();
+        self.trace_net_rule(attr, flags);
+    }
+
+    /// Emits the event of a rule about ports and addresses that was counted.
+    pub(crate) fn trace_net_rule(&self, attr: &bindings::portlock_net_attr, flags: u32) {
+        // SAFETY: The ruleset is valid, and locked by the invariant.
+        unsafe { bindings::portlock_trace_net_rule(self.0.ruleset.as_ptr(), attr, flags) };
+    }
+
+    /// Counts a rule that was added to `data`, and emits its event: a kind of sockets.
+    pub(crate) fn note_socket_rule(&self, attr: &bindings::portlock_socket_attr) {
+        self.count_rule();
+        // SAFETY: The ruleset is valid, and locked by the invariant.
+        unsafe { bindings::portlock_trace_socket_rule(self.0.ruleset.as_ptr(), attr) };
+    }
+
+    fn count_rule(&self) {
+        // SAFETY: The ruleset is valid, and locked by the invariant.
+        unsafe { bindings::portlock_count_rule(self.0.ruleset.as_ptr()) };
     }
 }
 
@@ -271,16 +319,6 @@ impl LayerRights {
             *next = layer(level, access, quiet);
             self.len += 1;
         }
-    }
-
-    /// The layers with what they say: level, rights, quiet flag.
-    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, AccessSet, bool)> + '_ {
-        self.layers.iter().take(self.len).filter_map(|layer| {
-            let access = AccessSet::from_bits(layer.access.into())?;
-
-            Some((layer.level, access, layer.quiet))
-        })
     }
 
     /// Whether no layer says anything.
@@ -403,6 +441,58 @@ impl Denial<'_> {
             }
         }
     }
+}
+
+/// What a denial that Landlock has no name for is about.
+#[derive(Clone, Copy)]
+pub(crate) enum About<'a> {
+    /// The kind of a socket that is not there yet.
+    Kind(SocketParams),
+    /// A socket, whatever it is bound or connected to.
+    Socket(&'a Sock),
+    /// The local port, in host byte order, and address of a socket.
+    Local(&'a Sock, u16, IpAddr),
+    /// The port, in host byte order, and address of a socket's peer.
+    Peer(&'a Sock, u16, IpAddr),
+}
+
+/// Counts the denial of what Landlock has no name for, by the layer at `level`, and gives it to audit
+/// and trace as far as the log flags say; audit gets none that is `quiet`. `name` is what audit
+/// prints.
+///
+/// Does nothing if the current credentials have no domain of C Landlock's.
+pub(crate) fn log_by_name(name: &'static CStr, about: About<'_>, level: u8, quiet: bool) {
+    let mut denial: bindings::portlock_denial = pin_init::zeroed();
+
+    denial.blockers = name.as_char_ptr();
+    denial.level = level;
+    denial.quiet = quiet;
+    denial.port = -1;
+
+    match about {
+        About::Kind(params) => {
+            denial.family = params.family;
+            denial.type_ = params.type_;
+            denial.protocol = params.protocol;
+        }
+        About::Socket(sk) => denial.sk = sk.as_ptr(),
+        About::Local(sk, port, address) | About::Peer(sk, port, address) => {
+            denial.sk = sk.as_ptr();
+            denial.is_local = matches!(about, About::Local(..));
+            denial.port = port.into();
+            (denial.address_family, denial.address) = match address {
+                IpAddr::V4(address) => {
+                    let [a, b, c, d] = address.octets();
+
+                    (AF_INET, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+                }
+                IpAddr::V6(address) => (AF_INET6, address.octets()),
+            };
+        }
+    }
+
+    // SAFETY: All pointers are valid for the call, or null where they may be.
+    unsafe { bindings::portlock_log_front_denial(&mut denial) };
 }
 
 /// Gives `dst` the network domain of `src`, as `landlock_cred_copy()` does for C Landlock's.

@@ -5,8 +5,16 @@
 //! A process without privileges says which ports it will use, with Landlock's system calls; from
 //! then on the kernel holds it and its children to that. C Landlock keeps what is not network.
 //!
-//! What decides an allowed or refused bind, connect or send is [`verdict::check`]. A hook chooses the
-//! right and asks it; it reads the endpoint of the address, and the index of the domain.
+//! A hook chooses the right and asks [`verdict::check`]:
+//!
+//! 1. `endpoint` reads the port, and `domain` looks it up in the index of all layers together
+//!    (`stages`, `index`). If each layer grants the port whatever the address, the check ends here.
+//! 2. `endpoint` reads the address, and `way` says whether the socket chooses its own way. If it
+//!    does not, `domain` asks each layer whether the port is granted at the address (`prefixes`).
+//! 3. What is granted by an address is marked in the socket (`way`), so that it cannot be bound to a
+//!    device later.
+//! 4. All other calls are decided step by step, in the order of C Landlock's checks. The steps above
+//!    only allow what this would allow. A refusal is told by `denial`.
 //!
 //! Each file is one noun, and imports go one way, down this list. The items of this page itself, the
 //! type of the LSM and whether it is on, are for all.
@@ -15,21 +23,36 @@
 //! - `syscalls`: the three calls and the ruleset file descriptor.
 //! - `subject`: what a credential carries.
 //! - `verdict`: the decision, in one place.
+//! - `way`: how a socket chooses its own way, and what a socket carries.
 //! - `denial`: where a refusal is told: audit and trace. Cold.
 //! - `ruleset`: what a ruleset file descriptor refers to.
 //! - `domain`: a domain: its layers, and how a child is made of a parent and a ruleset.
 //! - `frozen`: the rules of a ruleset, written until they are enforced, then frozen and shared.
+//! - `stages`: what is allowed on a port: whatever the address, and at some address.
 //! - `index`: port to rights.
-//! - `rules`: the red-black tree of rules.
-//! - `endpoint`: the bytes of an address to the port that is asked for.
+//! - `prefixes`: address and port to rights.
+//! - `rules`: the rules of a ruleset.
+//! - `kinds`: rules about kinds of sockets.
+//! - `nets`: rules about addresses.
+//! - `ports`: rules about ports, whatever the address.
+//! - `endpoint`: the bytes of an address to the port and address that are asked for.
 //! - `landlock`: the only door to C Landlock.
 //! - `abi`: user-space structures, constants, layout assertions.
 //! - `access`: rights as types.
 //!
-//! `model`, for the unit tests only, asks the rules of each layer one by one.
+//! The unit tests have two files of their own, which are in no other build: `spec`, the
+//! specification of all answers, and `model`, which compares domains with it.
 //!
-//! The `unsafe` of this folder is in `landlock`, except for the entry points of the system calls
-//! and the structures that are copied from user space.
+//! The files in C hold what Rust cannot express, and decide nothing:
+//!
+//! - `entry.c`: the entry points of the system calls, which call `syscalls`.
+//! - `landlock.c`: C Landlock's private structures and the trace events, for `landlock`.
+//! - `socket.c`: the states and control messages that choose a way, for `way`.
+//! - `portlock.h`: what C and Rust call from each other.
+//!
+//! The `unsafe` of this folder is in `landlock`, except for the calls of `socket.c` (`way`), the
+//! entry points of the system calls (`syscalls`), and the structures that are copied from user
+//! space (`abi`).
 
 use kernel::{
     bindings,
@@ -45,14 +68,22 @@ mod endpoint;
 mod frozen;
 mod hooks;
 mod index;
+mod kinds;
 mod landlock;
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 mod model;
+mod nets;
+mod ports;
+mod prefixes;
 mod rules;
 mod ruleset;
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+mod spec;
+mod stages;
 mod subject;
 mod syscalls;
 mod verdict;
+mod way;
 
 /// The LSM.
 struct Portlock;

@@ -3,9 +3,18 @@
 //! What a ruleset file descriptor refers to.
 
 use crate::{
-    abi::RulesetAttr,
-    access::AccessSet,
-    frozen::Draft,
+    abi::{
+        ExtendedAttr,
+        RulesetAttr, //
+    },
+    access::{
+        AccessSet,
+        PermissionSet, //
+    },
+    frozen::{
+        Draft,
+        Handled, //
+    },
     landlock::CRuleset, //
 };
 use kernel::{
@@ -14,15 +23,12 @@ use kernel::{
     sync::Arc, //
 };
 
-/// A ruleset: Portlock's network rules, and C Landlock's ruleset for all others.
+/// A ruleset: Portlock's rules, and C Landlock's ruleset for all others.
 pub(crate) struct Ruleset {
-    /// The network rights that need a rule once the ruleset is enforced.
-    pub(crate) handled: AccessSet,
+    /// What needs a rule once the ruleset is enforced.
+    pub(crate) handled: Handled,
 
-    /// The network rights whose denials a quiet rule keeps out of the logs, a subset of `handled`.
-    pub(crate) quiet: AccessSet,
-
-    /// The network rules, with the part that C Landlock keeps: one lock protects both.
+    /// The rules, with the part that C Landlock keeps: one lock protects both.
     ///
     /// Threads that are being synchronized may wait for the lock, so it must not be held while
     /// waiting for them.
@@ -30,17 +36,56 @@ pub(crate) struct Ruleset {
 }
 
 impl Ruleset {
-    /// Creates a ruleset without rules, charged to the current task.
+    /// Creates a plain ruleset without rules, charged to the current task.
     ///
     /// Returns the errors of [`CRuleset::new`].
     pub(crate) fn new(attr: &RulesetAttr) -> Result<Arc<Self>> {
         // C Landlock refuses other unknown bits likewise, before all else.
-        let handled = AccessSet::from_bits(attr.0.handled_access_net).ok_or(EINVAL)?;
-        let quiet = AccessSet::from_bits(attr.0.quiet_access_net).ok_or(EINVAL)?;
+        let access = AccessSet::from_landlock_bits(attr.0.handled_access_net).ok_or(EINVAL)?;
+        let quiet = AccessSet::from_landlock_bits(attr.0.quiet_access_net).ok_or(EINVAL)?;
+        let handled = Handled {
+            is_extended: false,
+            access,
+            permissions: PermissionSet::empty(),
+            quiet,
+        };
         let ruleset = Self {
             handled,
+            rules: CRuleset::new(attr, Draft::default())?,
+        };
+
+        Ok(Arc::new(ruleset, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Creates an extended ruleset without rules, charged to the current task.
+    ///
+    /// Returns `EINVAL` for unknown bits, quiet rights that are not handled, and fields that must be
+    /// zero, `ENOMSG` if nothing is handled, `ENOMEM`.
+    pub(crate) fn extended(ExtendedAttr(attr): &ExtendedAttr) -> Result<Arc<Self>> {
+        let access = AccessSet::from_bits(attr.handled_access_net).ok_or(EINVAL)?;
+        let quiet = AccessSet::from_bits(attr.quiet_access_net).ok_or(EINVAL)?;
+        let permissions = PermissionSet::from_bits(attr.handled_permissions).ok_or(EINVAL)?;
+
+        // Observers do not exist yet.
+        if attr.flags != 0 || attr.observer_fd != 0 || attr.observer_cookie != 0 {
+            return Err(EINVAL);
+        }
+        if !access.contains_all(quiet) {
+            return Err(EINVAL);
+        }
+        if access.is_empty() && permissions.is_empty() {
+            return Err(ENOMSG);
+        }
+
+        let handled = Handled {
+            is_extended: true,
+            access,
+            permissions,
             quiet,
-            rules: CRuleset::new(attr, Draft::new(handled))?,
+        };
+        let ruleset = Self {
+            handled,
+            rules: CRuleset::extended(access, quiet, Draft::default())?,
         };
 
         Ok(Arc::new(ruleset, GFP_KERNEL_ACCOUNT)?)

@@ -7,18 +7,33 @@
 
 use crate::{
     abi::{
+        ExtendedAttr,
+        NetAttr,
         NetPortAttr,
         RulesetAttr,
+        SocketAttr,
         ADD_RULE_QUIET,
+        AF_INET,
+        AF_INET6,
+        CREATE_RULESET,
         LOG_SUBDOMAINS_OFF,
+        RULE_NET,
         RULE_NET_PORT,
         RULE_PATH_BENEATH,
-        TSYNC, //
+        RULE_SOCKET,
+        TSYNC,
+        VERSION, //
     },
-    access::AccessSet,
+    access::{
+        AccessSet,
+        PermissionSet, //
+    },
     domain::Domain,
+    endpoint::Prefix,
+    kinds::Kind,
     landlock,
-    rules::Rule,
+    nets::Net,
+    ports::Rule,
     ruleset::Ruleset,
     Portlock, //
 };
@@ -42,12 +57,14 @@ use kernel::{
         PreparedCred,
         SystemCall, //
     },
+    net::socket::current_net_cookie,
     page::PAGE_SIZE,
     prelude::*,
     sync::{
         Arc,
         ArcBorrow, //
     },
+    transmute::FromBytes,
     uaccess::{
         self,
         UserPtr,
@@ -69,6 +86,19 @@ kernel::anon_inode_handles! {
 ///
 /// `attr` and `size`, in bytes, are those of user space. May sleep.
 fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
+    open(Ruleset::new(&copy_attr::<RulesetAttr>(attr, size)?)?)
+}
+
+/// [`create_ruleset`], of an extended ruleset; or returns the version if there is no attribute.
+fn create_extended(attr: UserPtr, size: usize) -> Result<c_int> {
+    if attr.as_const_ptr().is_null() && size == 0 {
+        return Ok(VERSION);
+    }
+    open(Ruleset::extended(&copy_attr::<ExtendedAttr>(attr, size)?)?)
+}
+
+/// Copies the attribute of a ruleset, as much of it as user space knows.
+fn copy_attr<T: FromBytes>(attr: UserPtr, size: usize) -> Result<T> {
     if attr.as_const_ptr().is_null() {
         return Err(EFAULT);
     }
@@ -79,10 +109,10 @@ fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
     if size > PAGE_SIZE {
         return Err(E2BIG);
     }
+    uaccess::copy_struct_from_user(attr, size)
+}
 
-    let attr = uaccess::copy_struct_from_user::<RulesetAttr>(attr, size)?;
-    let ruleset = Ruleset::new(&attr)?;
-
+fn open(ruleset: Arc<Ruleset>) -> Result<c_int> {
     RULESETS.open(
         c"[landlock-ruleset]",
         ruleset,
@@ -114,38 +144,126 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
     let file = Fd::get(ruleset_fd)?;
     let ruleset = ruleset_of(&file, anon_inode::can_write)?;
 
-    match rule_type {
-        RULE_PATH_BENEATH => ruleset.rules.add_path_beneath(attr, flags),
-        RULE_NET_PORT => add_net_port_rule(&ruleset, attr, flags),
+    match (rule_type, ruleset.handled.is_extended) {
+        (RULE_PATH_BENEATH, false) => ruleset.rules.add_path_beneath(attr, flags),
+        (RULE_NET_PORT, _) => add_net_port_rule(&ruleset, attr, flags),
+        (RULE_NET, true) => add_net_rule(&ruleset, attr, flags),
+        (RULE_SOCKET, true) => add_socket_rule(&ruleset, attr, flags),
         _ => Err(EINVAL),
     }
+}
+
+/// Checks the rights of a network rule, in the order that both types of rules have.
+fn net_rule(ruleset: &Ruleset, allowed_access: u64, flags: u32) -> Result<Rule> {
+    let quiet = flags & ADD_RULE_QUIET != 0;
+
+    // A rule that grants nothing is useless, unless it is there to be quiet.
+    if !quiet && allowed_access == 0 {
+        return Err(ENOMSG);
+    }
+
+    let access = AccessSet::from_bits(allowed_access).ok_or(EINVAL)?;
+    if !ruleset.handled.access.contains_all(access) {
+        return Err(EINVAL);
+    }
+
+    if quiet && ruleset.handled.quiet.is_empty() {
+        return Err(EINVAL);
+    }
+    Ok(Rule { access, quiet })
 }
 
 fn add_net_port_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
     let NetPortAttr(attr) = UserSlice::new(attr, size_of::<NetPortAttr>())
         .reader()
         .read()?;
-    let quiet = flags & ADD_RULE_QUIET != 0;
-
-    // A rule that grants nothing is useless, unless it is there to be quiet.
-    if flags == 0 && attr.allowed_access == 0 {
-        return Err(ENOMSG);
-    }
-
-    let access = AccessSet::from_bits(attr.allowed_access).ok_or(EINVAL)?;
-    if !ruleset.handled.contains_all(access) {
-        return Err(EINVAL);
-    }
-
-    if quiet && ruleset.quiet.is_empty() {
-        return Err(EINVAL);
-    }
-
+    let rule = net_rule(ruleset, attr.allowed_access, flags)?;
     let port = u16::try_from(attr.port).map_err(|_| EINVAL)?;
 
     let mut rules = ruleset.rules.lock();
-    rules.add(port, Rule { access, quiet })?;
-    rules.note_net_rule(port, access | !ruleset.handled, flags);
+    rules.open()?.ports.add(port..=port, rule)?;
+    rules.note_net_port_rule(port, rule.access | !ruleset.handled.access, flags);
+    if ruleset.handled.is_extended {
+        let attr = bindings::portlock_net_attr {
+            allowed_access: attr.allowed_access,
+            port_first: attr.port,
+            port_last: attr.port,
+            ..pin_init::zeroed()
+        };
+
+        rules.trace_net_rule(&attr, flags);
+    }
+    Ok(())
+}
+
+fn add_net_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
+    let NetAttr(attr) = UserSlice::new(attr, size_of::<NetAttr>()).reader().read()?;
+    let rule = net_rule(ruleset, attr.allowed_access, flags)?;
+    let first = u16::try_from(attr.port_first).map_err(|_| EINVAL)?;
+    let last = u16::try_from(attr.port_last).map_err(|_| EINVAL)?;
+
+    if first > last || attr.ifindex != 0 || attr.reserved != 0 {
+        return Err(EINVAL);
+    }
+
+    let prefix = prefix(&attr)?;
+    let mut rules = ruleset.rules.lock();
+
+    match prefix {
+        None => rules.open()?.ports.add(first..=last, rule),
+        Some(prefix) => rules.open()?.nets.add(
+            Net {
+                prefix,
+                first,
+                last,
+            },
+            rule,
+        ),
+    }?;
+    rules.note_net_rule(&attr, flags);
+    Ok(())
+}
+
+/// The addresses of a rule, or `None` if it is for any.
+fn prefix(attr: &bindings::portlock_net_attr) -> Result<Option<Prefix>> {
+    let len = u8::try_from(attr.prefix_len).map_err(|_| EINVAL)?;
+
+    match u16::try_from(attr.family).map_err(|_| EINVAL)? {
+        0 if len == 0 && attr.address == [0; 16] => Ok(None),
+        AF_INET => match attr.address {
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => {
+                Prefix::ipv4([a, b, c, d], len).map(Some)
+            }
+            _ => Err(EINVAL),
+        },
+        AF_INET6 => Prefix::ipv6(attr.address, len).map(Some),
+        _ => Err(EINVAL),
+    }
+}
+
+fn add_socket_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
+    let SocketAttr(attr) = UserSlice::new(attr, size_of::<SocketAttr>())
+        .reader()
+        .read()?;
+
+    if attr.permissions == 0 {
+        return Err(ENOMSG);
+    }
+
+    let permissions = PermissionSet::from_bits(attr.permissions).ok_or(EINVAL)?;
+    if !ruleset.handled.permissions.contains_all(permissions) {
+        return Err(EINVAL);
+    }
+    // Denials of permissions cannot be quieted.
+    if flags & ADD_RULE_QUIET != 0 || attr.reserved != 0 {
+        return Err(EINVAL);
+    }
+
+    let kind = Kind::new(attr.family, attr.type_, attr.protocol)?;
+    let mut rules = ruleset.rules.lock();
+
+    rules.open()?.kinds.add(kind)?;
+    rules.note_socket_rule(&attr);
     Ok(())
 }
 
@@ -182,12 +300,14 @@ fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u
     let mut rules = ruleset.rules.lock();
     let level = landlock::stack(call, cred, &rules, flags)?;
 
-    if ruleset.handled.is_empty() {
+    if ruleset.handled.is_nothing() {
         return Ok(());
     }
 
+    let net = current_net_cookie();
     let subject = cred.blob_mut::<Portlock>().ok_or(EOPNOTSUPP)?;
-    let domain = Domain::new(subject.domain(), level, rules.freeze()?)?;
+    let (frozen, stages) = rules.freeze(ruleset.handled)?;
+    let domain = Domain::new(subject.domain(), level, net, frozen, stages)?;
 
     subject.enter(domain);
     Ok(())
@@ -204,11 +324,14 @@ extern "C" fn portlock_create_ruleset(
     let call = unsafe { SystemCall::new() };
     let attr = UserPtr::from_ptr(attr.cast_mut().cast());
 
-    // What the flags ask for is about C Landlock.
-    if !crate::is_on() || flags != 0 {
-        return landlock::create_ruleset(&call, attr, size, flags);
-    }
-    match create_ruleset(attr, size) {
+    let created = match flags {
+        0 if crate::is_on() => create_ruleset(attr, size),
+        CREATE_RULESET if crate::is_on() => create_extended(attr, size),
+        // What the other flags ask for is about C Landlock.
+        _ => return landlock::create_ruleset(&call, attr, size, flags),
+    };
+
+    match created {
         Ok(fd) => fd as c_long,
         Err(error) => error.to_errno() as c_long,
     }

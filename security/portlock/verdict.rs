@@ -3,28 +3,65 @@
 //! The decision: may this socket use this address?
 
 use crate::{
-    abi::SOCKADDR_STORAGE_LEN,
-    access::Access,
+    abi::{
+        AF_INET6,
+        SOCKADDR_STORAGE_LEN, //
+    },
+    access::{
+        Access,
+        AccessSet,
+        Permission, //
+    },
     denial::{
         self,
         Refused, //
     },
-    domain::Domain,
+    domain::{
+        ByPort,
+        Domain,
+        Question, //
+    },
     endpoint::{
         self,
+        Address,
         Asked,
         Use, //
     },
-    landlock, //
+    landlock::{
+        self,
+        About, //
+    },
+    way::{
+        self,
+        Way, //
+    },
+    Portlock, //
 };
 use kernel::{
+    lsm::sock_blob,
     net::socket::{
+        LockedSock,
+        Msg,
         Sock,
         Sockaddr,
+        SocketParams,
         UdpSock, //
     },
     prelude::*, //
 };
+
+/// A call that uses an address.
+struct Call<'a> {
+    domain: &'a Domain,
+    sk: &'a Sock,
+    /// What the program passed, or what stands for it.
+    address: &'a [u8],
+    used: Use,
+    access: Access,
+    is_mptcp: bool,
+    /// The message that is sent, if one is.
+    msg: Option<&'a Msg>,
+}
 
 /// Whether `domain` lets `sk`, whose family was `socket_family`, use `address` for what `access` is
 /// about.
@@ -32,8 +69,8 @@ use kernel::{
 /// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
 /// `EACCES` for one that a layer refuses.
 ///
-/// The answer is that of [`decide`]. What most calls ask, an allowed port in an address of the
-/// socket's own family, is answered here: then `decide` would say the same.
+/// The answer is that of [`decide`]. What most calls ask is answered here: then `decide` would say
+/// the same.
 #[inline(always)]
 pub(crate) fn check(
     domain: &Domain,
@@ -43,10 +80,176 @@ pub(crate) fn check(
     used: Use,
     access: Access,
 ) -> Result {
-    match endpoint::plain_port(address, socket_family) {
-        Some(port) if domain.allows(port, access) && !landlock::checks_are_traced() => Ok(()),
-        _ => decide(domain, sk, address.bytes(), used, access),
+    if is_plainly_allowed(domain, socket_family, address, used, access) {
+        Ok(())
+    } else {
+        check_address(domain, sk, address, used, access)
     }
+}
+
+/// [`check`], where the port alone does not tell: a rule about addresses may grant what is asked.
+///
+/// Here too, what most calls ask is answered as [`decide`] would.
+#[inline(never)]
+fn check_address(
+    domain: &Domain,
+    sk: &Sock,
+    address: Sockaddr<'_>,
+    used: Use,
+    access: Access,
+) -> Result {
+    if domain.is_about_addresses(access.into())
+        && is_allowed_at_address(domain, sk, address, used, access)
+    {
+        Ok(())
+    } else {
+        decide(domain, sk, address.bytes(), used, access)
+    }
+}
+
+/// Whether a call asks for what each layer grants at its address, which is of the socket's own family
+/// and of no link, and need not be traced or noted.
+#[inline]
+fn is_allowed_at_address(
+    domain: &Domain,
+    sk: &Sock,
+    address: Sockaddr<'_>,
+    used: Use,
+    access: Access,
+) -> bool {
+    let port = endpoint::plain_port(address, sk.family());
+    let address = endpoint::address(address.bytes(), used);
+
+    if port.is_none()
+        || address.as_ref().is_none_or(Address::is_of_a_link)
+        || landlock::checks_are_traced()
+        || Way::of(sk, None).is_own(None)
+    {
+        return false;
+    }
+    domain.grants_at_address(&Question {
+        access,
+        port,
+        address,
+        net: sk.net_cookie(),
+        is_mptcp: false,
+    }) && is_marked(sk)
+}
+
+/// Notes that `sk` carries what rules about addresses grant, if it cannot have been bound to a device
+/// meanwhile.
+#[inline]
+fn is_marked(sk: &Sock) -> bool {
+    sock_blob::<Portlock>(sk).is_some_and(|mark| mark.grant_by_address().is_ok())
+}
+
+/// [`check`], for a UDP socket that connects to `address`, which may give it a local port.
+#[inline(always)]
+pub(crate) fn check_udp_connect(
+    domain: &Domain,
+    udp: &UdpSock,
+    socket_family: u16,
+    address: Sockaddr<'_>,
+) -> Result {
+    let access = Access::ConnectSendUdp;
+
+    if is_plainly_allowed(domain, socket_family, address, Use::Connect, access)
+        && may_get_port(domain, udp)
+    {
+        Ok(())
+    } else {
+        decide_udp_connect(domain, udp, address.bytes())
+    }
+}
+
+/// [`check`], for a UDP socket that sends `msg`, which may give it a local port.
+///
+/// Without a destination this is like a write to an open file, unless control messages choose a way.
+#[inline(always)]
+pub(crate) fn check_udp_send(
+    domain: &Domain,
+    udp: &UdpSock,
+    socket_family: u16,
+    msg: &Msg,
+) -> Result {
+    let access = Access::ConnectSendUdp;
+    let is_allowed = match msg.name() {
+        Some(name) => is_plainly_allowed(domain, socket_family, name, Use::Send, access),
+        None => !domain.is_about_addresses(AccessSet::UDP),
+    };
+
+    if is_allowed && may_get_port(domain, udp) {
+        Ok(())
+    } else {
+        decide_udp_send(domain, udp, msg)
+    }
+}
+
+/// Whether a call asks for a port that is allowed whatever the address, in an address of the socket's
+/// own family, and need not be traced or noted.
+#[inline(always)]
+fn is_plainly_allowed(
+    domain: &Domain,
+    socket_family: u16,
+    address: Sockaddr<'_>,
+    used: Use,
+    access: Access,
+) -> bool {
+    // An IPv6 address may bind the socket to a device, which must be noted.
+    let is_noted = || {
+        used != Use::Send
+            && socket_family == AF_INET6
+            && domain.is_about_addresses(access.protocol())
+            && endpoint::names_device(address.bytes(), used)
+    };
+
+    endpoint::plain_port(address, socket_family).is_some_and(|port| domain.allows(port, access))
+        && !landlock::checks_are_traced()
+        && !is_noted()
+}
+
+/// Whether `udp` surely has a local port, or may get any.
+#[inline(always)]
+fn may_get_port(domain: &Domain, udp: &UdpSock) -> bool {
+    !domain.handles(Access::BindUdp, false) || udp.is_known_bound()
+}
+
+/// [`check`], for a socket of TCP or MPTCP that connects to `address` by sending `msg`.
+pub(crate) fn check_fast_open(
+    domain: &Domain,
+    sk: &Sock,
+    address: Sockaddr<'_>,
+    msg: &Msg,
+    is_mptcp: bool,
+) -> Result {
+    judge_and_note(&Call {
+        domain,
+        sk,
+        address: address.bytes(),
+        used: Use::Connect,
+        access: Access::ConnectTcp,
+        is_mptcp,
+        msg: Some(msg),
+    })
+}
+
+/// [`check`], for a socket of MPTCP: only extended layers are about it.
+pub(crate) fn check_mptcp(
+    domain: &Domain,
+    sk: &Sock,
+    address: Sockaddr<'_>,
+    used: Use,
+    access: Access,
+) -> Result {
+    judge_and_note(&Call {
+        domain,
+        sk,
+        address: address.bytes(),
+        used,
+        access,
+        is_mptcp: true,
+        msg: None,
+    })
 }
 
 /// [`check`], step by step in the order of C Landlock's `current_check_access_socket()`: which error
@@ -54,38 +257,295 @@ pub(crate) fn check(
 #[cold]
 #[inline(never)]
 fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
+    judge_and_note(&Call {
+        domain,
+        sk,
+        address,
+        used,
+        access,
+        is_mptcp: false,
+        msg: None,
+    })
+}
+
+/// [`check_udp_connect`], step by step.
+#[cold]
+#[inline(never)]
+fn decide_udp_connect(domain: &Domain, udp: &UdpSock, address: &[u8]) -> Result {
+    decide(domain, udp, address, Use::Connect, Access::ConnectSendUdp)?;
+    if endpoint::may_autobind(address) {
+        check_udp_autobind(domain, udp, None)
+    } else {
+        Ok(())
+    }
+}
+
+/// [`check_udp_send`], step by step.
+#[cold]
+#[inline(never)]
+fn decide_udp_send(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
+    match msg.name() {
+        Some(name) => judge(&Call {
+            domain,
+            sk: udp,
+            address: name.bytes(),
+            used: Use::Send,
+            access: Access::ConnectSendUdp,
+            is_mptcp: false,
+            msg: Some(msg),
+        })?,
+        None => check_way_to_peer(domain, udp, msg)?,
+    }
+    check_udp_autobind(domain, udp, Some(msg))
+}
+
+/// What the rules say, and whether the call may bind the socket to a device.
+fn judge_and_note(call: &Call<'_>) -> Result {
+    judge(call)?;
+    note_device(call)
+}
+
+/// What the rules say.
+fn judge(call: &Call<'_>) -> Result {
+    let Call { domain, access, .. } = *call;
+
     // If no layer handles the right, even a wrong address is left to the stack.
-    if !domain.handles(access) {
+    if !domain.handles(access, call.is_mptcp) {
         return Ok(());
     }
 
     // The socket is not locked: IPV6_ADDRFORM may change the family, so it is read once.
-    let socket_family = sk.family();
-    let asked = endpoint::asked(address, socket_family, used)?;
-    let port = match asked {
+    let socket_family = call.sk.family();
+    let takes_ipv4 = access == Access::ConnectSendUdp && !domain.handles_plainly(access);
+    let port = match endpoint::asked(call.address, socket_family, call.used, takes_ipv4)? {
         Asked::Nothing => return Ok(()),
         Asked::Port(port) => Some(port),
         Asked::Unknowable => None,
+    };
+    let mut question = Question {
+        access,
+        port,
+        address: None,
+        net: 0,
+        is_mptcp: call.is_mptcp,
     };
 
     if let Some(port) = port {
         if landlock::checks_are_traced() {
             denial::trace_check(domain, port, access);
         }
-        if domain.allows(port, access) {
+        let own_way = || Way::of(call.sk, call.msg);
+
+        if is_allowed(domain, &mut question, call.sk, own_way, || {
+            endpoint::address(call.address, call.used)
+        }) {
             return Ok(());
         }
     }
 
     denial::log(&Refused {
         domain,
-        sk,
+        sk: call.sk,
         socket_family,
-        address,
-        port,
-        access,
+        address: call.address,
+        question: &question,
     });
     Err(EACCES)
+}
+
+/// Whether `domain` allows what `question` asks of `sk` at some address, or at the one that `address`
+/// reads unless the socket goes its own way.
+///
+/// The question gets the address, by which a refusal is explained.
+#[inline(always)]
+fn is_allowed(
+    domain: &Domain,
+    question: &mut Question,
+    sk: &Sock,
+    own_way: impl Fn() -> Way,
+    address: impl Fn() -> Option<Address>,
+) -> bool {
+    let by_port = domain.by_port(question);
+
+    if by_port == ByPort::Allowed {
+        return true;
+    }
+
+    question.address = address().filter(|address| !own_way().is_own(Some(address)));
+    question.net = sk.net_cookie();
+    if by_port == ByPort::Refused || !domain.grants_at_address(question) {
+        return false;
+    }
+    // A device is part of a link-local address: it does no harm.
+    if question.address.as_ref().is_some_and(Address::is_of_a_link) {
+        return true;
+    }
+    if is_marked(sk) {
+        return true;
+    }
+    // Then only rules without an address match.
+    question.address = None;
+    false
+}
+
+/// Notes that the call may bind the socket to a device, or refuses that.
+fn note_device(call: &Call<'_>) -> Result {
+    let protocol = call.access.protocol();
+
+    if !call.domain.is_about_addresses(protocol)
+        || !endpoint::names_device(call.address, call.used)
+        || sock_blob::<Portlock>(call.sk).is_some_and(|mark| mark.name_device().is_ok())
+    {
+        return Ok(());
+    }
+    refuse_way(call.domain, call.sk, protocol, call.access.name())
+}
+
+/// Refuses that `sk` gets a way of its own, which `name` says.
+fn refuse_way(domain: &Domain, sk: &Sock, protocol: AccessSet, name: &'static CStr) -> Result {
+    if let Some(refusing) = domain.watching(protocol) {
+        denial::log_by_name(name, About::Socket(sk), refusing);
+    }
+    Err(EACCES)
+}
+
+/// Whether `domain` lets a task set an option of `sk`.
+///
+/// With rules about addresses for its protocol, a socket must not choose its own way. Returns
+/// `EACCES`, whatever the value.
+pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_int) -> Result {
+    let kind = sk.kind();
+    // An SMC socket sets options of its TCP socket.
+    let (protocol, name) = if kind.is_tcp() || kind.is_mptcp() || kind.is_smc() {
+        (AccessSet::TCP, c"net.setsockopt_tcp")
+    } else if kind.is_udp() {
+        (AccessSet::UDP, c"net.setsockopt_udp")
+    } else {
+        return Ok(());
+    };
+
+    if domain.is_about_addresses(protocol)
+        && (way::is_own_way(level, option)
+            || protocol == AccessSet::TCP && way::is_join(level, option))
+    {
+        return refuse_way(domain, sk, protocol, name);
+    }
+    Ok(())
+}
+
+/// Whether `domain` lets `udp` send `msg`, which names no destination, to its peer.
+///
+/// Where control messages choose a way, each layer with rules about addresses must grant the peer's
+/// port whatever the address. Another thread may give the socket another peer meanwhile, so it must
+/// not be granted one by its address. Returns `EACCES`.
+fn check_way_to_peer(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
+    let way = Way::of_message(msg);
+
+    if !domain.is_about_addresses(AccessSet::UDP) || !way.is_own(None) {
+        return Ok(());
+    }
+
+    let (port, address) = udp.peer();
+    let question = Question {
+        access: Access::ConnectSendUdp,
+        port: Some(port),
+        address: None,
+        net: 0,
+        is_mptcp: false,
+    };
+
+    if way.is_own(Some(&address.into())) {
+        if let Some(refusing) = domain.refusing_way(&question) {
+            let about = About::Peer(udp, port, address);
+
+            denial::log_by_name(question.access.name(), about, refusing);
+            return Err(EACCES);
+        }
+    }
+    if sock_blob::<Portlock>(udp).is_some_and(|mark| mark.name_device().is_ok()) {
+        return Ok(());
+    }
+    refuse_way(domain, udp, AccessSet::UDP, question.access.name())
+}
+
+/// Whether `domain` lets `sk` become a listener on its local port and address. `owner` is what the
+/// task has: `sk` itself, or for MPTCP the socket that `sk` is a subflow of.
+///
+/// Returns `EACCES` if a layer refuses. Must not sleep.
+pub(crate) fn check_listen(
+    domain: &Domain,
+    sk: &LockedSock,
+    owner: &Sock,
+    is_mptcp: bool,
+) -> Result {
+    let access = Access::ListenTcp;
+
+    if !domain.handles(access, is_mptcp) {
+        return Ok(());
+    }
+
+    let mut question = Question {
+        access,
+        port: Some(sk.port()),
+        address: None,
+        net: 0,
+        is_mptcp,
+    };
+
+    if is_allowed(
+        domain,
+        &mut question,
+        owner,
+        || Way::of(sk, None),
+        || Some(sk.address().into()),
+    ) {
+        return Ok(());
+    }
+    denial::log_listen(domain, sk, owner, &question);
+    Err(EACCES)
+}
+
+/// Whether `domain` lets an SMC socket do what `access` is about, with `address` if it uses one.
+///
+/// Extended layers that handle a right of TCP refuse it: under the socket is one of TCP, which no hook
+/// would see. Where rules are about addresses, that one must not be bound to a device either. Returns
+/// `EACCES`.
+pub(crate) fn check_smc(
+    domain: &Domain,
+    sk: &Sock,
+    address: Option<Sockaddr<'_>>,
+    used: Use,
+    access: Access,
+) -> Result {
+    if let Some(refusing) = domain.refusing_smc(access) {
+        denial::log_by_name(access.name(), About::Socket(sk), refusing);
+        return Err(EACCES);
+    }
+
+    let names_device = address.is_some_and(|address| endpoint::names_device(address.bytes(), used));
+
+    if names_device && domain.is_about_addresses(AccessSet::TCP) {
+        return refuse_way(domain, sk, AccessSet::TCP, access.name());
+    }
+    Ok(())
+}
+
+/// Whether `domain` lets a task create a socket.
+///
+/// Returns `EACCES` if a layer refuses.
+pub(crate) fn check_creation(domain: &Domain, params: SocketParams) -> Result {
+    if !domain.handles_permission(Permission::SocketCreate) {
+        return Ok(());
+    }
+    match domain.refusing_creation(params.family, params.type_, params.protocol) {
+        Some(refusing) => {
+            let name = Permission::SocketCreate.name();
+
+            denial::log_by_name(name, About::Kind(params), refusing);
+            Err(EACCES)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether `domain` lets `udp` get a local port, if it has none.
@@ -93,19 +553,8 @@ fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access)
 /// A call that connects or sends gives it one then, which is checked as a bind to port 0. Returns
 /// `EACCES` if a layer refuses. This is C Landlock's `current_check_autobind_udp_socket()`, except
 /// that a socket that is known to be bound is not locked.
-#[inline]
-pub(crate) fn check_udp_autobind(domain: &Domain, udp: &UdpSock) -> Result {
-    if !domain.handles(Access::BindUdp) || udp.is_known_bound() {
-        return Ok(());
-    }
-    check_unbound(domain, udp)
-}
-
-/// [`check_udp_autobind`], for a socket that may have no port.
-#[cold]
-#[inline(never)]
-fn check_unbound(domain: &Domain, udp: &UdpSock) -> Result {
-    if udp.local_port() != 0 {
+fn check_udp_autobind(domain: &Domain, udp: &UdpSock, msg: Option<&Msg>) -> Result {
+    if may_get_port(domain, udp) || udp.local_port() != 0 {
         return Ok(());
     }
 
@@ -114,5 +563,13 @@ fn check_unbound(domain: &Domain, udp: &UdpSock) -> Result {
     let [family_0, family_1] = udp.family().to_ne_bytes();
 
     [address[0], address[1]] = [family_0, family_1];
-    decide(domain, udp, &address, Use::Bind, Access::BindUdp)
+    judge(&Call {
+        domain,
+        sk: udp,
+        address: &address,
+        used: Use::Bind,
+        access: Access::BindUdp,
+        is_mptcp: false,
+        msg,
+    })
 }

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Portlock - User space API
+ *
+ * Portlock takes Landlock's system calls.  What Landlock has is declared in
+ * linux/landlock.h and means the same.  This header declares what is new:
+ * extended rulesets.
+ */
+
+#ifndef _UAPI_LINUX_PORTLOCK_H
+#define _UAPI_LINUX_PORTLOCK_H
+
+#include <linux/types.h>
+
+/**
+ * DOC: portlock_create_ruleset_flags
+ *
+ * Flag of sys_landlock_create_ruleset(), which must stand alone:
+ *
+ * %PORTLOCK_CREATE_RULESET
+ *     Create an extended ruleset.  The attribute is a &struct
+ *     portlock_ruleset_attr.  If it is NULL and its size is zero, the call
+ *     returns the version of Portlock's ABI instead.
+ */
+/* clang-format off */
+#define PORTLOCK_CREATE_RULESET			(1U << 31)
+/* clang-format on */
+
+/**
+ * struct portlock_ruleset_attr - Definition of an extended ruleset
+ *
+ * Argument of sys_landlock_create_ruleset() with %PORTLOCK_CREATE_RULESET.
+ */
+struct portlock_ruleset_attr {
+	/**
+	 * @handled_access_net: Network rights that need a rule: bits 0 to 31
+	 * are Landlock's (``LANDLOCK_ACCESS_NET_*``), the others Portlock's
+	 * (``PORTLOCK_ACCESS_NET_*``, cf. `Network rights`_).
+	 */
+	__u64 handled_access_net;
+	/**
+	 * @quiet_access_net: Network rights whose denials are kept out of the
+	 * logs by rules with %LANDLOCK_ADD_RULE_QUIET.  They must be handled.
+	 */
+	__u64 quiet_access_net;
+	/**
+	 * @handled_permissions: Permissions that need a rule
+	 * (``PORTLOCK_PERMISSION_*``, cf. `Permissions`_).
+	 */
+	__u64 handled_permissions;
+	/**
+	 * @flags: No flag is defined yet: must be 0.
+	 */
+	__u32 flags;
+	/**
+	 * @observer_fd: Must be 0.
+	 */
+	__s32 observer_fd;
+	/**
+	 * @observer_cookie: Must be 0.
+	 */
+	__u64 observer_cookie;
+};
+
+/**
+ * DOC: portlock_rule_types
+ *
+ * Types of rules of sys_landlock_add_rule(), for extended rulesets only:
+ *
+ * %PORTLOCK_RULE_NET
+ *     Network rights on ports and addresses, cf. &struct portlock_net_attr.
+ *
+ * %PORTLOCK_RULE_SOCKET
+ *     Permissions on kinds of sockets, cf. &struct portlock_socket_attr.
+ *
+ * %LANDLOCK_RULE_NET_PORT works in an extended ruleset too.  It is a
+ * %PORTLOCK_RULE_NET for one port and any address.
+ */
+/* clang-format off */
+#define PORTLOCK_RULE_NET			0x40000001
+#define PORTLOCK_RULE_SOCKET			0x40000002
+/* clang-format on */
+
+/**
+ * struct portlock_net_attr - Rule about ports and addresses
+ *
+ * Argument of sys_landlock_add_rule() with %PORTLOCK_RULE_NET.
+ */
+struct portlock_net_attr {
+	/**
+	 * @allowed_access: Network rights that the rule grants, all of them
+	 * handled by the ruleset.
+	 */
+	__u64 allowed_access;
+	/**
+	 * @port_first: First port, in host byte order.
+	 */
+	__u64 port_first;
+	/**
+	 * @port_last: Last port, in host byte order, at most 65535.
+	 */
+	__u64 port_last;
+	/**
+	 * @family: %AF_INET or %AF_INET6, or 0 for any address of both
+	 * families.
+	 */
+	__u32 family;
+	/**
+	 * @prefix_len: Number of bits of @address that must be equal: at most
+	 * 32 for %AF_INET and 128 for %AF_INET6, 0 if @family is 0.
+	 */
+	__u32 prefix_len;
+	/**
+	 * @address: Address in network byte order.  That of %AF_INET is in the
+	 * first four bytes.  All other bits, and those after @prefix_len, must
+	 * be 0.
+	 */
+	__u8 address[16];
+	/**
+	 * @ifindex: Must be 0.
+	 */
+	__u32 ifindex;
+	/**
+	 * @reserved: Must be 0.
+	 */
+	__u32 reserved;
+};
+
+/**
+ * struct portlock_socket_attr - Rule about kinds of sockets
+ *
+ * Argument of sys_landlock_add_rule() with %PORTLOCK_RULE_SOCKET.  The numbers
+ * are those that a program passes to socket(2).  There are no aliases:
+ * protocol 0 and %IPPROTO_TCP are two protocols.
+ */
+struct portlock_socket_attr {
+	/**
+	 * @permissions: Permissions that the rule grants, all of them handled
+	 * by the ruleset.
+	 */
+	__u64 permissions;
+	/**
+	 * @family: Address family, 0 to 254.
+	 */
+	__s32 family;
+	/**
+	 * @type: Type without %SOCK_NONBLOCK and %SOCK_CLOEXEC, 0 to 254, or -1
+	 * for any.
+	 */
+	__s32 type;
+	/**
+	 * @protocol: Protocol, 0 to 65534, or -1 for any.
+	 */
+	__s32 protocol;
+	/**
+	 * @reserved: Must be 0.
+	 */
+	__u32 reserved;
+};
+
+/**
+ * DOC: portlock_access_net
+ *
+ * Network rights
+ * ~~~~~~~~~~~~~~
+ *
+ * Besides Landlock's, in ``portlock_ruleset_attr.handled_access_net``:
+ *
+ * - %PORTLOCK_ACCESS_NET_LISTEN_TCP: Make a TCP socket listen for connections
+ *   on a local port and address.  A socket that is not bound has port 0.
+ */
+/* clang-format off */
+#define PORTLOCK_ACCESS_NET_LISTEN_TCP		(1ULL << 32)
+/* clang-format on */
+
+/**
+ * DOC: portlock_permission
+ *
+ * Permissions
+ * ~~~~~~~~~~~
+ *
+ * In ``portlock_ruleset_attr.handled_permissions``:
+ *
+ * - %PORTLOCK_PERMISSION_SOCKET_CREATE: Create a socket with socket(2),
+ *   socketpair(2) or io_uring.
+ */
+/* clang-format off */
+#define PORTLOCK_PERMISSION_SOCKET_CREATE	(1ULL << 32)
+/* clang-format on */
+
+#endif /* _UAPI_LINUX_PORTLOCK_H */

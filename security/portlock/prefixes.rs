@@ -1,0 +1,1345 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The address rules of one frozen ruleset, made to be asked by address and port.
+//!
+//! Two prefixes lie one in the other or apart; they never cross. So the prefixes of a family form
+//! trees. An address that is in some prefix is also in all prefixes above it in the tree. The
+//! question is whether one of them has a rule for the port.
+//!
+//! Each tree is cut into *chains*. A chain begins at a prefix and goes on to the child that has the
+//! most rules at and below it, until there is no child. Each other child begins a chain of its own,
+//! which hangs on the place that it was cut from. An example:
+//!
+//! ```text
+//!   rule                            chain 0              chain 1, on chain 0 at depth 0
+//!   10.0.0.0/8    ports 1-1023      depth 0: 10/8
+//!   10.1.0.0/16   port 8080         depth 1: 10.1/16
+//!   10.1.2.0/24   ports 1000-1999   depth 2: 10.1.2/24
+//!   10.9.0.0/16   port 3128                              depth 0: 10.9/16
+//! ```
+//!
+//! An address in a prefix of a chain is in all prefixes that come before it there. So a chain only
+//! has to know, for each port, the *least depth* at which a rule grants it. These are its
+//! *segments*; each ends where the next begins:
+//!
+//! ```text
+//!   chain 0   from port 1: depth 0   1024: depth 2   2000: none   8080: depth 1   8081: none
+//!   chain 1   from port 3128: depth 0   3129: none
+//! ```
+//!
+//! The ports 1000 to 1023 have depth 0 here, since 10/8 grants them to 10.1.2/24 too.
+//!
+//! The *edges* of the prefixes cut the addresses into pieces. Each piece knows the *place* of the
+//! smallest prefix that contains it: a chain, and a depth there. A query finds the piece of its
+//! address, and then the segment of its port in that chain. A rule grants the port if the depth of
+//! the segment is not greater than that of the place. If it is greater, the query goes on at the
+//! place that the chain hangs on. For 10.9.0.1 and port 80 it begins in chain 1, finds no segment,
+//! and goes on in chain 0 at depth 0; there port 80 has depth 0, so it is granted.
+//!
+//! A segment has a depth for each *column*: a set of rights that exactly the same rules grant. Most
+//! rulesets have only one.
+//!
+//! # Bounds
+//!
+//! Time: where a chain is cut off, at least as many rules are at and below the child that the upper
+//! chain goes on with. So each step up to another chain at least doubles the rules at and below. A
+//! query of `n` rules searches `log2(n) + 1` chains at most. A depth fits in a byte, since there are
+//! 129 lengths of prefixes.
+//!
+//! Memory: a prefix has two edges, of 8 bytes (IPv4) or 20 bytes (IPv6), and begins at most one
+//! chain, of 12 bytes. A rule begins at most two segments, at its first port and after its last. A
+//! segment has 2 bytes, and 2 more for each two columns. So a rule takes 36 bytes (IPv4) or 60 bytes
+//! (IPv6) with one column, and 64 or 88 with 15 columns, one for each right. An allocation may be
+//! up to twice as large as what was asked for. [`Prefixes`] with a reference count has 128 bytes.
+//! Together that is at most 176 bytes for each of two rules or more, and 128 bytes once. A single
+//! rule has one column, and takes at most 248 bytes. Ranges are never multiplied by prefixes, nor
+//! rules by rights.
+
+use crate::{
+    access::{
+        Access,
+        AccessSet, //
+    },
+    endpoint::{
+        Address,
+        Prefix, //
+    },
+    nets::{
+        NetRules,
+        MAX_PREFIXES, //
+    },
+    ports::{
+        PortSet,
+        Rule, //
+    }, //
+};
+use core::{
+    array,
+    cmp::Ordering, //
+};
+use kernel::{
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    prelude::*, //
+};
+
+/// What a rule grants on the addresses of its prefix.
+#[derive(Debug, Clone, Copy)]
+struct Grant {
+    /// The first port.
+    first: u16,
+    /// The last port, which is not less than the first.
+    last: u16,
+    rights: Rights,
+}
+
+/// A right by its number: those of Landlock have 0 to 3, Portlock's own have 4 to 14. A quiet rule
+/// has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Right(u8);
+
+impl Right {
+    /// More than there are numbers, and a power of two.
+    const COUNT: usize = 16;
+
+    /// What a quiet rule says, as if it were a right.
+    const QUIET: Self = Self(15);
+
+    /// The number, less than [`Right::COUNT`].
+    #[inline]
+    const fn number(self) -> usize {
+        self.0 as usize % Self::COUNT
+    }
+}
+
+/// A set of rights: the bits of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rights(u16);
+
+impl Rights {
+    /// The bits of user space that a set can hold.
+    const BITS: u64 = 0x7ff_0000_000f;
+
+    #[inline]
+    const fn from_bits(bits: u64) -> Self {
+        // CAST: Bits 32 to 42 become 4 to 14. There are no other high bits.
+        Self((bits | bits >> 28) as u16)
+    }
+}
+
+// A right with another bit must not be dropped here.
+kernel::static_assert!(AccessSet::all_bits() & !Rights::BITS == 0);
+
+impl From<Rule> for Rights {
+    fn from(rule: Rule) -> Self {
+        let Self(rights) = Self::from_bits(rule.access.into());
+
+        Self(rights | u16::from(rule.quiet) << Right::QUIET.number())
+    }
+}
+
+impl From<Access> for Right {
+    #[inline]
+    fn from(access: Access) -> Self {
+        // CAST: The number of a bit is small.
+        Self(Rights::from_bits(access as u64).0.trailing_zeros() as u8)
+    }
+}
+
+/// The place of a prefix: the number of a chain, and the depth there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    chain: u16,
+    depth: u8,
+}
+
+impl Place {
+    /// The place of what is in no prefix. No chain has this number: there are fewer.
+    const NOWHERE: Self = Self {
+        chain: u16::MAX,
+        depth: 0,
+    };
+}
+
+/// The depth of ports that no rule of a chain grants. No place is that deep.
+const NO_DEPTH: u8 = u8::MAX;
+
+/// A piece of the addresses, which ends where the next begins.
+#[derive(Clone, Copy)]
+struct Edge<T> {
+    from: T,
+    /// The place of the smallest prefix that contains the piece.
+    place: Place,
+}
+
+/// An address as an edge stores it.
+trait Key: Copy + Ord {
+    /// Takes as many of the highest bits as an address of the family has.
+    fn from_highest(bits: u128) -> Self;
+}
+
+impl Key for u32 {
+    fn from_highest(bits: u128) -> Self {
+        // CAST: The higher bits have become the lower ones.
+        (bits >> 96) as u32
+    }
+}
+
+/// A `u128` without its alignment, with which an [`Edge`] would be 32 bytes long instead of 20.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wide([u8; 16]);
+
+impl Key for Wide {
+    fn from_highest(bits: u128) -> Self {
+        Self(bits.to_ne_bytes())
+    }
+}
+
+impl Ord for Wide {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_ne_bytes(self.0).cmp(&u128::from_ne_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Wide {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A row of prefixes, each of which lies in the one before it.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// The number of its first segment.
+    first: u32,
+    /// One more than the number of its last segment.
+    end: u32,
+    /// What the chain hangs on.
+    up: Place,
+}
+
+/// The address rules of a frozen ruleset.
+///
+/// It is read without a lock. Large vectors may be from `vmalloc()`, so it is dropped where the
+/// kernel may sleep.
+///
+/// # Invariants
+///
+/// - `ipv4` and `ipv6` are sorted, and their places are those of the smallest prefixes.
+/// - A chain hangs on one with a smaller number, or on none.
+/// - `rows` begins with the first ports of the segments, which are sorted in each chain. Then, for
+///   each two columns, it has the depths of the segments: the low byte of a word is that of the
+///   first column.
+/// - No vector has room for more elements than it holds.
+pub(crate) struct Prefixes {
+    ipv4: KVVec<Edge<u32>>,
+    ipv6: KVVec<Edge<Wide>>,
+    chains: KVVec<Chain>,
+    rows: KVVec<u16>,
+    /// The number of segments, and so the length of each row.
+    segments: u32,
+    /// The column of each right, or [`NO_COLUMN`].
+    columns: [u8; Right::COUNT],
+}
+
+/// The column of a right that no rule grants. It has no row.
+const NO_COLUMN: u8 = u8::MAX;
+
+impl Prefixes {
+    /// Takes the rules of a ruleset that are about addresses.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none. May sleep.
+    pub(crate) fn of(rules: &NetRules) -> Result<Self> {
+        Self::new(|| {
+            rules.iter().map(|(net, rule)| {
+                let grant = Grant {
+                    first: net.first,
+                    last: net.last,
+                    rights: rule.into(),
+                };
+
+                (net.prefix, grant)
+            })
+        })
+    }
+
+    /// Whether a rule grants `access` on `port` of `address`.
+    pub(crate) fn grants(&self, port: u16, address: &Address, access: Access) -> bool {
+        self.allows(*address, port, access.into())
+    }
+
+    /// Whether a rule for `port` of `address` is quiet.
+    pub(crate) fn is_quiet(&self, port: u16, address: &Address) -> bool {
+        self.allows(*address, port, Right::QUIET)
+    }
+
+    /// Takes `rules`, which are sorted by prefix. A rule that grants no right counts for nothing.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none, and `E2BIG` if
+    /// there are more than twice [`MAX_PREFIXES`] prefixes, which the tree of rules keeps out. May
+    /// sleep.
+    fn new<I>(rules: impl Fn() -> I) -> Result<Self>
+    where
+        I: Iterator<Item = (Prefix, Grant)>,
+    {
+        let granting = || rules().filter(|(_, grant)| grant.rights.0 != 0);
+        let columns = Columns::new(granting().map(|(_, grant)| grant.rights));
+        let mut forest = Forest::new(granting())?;
+        let mut chains = Chains::default();
+
+        for top in 0..forest.nodes.len() {
+            if forest.nodes[top].place == Place::NOWHERE {
+                chains.add(&mut forest, top, &columns)?;
+            }
+        }
+
+        let (ipv4, ipv6) = (forest.edges(true)?, forest.edges(false)?);
+
+        drop(forest);
+        // INVARIANT: Chains were added in the order of the nodes, and a node comes after those that
+        // contain it.
+        Ok(Self {
+            ipv4,
+            ipv6,
+            segments: count_of(&chains.segments)?,
+            rows: chains.rows(&columns)?,
+            chains: fit(chains.chains)?,
+            columns: columns.of_rights(),
+        })
+    }
+
+    /// Whether a rule grants `right` on `port` of `address`.
+    fn allows(&self, address: Address, port: u16, right: Right) -> bool {
+        let column = self.columns[right.number()];
+        let mut place = match address {
+            Address::V4(bytes) => find_place(&self.ipv4, u32::from_be_bytes(bytes)),
+            Address::V6(_) => find_place(&self.ipv6, Wide::from_highest(address.highest())),
+        };
+
+        // A chain hangs on one with a smaller number, so this comes to an end.
+        while let Some(chain) = self.chains.get(usize::from(place.chain)) {
+            if self.least_depth(chain, port, column) <= place.depth {
+                return true;
+            }
+            place = chain.up;
+        }
+        false
+    }
+
+    /// The least depth at which a prefix of `chain` has a rule for `port`, or [`NO_DEPTH`].
+    #[inline]
+    fn least_depth(&self, chain: &Chain, port: u16, column: u8) -> u8 {
+        let (first, end) = (chain.first as usize, chain.end as usize);
+        let ports = self.rows.get(first..end).unwrap_or_default();
+        let Some(segment) = last_not_after(ports, |from| *from <= port) else {
+            return NO_DEPTH;
+        };
+        let row = usize::from(column / 2).wrapping_add(1);
+        let word = row
+            .wrapping_mul(self.segments as usize)
+            .wrapping_add(first)
+            .wrapping_add(segment);
+
+        self.rows.get(word).map_or(NO_DEPTH, |depths| {
+            // CAST: The other column is cut off.
+            (depths >> (column % 2 * 8)) as u8
+        })
+    }
+}
+
+/// The smallest prefix that contains `address`.
+#[inline]
+fn find_place<T: Key>(edges: &[Edge<T>], address: T) -> Place {
+    last_not_after(edges, |edge| edge.from <= address)
+        .and_then(|last| edges.get(last))
+        .map_or(Place::NOWHERE, |edge| edge.place)
+}
+
+/// The index of the last element that `is_not_after` is true for. It is false for all after it.
+#[inline]
+fn last_not_after<T>(sorted: &[T], is_not_after: impl Fn(&T) -> bool) -> Option<usize> {
+    sorted.partition_point(is_not_after).checked_sub(1)
+}
+
+/// A prefix in its tree, while a [`Prefixes`] is made.
+struct Node {
+    is_ipv4: bool,
+    /// The first address, in the highest bits.
+    first: u128,
+    /// The last address, in the highest bits. All lower bits are ones.
+    last: u128,
+    /// The begin and the end of its rules in [`Forest::grants`].
+    grants: [usize; 2],
+    /// The number of rules at the prefix and below it.
+    weight: usize,
+    /// The smallest prefix that contains it.
+    up: Option<u16>,
+    /// The child with the greatest weight.
+    heaviest: Option<u16>,
+    /// Known once its chain was added.
+    place: Place,
+}
+
+/// The trees of prefixes, while a [`Prefixes`] is made.
+///
+/// # Invariants
+///
+/// Nodes are sorted by prefix. So a node comes after those that contain it.
+struct Forest {
+    nodes: KVVec<Node>,
+    grants: KVVec<Grant>,
+}
+
+impl Forest {
+    /// Takes `rules`, which are sorted by prefix.
+    fn new(rules: impl Iterator<Item = (Prefix, Grant)>) -> Result<Self> {
+        let mut forest = Self {
+            nodes: KVVec::new(),
+            grants: KVVec::new(),
+        };
+        let mut known = None;
+
+        for (prefix, grant) in rules {
+            if known.replace(prefix) != Some(prefix) {
+                forest.add(prefix)?;
+            }
+            forest.grants.push(grant, GFP_KERNEL_ACCOUNT)?;
+            if let Some(node) = forest.nodes.last_mut() {
+                node.grants[1] = forest.grants.len();
+                node.weight += 1;
+            }
+        }
+        forest.weigh();
+        Ok(forest)
+    }
+
+    /// Adds a prefix, whose rules are yet to come.
+    fn add(&mut self, prefix: Prefix) -> Result {
+        let first = prefix.first().highest();
+        let is_ipv4 = matches!(prefix.first(), Address::V4(_));
+        let mut up = self.nodes.len().checked_sub(1);
+
+        // No node begins after the new one, so a node contains it unless it ends before.
+        while let Some(node) = up.map(|up| &self.nodes[up]) {
+            if node.is_ipv4 == is_ipv4 && node.last >= first {
+                break;
+            }
+            up = node.up.map(usize::from);
+        }
+
+        if self.nodes.len() >= 2 * usize::from(MAX_PREFIXES) {
+            return Err(E2BIG);
+        }
+
+        let node = Node {
+            is_ipv4,
+            first,
+            last: first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0),
+            grants: [self.grants.len(); 2],
+            weight: 0,
+            // CAST: There are fewer nodes, as just seen.
+            up: up.map(|up| up as u16),
+            heaviest: None,
+            place: Place::NOWHERE,
+        };
+
+        self.nodes.push(node, GFP_KERNEL_ACCOUNT)?;
+        Ok(())
+    }
+
+    /// Sums up the weights, and finds the heaviest children.
+    fn weigh(&mut self) {
+        for at in (0..self.nodes.len()).rev() {
+            let Node { weight, up, .. } = self.nodes[at];
+
+            if let Some(up) = up.map(usize::from) {
+                let heaviest = self.nodes[up].heaviest.map(usize::from);
+
+                self.nodes[up].weight += weight;
+                if heaviest.is_none_or(|heaviest| self.nodes[heaviest].weight <= weight) {
+                    // CAST: There are fewer nodes, as `add` has seen.
+                    self.nodes[up].heaviest = Some(at as u16);
+                }
+            }
+        }
+    }
+
+    /// The place of the node `at`, or [`Place::NOWHERE`] if there is no node.
+    fn place(&self, at: Option<u16>) -> Place {
+        at.map_or(Place::NOWHERE, |at| self.nodes[usize::from(at)].place)
+    }
+
+    /// The edges of the prefixes of a family. All chains were added.
+    fn edges<T: Key>(&self, is_ipv4: bool) -> Result<KVVec<Edge<T>>> {
+        let nodes = || self.nodes.iter().filter(|node| node.is_ipv4 == is_ipv4);
+        let mut edges = KVVec::with_capacity(2 * nodes().count(), GFP_KERNEL_ACCOUNT)?;
+        let mut inside: Option<&Node> = None;
+
+        for next in Iterator::chain(nodes().map(Some), [None]) {
+            // Leave all prefixes that do not contain the next.
+            while let Some(node) = inside {
+                if next.is_some_and(|next| next.first <= node.last) {
+                    break;
+                }
+                if let Some(after) = node.last.checked_add(1) {
+                    set_edge(&mut edges, T::from_highest(after), self.place(node.up))?;
+                }
+                inside = node.up.map(|up| &self.nodes[usize::from(up)]);
+            }
+            if let Some(node) = next {
+                set_edge(&mut edges, T::from_highest(node.first), node.place)?;
+            }
+            inside = next;
+        }
+        fit(edges)
+    }
+}
+
+/// Adds an edge. Of those with the same address, the last one counts.
+fn set_edge<T: Key>(edges: &mut KVVec<Edge<T>>, from: T, place: Place) -> Result {
+    match edges.last_mut() {
+        Some(last) if last.from == from => last.place = place,
+        _ => edges.push(Edge { from, place }, GFP_KERNEL_ACCOUNT)?,
+    }
+    Ok(())
+}
+
+/// The sets of rights that exactly the same rules grant.
+///
+/// # Invariants
+///
+/// The sets do not overlap, and none of the first `count` is empty.
+struct Columns {
+    sets: [Rights; Right::COUNT],
+    count: usize,
+}
+
+impl Columns {
+    /// Takes the rights of each rule.
+    fn new(rules: impl Iterator<Item = Rights>) -> Self {
+        let mut columns = Self {
+            sets: [Rights(0); Right::COUNT],
+            count: 0,
+        };
+
+        for Rights(mut rights) in rules {
+            for at in 0..columns.count {
+                let set = columns.sets[at].0;
+                let (granted, rest) = (set & rights, set & !rights);
+
+                if granted != 0 && rest != 0 {
+                    columns.sets[at] = Rights(granted);
+                    columns.add(rest);
+                }
+                rights &= !granted;
+            }
+            // No rule before this one has granted what is left.
+            if rights != 0 {
+                columns.add(rights);
+            }
+        }
+        columns
+    }
+
+    /// Adds a set, which is not empty and does not overlap with another.
+    fn add(&mut self, set: u16) {
+        self.sets[self.count] = Rights(set);
+        self.count += 1;
+    }
+
+    fn sets(&self) -> &[Rights] {
+        &self.sets[..self.count]
+    }
+
+    /// The column of each right, or [`NO_COLUMN`].
+    fn of_rights(&self) -> [u8; Right::COUNT] {
+        array::from_fn(|right| {
+            let column = self.sets().iter().position(|set| set.0 >> right & 1 != 0);
+
+            // CAST: There are few columns.
+            column.map_or(NO_COLUMN, |column| column as u8)
+        })
+    }
+}
+
+/// Ports of a chain, up to where its next segment begins, and for each column the least depth at
+/// which a rule grants them.
+#[derive(Clone, Copy)]
+struct Segment {
+    from: u16,
+    depths: [u8; Right::COUNT],
+}
+
+/// A rule of a chain.
+#[derive(Clone, Copy)]
+struct Link {
+    grant: Grant,
+    depth: u8,
+    /// The cell that begins at its first port, once there are cells.
+    cell: usize,
+}
+
+/// Chains, while a [`Prefixes`] is made.
+#[derive(Default)]
+struct Chains {
+    chains: KVVec<Chain>,
+    /// The segments of all chains.
+    segments: KVVec<Segment>,
+    /// The rules of the chain that is being added. Their depths ascend.
+    links: KVVec<Link>,
+    /// The ports of that chain at which a segment may begin.
+    ports: PortSet,
+    /// What may become segments of that chain.
+    cells: KVVec<Segment>,
+    /// For each cell, itself if it has no depth yet in the column that is being painted, or else a
+    /// cell that is nearer to the next such one.
+    next: KVVec<usize>,
+}
+
+impl Chains {
+    /// Adds the chain that begins at the node `top`, after the one that it hangs on.
+    fn add(&mut self, forest: &mut Forest, top: usize, columns: &Columns) -> Result {
+        let first = count_of(&self.segments)?;
+        let up = forest.place(forest.nodes[top].up);
+        let mut place = Place {
+            // CAST: There are no more chains than nodes, fewer than 65,535.
+            chain: self.chains.len() as u16,
+            depth: 0,
+        };
+        let mut at = Some(top);
+
+        self.links.clear();
+        while let Some(node) = at.map(|at| &mut forest.nodes[at]) {
+            let [begin, end] = node.grants;
+
+            for grant in &forest.grants[begin..end] {
+                let link = Link {
+                    grant: *grant,
+                    depth: place.depth,
+                    cell: 0,
+                };
+
+                self.links.push(link, GFP_KERNEL_ACCOUNT)?;
+            }
+            node.place = place;
+            // It stays below 129, the number of lengths that a prefix may have.
+            place.depth = place.depth.saturating_add(1);
+            at = node.heaviest.map(usize::from);
+        }
+        match self.links[..] {
+            [Link { grant, .. }] => self.add_only(grant, columns)?,
+            _ => {
+                self.cut()?;
+                for (column, set) in columns.sets().iter().enumerate() {
+                    self.paint(column, *set)?;
+                }
+                self.join()?;
+            }
+        }
+
+        let end = count_of(&self.segments)?;
+
+        self.chains
+            .push(Chain { first, end, up }, GFP_KERNEL_ACCOUNT)?;
+        Ok(())
+    }
+
+    /// Makes the segments of a chain with one rule, as most are.
+    fn add_only(&mut self, grant: Grant, columns: &Columns) -> Result {
+        let depths = array::from_fn(|column| match columns.sets().get(column) {
+            Some(set) if set.0 & grant.rights.0 != 0 => 0,
+            _ => NO_DEPTH,
+        });
+        let from = grant.first;
+
+        self.segments
+            .push(Segment { from, depths }, GFP_KERNEL_ACCOUNT)?;
+        if let Some(from) = grant.last.checked_add(1) {
+            let depths = [NO_DEPTH; Right::COUNT];
+
+            self.segments
+                .push(Segment { from, depths }, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the cells: one at each port where a rule begins, or before which one ends.
+    fn cut(&mut self) -> Result {
+        for Link { grant, .. } in &self.links {
+            self.ports.insert(grant.first)?;
+            if let Some(after) = grant.last.checked_add(1) {
+                self.ports.insert(after)?;
+            }
+        }
+
+        self.cells.clear();
+        while let Some(from) = self.ports.pop() {
+            let depths = [NO_DEPTH; Right::COUNT];
+
+            self.cells
+                .push(Segment { from, depths }, GFP_KERNEL_ACCOUNT)?;
+        }
+        for link in &mut self.links {
+            let first = link.grant.first;
+
+            link.cell = self.cells.partition_point(|cell| cell.from < first);
+        }
+        Ok(())
+    }
+
+    /// Gives the cells their depths in `column`, that of the rights in `set`.
+    ///
+    /// A cell gets the depth of the first rule that grants its ports, which is the least. The rules
+    /// that follow leap over it, so that each cell is painted once, whatever the rules.
+    fn paint(&mut self, column: usize, set: Rights) -> Result {
+        self.next.clear();
+        for cell in 0..=self.cells.len() {
+            self.next.push(cell, GFP_KERNEL_ACCOUNT)?;
+        }
+
+        for link in &self.links {
+            if link.grant.rights.0 & set.0 == 0 {
+                continue;
+            }
+
+            let mut at = without_depth(&mut self.next, link.cell);
+
+            while let Some(cell) = self.cells.get_mut(at) {
+                if cell.from > link.grant.last {
+                    break;
+                }
+                cell.depths[column] = link.depth;
+                self.next[at] = at + 1;
+                at = without_depth(&mut self.next, at + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes segments of the cells: neighbours with the same depths are one.
+    fn join(&mut self) -> Result {
+        let mut depths = None;
+
+        for cell in &self.cells {
+            if depths.replace(cell.depths) != Some(cell.depths) {
+                self.segments.push(*cell, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The words of [`Prefixes::rows`].
+    fn rows(&self, columns: &Columns) -> Result<KVVec<u16>> {
+        let pairs = columns.count.div_ceil(2);
+        let len = self.segments.len() * (1 + pairs);
+        let mut rows = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+
+        for segment in &self.segments {
+            rows.push(segment.from, GFP_KERNEL_ACCOUNT)?;
+        }
+        for pair in 0..pairs {
+            for segment in &self.segments {
+                let depths = [segment.depths[2 * pair], segment.depths[2 * pair + 1]];
+
+                rows.push(u16::from_le_bytes(depths), GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// The first cell from `at` on that has no depth yet, or the number of cells. Shortens the way.
+fn without_depth(next: &mut [usize], mut at: usize) -> usize {
+    while next[at] != at {
+        next[at] = next[next[at]];
+        at = next[at];
+    }
+    at
+}
+
+/// The number of elements. Returns `ENOMEM` if it is too large: there is never that much memory.
+fn count_of<T>(elements: &[T]) -> Result<u32> {
+    u32::try_from(elements.len()).or(Err(ENOMEM))
+}
+
+/// Makes room for the elements that there are and for no more.
+fn fit<T: Copy>(elements: KVVec<T>) -> Result<KVVec<T>> {
+    if elements.len() == elements.capacity() {
+        return Ok(elements);
+    }
+
+    let mut copy = KVVec::with_capacity(elements.len(), GFP_KERNEL_ACCOUNT)?;
+
+    copy.extend_from_slice(&elements, GFP_KERNEL_ACCOUNT)?;
+    Ok(copy)
+}
+
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+#[kernel::macros::kunit_tests(portlock_prefixes)]
+mod tests {
+    use super::*;
+    use core::{
+        iter,
+        mem::{
+            size_of,
+            size_of_val, //
+        }, //
+    };
+    use kernel::rbtree::RBTree;
+
+    type Rules = KVVec<(Prefix, Grant)>;
+
+    const PORTS: [u16; 10] = [0, 1, 2, 443, 1023, 32767, 32768, 65533, 65534, 65535];
+
+    /// Numbers that look random: George Marsaglia's xorshift.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn wide(&mut self) -> u128 {
+            u128::from(self.next()) << 64 | u128::from(self.next())
+        }
+
+        /// A number below `limit`, which is not zero.
+        fn below(&mut self, limit: usize) -> usize {
+            (self.next() >> 11) as usize % limit
+        }
+
+        fn port(&mut self) -> u16 {
+            match self.below(3) {
+                0 => PORTS[self.below(PORTS.len())],
+                1 => 8000 + self.below(20) as u16,
+                _ => self.next() as u16,
+            }
+        }
+
+        fn range(&mut self) -> (u16, u16) {
+            let (one, other) = (self.port(), self.port());
+
+            match self.below(8) {
+                0 => (0, u16::MAX),
+                1 | 2 => (one, one),
+                _ => (one.min(other), one.max(other)),
+            }
+        }
+
+        /// Some of the 15 rights.
+        fn rights(&mut self) -> u16 {
+            (self.next() & 0x7fff) as u16
+        }
+    }
+
+    fn bits_of(is_ipv4: bool) -> usize {
+        if is_ipv4 {
+            32
+        } else {
+            128
+        }
+    }
+
+    fn address(is_ipv4: bool, highest: u128) -> Address {
+        if is_ipv4 {
+            Address::V4(((highest >> 96) as u32).to_be_bytes())
+        } else {
+            Address::V6(highest.to_be_bytes())
+        }
+    }
+
+    /// The bits that follow the first `len` ones.
+    fn rest_of(len: usize) -> u128 {
+        u128::MAX.checked_shr(len as u32).unwrap_or(0)
+    }
+
+    fn prefix(is_ipv4: bool, highest: u128, len: usize) -> Prefix {
+        let address = address(is_ipv4, highest & !rest_of(len));
+        let prefix = match address {
+            Address::V4(bytes) => Prefix::ipv4(bytes, len as u8),
+            Address::V6(bytes) => Prefix::ipv6(bytes, len as u8),
+        };
+
+        prefix.expect("a prefix")
+    }
+
+    fn ipv4(bytes: [u8; 4], len: usize) -> Prefix {
+        prefix(true, Address::V4(bytes).highest(), len)
+    }
+
+    fn add(rules: &mut Rules, prefix: Prefix, (first, last): (u16, u16), rights: u16) -> Result {
+        let grant = Grant {
+            first,
+            last,
+            rights: Rights(rights),
+        };
+
+        rules.push((prefix, grant), GFP_KERNEL_ACCOUNT)?;
+        Ok(())
+    }
+
+    fn made_of(rules: &Rules) -> Result<Prefixes> {
+        let mut sorted = RBTree::new();
+
+        for (number, (prefix, grant)) in rules.iter().enumerate() {
+            sorted.try_create_and_insert((*prefix, number), *grant, GFP_KERNEL_ACCOUNT)?;
+        }
+        Prefixes::new(|| sorted.iter().map(|((prefix, _), grant)| (*prefix, *grant)))
+    }
+
+    /// The model: what the rules that contain the address and the port grant together.
+    fn granted(rules: &Rules, asked: Address, port: u16) -> u16 {
+        let is_ipv4 = |address| matches!(address, Address::V4(_));
+        let mut sum = 0;
+
+        for (prefix, grant) in rules {
+            let (address, len) = (&prefix.first(), &prefix.len());
+
+            let differing = address.highest() ^ asked.highest();
+
+            if is_ipv4(*address) == is_ipv4(asked)
+                && differing & !rest_of((*len).into()) == 0
+                && (grant.first..=grant.last).contains(&port)
+            {
+                sum |= grant.rights.0;
+            }
+        }
+        sum
+    }
+
+    /// Asks for each right. Returns the number of questions.
+    fn ask(prefixes: &Prefixes, rules: &Rules, address: Address, port: u16) -> usize {
+        let granted = granted(rules, address, port);
+
+        for right in 0..15 {
+            assert_eq!(
+                prefixes.allows(address, port, Right(right)),
+                granted >> right & 1 != 0
+            );
+        }
+        15
+    }
+
+    /// Asks at the edges of a rule and of another, and beside them.
+    fn ask_around(
+        prefixes: &Prefixes,
+        rules: &Rules,
+        random: &mut Random,
+        port: u16,
+    ) -> Result<usize> {
+        let (prefix, grant) = rules[random.below(rules.len())];
+        let (_, other) = rules[random.below(rules.len())];
+        let is_ipv4 = matches!(prefix.first(), Address::V4(_));
+        let first = prefix.first().highest();
+        let last = first | rest_of(prefix.len().into());
+        let step = 1 << (128 - bits_of(is_ipv4));
+        let highest = match random.below(6) {
+            0 => first,
+            1 => last,
+            2 => first.wrapping_sub(step),
+            3 => last.wrapping_add(step),
+            4 => first | random.wide() & rest_of(prefix.len().into()),
+            _ => random.wide(),
+        };
+        let port = match random.below(7) {
+            0 => grant.first,
+            1 => grant.last,
+            2 => grant.first.wrapping_sub(1),
+            3 => grant.last.wrapping_add(1),
+            4 => other.first,
+            5 => other.last,
+            _ => port,
+        };
+
+        Ok(ask(prefixes, rules, address(is_ipv4, highest), port))
+    }
+
+    /// A kind of rulesets.
+    #[derive(Debug, Clone, Copy)]
+    enum Kind {
+        /// Prefixes that are apart, with one range.
+        Apart,
+        /// All lengths of prefixes, each in the one before it.
+        Nested,
+        /// One prefix with many ranges.
+        OnePrefix,
+        /// Many prefixes with one range.
+        OneRange,
+        /// Every prefix that there is from the shortest on, each with another range.
+        Tree,
+        /// Prefixes that are each in the one before it, with a heavier one beside each.
+        Comb,
+        /// Each another range with another prefix, which overlap.
+        Overlapping,
+        /// Few addresses, and lengths and ports at the ends of what is possible.
+        Ends,
+    }
+
+    const KINDS: [Kind; 8] = [
+        Kind::Apart,
+        Kind::Nested,
+        Kind::OnePrefix,
+        Kind::OneRange,
+        Kind::Tree,
+        Kind::Comb,
+        Kind::Overlapping,
+        Kind::Ends,
+    ];
+
+    /// Adds `count` rules of one family.
+    fn add_kind(
+        rules: &mut Rules,
+        kind: Kind,
+        is_ipv4: bool,
+        count: usize,
+        random: &mut Random,
+        mut rights: impl FnMut(&mut Random) -> u16,
+    ) -> Result {
+        let bits = bits_of(is_ipv4);
+        let base = random.wide();
+
+        for number in 0..count {
+            // With a one before it: the path to a node in a tree of two children each.
+            let path = number + 1;
+            let level = path.ilog2() as usize;
+            let (highest, len, range) = match kind {
+                // Every other one, so that no two touch.
+                Kind::Apart => ((number as u128) << 105, 24, (443, 443)),
+                Kind::Nested => (base, number % (bits + 1), random.range()),
+                Kind::OnePrefix => (base, 8, random.range()),
+                Kind::OneRange => (random.wide(), random.below(bits + 1), (8000, 8100)),
+                Kind::Tree => {
+                    let highest = (path as u128).wrapping_shl(128 - level as u32);
+
+                    (highest, level, random.range())
+                }
+                Kind::Comb => {
+                    let len = number / 3 % bits;
+
+                    if number % 3 == 0 {
+                        (0, len, random.range())
+                    } else {
+                        (1 << (127 - len), len + 1, random.range())
+                    }
+                }
+                Kind::Overlapping => {
+                    let range = (random.next() as u16, random.next() as u16);
+                    let range = (range.0.min(range.1), range.0.max(range.1));
+
+                    (random.wide(), random.below(level + 3).min(bits), range)
+                }
+                Kind::Ends => {
+                    let highest = [0, u128::MAX, base, !base][random.below(4)];
+                    let len = [0, 1, 2, bits / 2, bits - 2, bits - 1, bits][random.below(7)];
+
+                    (highest, len, random.range())
+                }
+            };
+            let rights = rights(random);
+
+            add(rules, prefix(is_ipv4, highest, len), range, rights)?;
+        }
+        Ok(())
+    }
+
+    /// The memory that an allocation takes.
+    fn allocated(bytes: usize) -> usize {
+        const SIZES: [usize; 9] = [0, 8, 16, 32, 64, 96, 128, 192, 256];
+
+        SIZES
+            .into_iter()
+            .find(|size| *size >= bytes)
+            .unwrap_or_else(|| bytes.next_power_of_two())
+    }
+
+    fn allocated_for<T>(elements: &KVVec<T>) -> usize {
+        allocated(elements.capacity() * size_of::<T>())
+    }
+
+    /// All memory of `prefixes`, with a reference count.
+    fn memory(prefixes: &Prefixes) -> usize {
+        allocated(size_of_val(prefixes) + size_of::<usize>())
+            + allocated_for(&prefixes.ipv4)
+            + allocated_for(&prefixes.ipv6)
+            + allocated_for(&prefixes.chains)
+            + allocated_for(&prefixes.rows)
+    }
+
+    /// The most chains that a query searches.
+    fn most_chains(prefixes: &Prefixes) -> usize {
+        let ways = prefixes.chains.iter().map(|chain| {
+            let ups = iter::successors(Some(chain), |chain| {
+                prefixes.chains.get(usize::from(chain.up.chain))
+            });
+
+            ups.count()
+        });
+
+        ways.max().unwrap_or(0)
+    }
+
+    fn segments(prefixes: &Prefixes, chain: usize) -> impl Iterator<Item = (u16, u16)> + '_ {
+        let Chain { first, end, .. } = prefixes.chains[chain];
+        let (ports, depths) = prefixes.rows.split_at(prefixes.segments as usize);
+        let range = first as usize..end as usize;
+
+        iter::zip(&ports[range.clone()], &depths[range]).map(|(port, depths)| (*port, depths & 255))
+    }
+
+    #[test]
+    fn the_example_is_true() -> Result {
+        let none = NO_DEPTH.into();
+        let mut rules = Rules::new();
+
+        add(&mut rules, ipv4([10, 0, 0, 0], 8), (1, 1023), 1)?;
+        add(&mut rules, ipv4([10, 1, 0, 0], 16), (8080, 8080), 1)?;
+        add(&mut rules, ipv4([10, 1, 2, 0], 24), (1000, 1999), 1)?;
+        add(&mut rules, ipv4([10, 9, 0, 0], 16), (3128, 3128), 1)?;
+
+        let prefixes = made_of(&rules)?;
+
+        assert_eq!(prefixes.chains.len(), 2);
+        assert!(segments(&prefixes, 0).eq([
+            (1, 0),
+            (1024, 2),
+            (2000, none),
+            (8080, 1),
+            (8081, none)
+        ]));
+        assert!(segments(&prefixes, 1).eq([(3128, 0), (3129, none)]));
+        assert_eq!(prefixes.chains[1].up, Place { chain: 0, depth: 0 });
+        for (bytes, ports) in [
+            ([10, 9, 0, 1], &[80, 1000, 1023, 3128][..]),
+            ([10, 1, 2, 3], &[80, 1000, 1023, 1999, 8080]),
+            ([10, 1, 3, 3], &[80, 1000, 1023, 8080]),
+            ([11, 1, 2, 3], &[]),
+        ] {
+            for port in [0, 80, 1000, 1023, 1024, 1999, 2000, 3128, 8080, 8081] {
+                assert_eq!(
+                    prefixes.allows(Address::V4(bytes), port, Right(0)),
+                    ports.contains(&port) || port == 1024 && bytes == [10, 1, 2, 3]
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_million_answers_are_those_of_the_rules_one_by_one() -> Result {
+        let mut random = Random(20_260_401);
+        let mut questions = 0;
+
+        while questions < 1_000_000 {
+            let most = [2, 8, 60, 500][random.below(4)];
+            let few = [random.rights(), random.rights(), 1];
+            let mut rules = Rules::new();
+
+            for _ in 0..=random.below(2) {
+                let (kind, is_ipv4) = (KINDS[random.below(KINDS.len())], random.below(2) == 0);
+                let count = 1 + random.below(most);
+
+                add_kind(
+                    &mut rules,
+                    kind,
+                    is_ipv4,
+                    count,
+                    &mut random,
+                    |random| match random.below(4) {
+                        0 => random.rights(),
+                        _ => few[random.below(few.len())],
+                    },
+                )?;
+            }
+
+            let prefixes = made_of(&rules)?;
+
+            for _ in 0..200 {
+                let port = random.port();
+
+                questions += ask_around(&prefixes, &rules, &mut random, port)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn prefixes_and_ranges_end_where_they_should() -> Result {
+        for is_ipv4 in [true, false] {
+            let bits = bits_of(is_ipv4);
+
+            for len in [0, 1, bits - 1, bits] {
+                for range in [(0, 0), (0, 65535), (1, 65534), (65535, 65535)] {
+                    for highest in [0, u128::MAX] {
+                        let mut rules = Rules::new();
+
+                        add(&mut rules, prefix(is_ipv4, highest, len), range, 1)?;
+                        let prefixes = made_of(&rules)?;
+
+                        for bit in 0..bits {
+                            for port in PORTS {
+                                let highest = highest ^ 1 << (127 - bit);
+
+                                ask(&prefixes, &rules, address(is_ipv4, highest), port);
+                            }
+                        }
+                        for port in PORTS {
+                            ask(&prefixes, &rules, address(is_ipv4, highest), port);
+                            // The other family has no rule.
+                            ask(&prefixes, &rules, address(!is_ipv4, highest), port);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn each_length_of_a_prefix_may_have_its_port() -> Result {
+        for is_ipv4 in [true, false] {
+            let bits = bits_of(is_ipv4);
+            let highest = 0x5555_5555 << 96;
+            let mut rules = Rules::new();
+
+            for len in 0..=bits {
+                let port = len as u16 * 2;
+
+                add(&mut rules, prefix(is_ipv4, highest, len), (port, port), 1)?;
+            }
+
+            let prefixes = made_of(&rules)?;
+
+            assert_eq!(prefixes.chains.len(), 1);
+            // An address that shares `len` bits has the ports of as many prefixes, and of /0.
+            for len in 0..=bits {
+                let other = highest ^ (1 << 127_u32.saturating_sub(len as u32));
+                let asked = if len == bits { highest } else { other };
+
+                for port in 0..=258 {
+                    assert_eq!(
+                        prefixes.allows(address(is_ipv4, asked), port, Right(0)),
+                        port % 2 == 0 && usize::from(port / 2) <= len
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn no_ruleset_takes_more_than_its_bounds() -> Result {
+        let mut random = Random(31);
+
+        for kind in KINDS {
+            for count in [1, 2, 3, 5, 16, 64, 256, 1000, 4096] {
+                for is_ipv4 in [true, false] {
+                    for has_many_columns in [false, true] {
+                        let mut rules = Rules::new();
+
+                        add_kind(&mut rules, kind, is_ipv4, count, &mut random, |random| {
+                            if has_many_columns {
+                                random.rights() | 1
+                            } else {
+                                1
+                            }
+                        })?;
+
+                        let prefixes = made_of(&rules)?;
+                        let chains = most_chains(&prefixes);
+
+                        assert!(memory(&prefixes) <= 256 * count);
+                        assert!(prefixes
+                            .ipv4
+                            .is_sorted_by(|left, right| left.from < right.from));
+                        assert!(prefixes
+                            .ipv6
+                            .is_sorted_by(|left, right| left.from < right.from));
+                        assert!(chains <= 1 + count.ilog2() as usize);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rights_of_the_same_rules_share_a_column() -> Result {
+        let mut rules = Rules::new();
+
+        add(&mut rules, ipv4([10, 0, 0, 0], 8), (1, 9), 0b0_0110)?;
+        add(&mut rules, ipv4([10, 0, 0, 0], 16), (1, 9), 0b1_0110)?;
+        add(&mut rules, ipv4([11, 0, 0, 0], 8), (1, 9), 0b0_1110)?;
+
+        let columns = made_of(&rules)?.columns;
+
+        assert_eq!(columns[1], columns[2]);
+        for (left, right) in [(1, 3), (1, 4), (3, 4)] {
+            assert_ne!(columns[left], columns[right]);
+        }
+        assert_eq!(columns[0], NO_COLUMN);
+        Ok(())
+    }
+
+    #[test]
+    fn every_right_has_its_number() {
+        assert_eq!(Right::from(Access::BindTcp), Right(0));
+        assert_eq!(Right::from(Access::ConnectSendUdp), Right(3));
+        assert_eq!(Right::from(Access::ListenTcp), Right(4));
+        for (quiet, expected) in [(false, 0b1_1111), (true, 0b1000_0000_0001_1111)] {
+            let rule = Rule {
+                access: !AccessSet::empty(),
+                quiet,
+            };
+
+            assert_eq!(Rights::from(rule), Rights(expected));
+        }
+        for (number, bit) in Iterator::chain(0..4, 32..43).enumerate() {
+            assert_eq!(Rights::from_bits(1 << bit), Rights(1 << number));
+        }
+        assert_eq!(Rights::from_bits(Rights::BITS), Rights(0x7fff));
+    }
+
+    #[test]
+    fn rules_without_rights_leave_no_trace() -> Result {
+        let mut rules = Rules::new();
+
+        add(&mut rules, ipv4([10, 0, 0, 0], 8), (1, 9), 0)?;
+
+        let prefixes = made_of(&rules)?;
+
+        assert_eq!(memory(&prefixes), 128);
+        assert!(!prefixes.allows(Address::V4([10, 0, 0, 0]), 1, Right(0)));
+        Ok(())
+    }
+
+    #[test]
+    fn there_are_as_many_prefixes_as_two_families_may_have() -> Result {
+        let mut rules = Rules::new();
+
+        for is_ipv4 in [true, false] {
+            for number in 0..u128::from(MAX_PREFIXES) {
+                add(&mut rules, prefix(is_ipv4, number << 105, 24), (1, 1), 1)?;
+            }
+        }
+
+        let prefixes = made_of(&rules)?;
+
+        for is_ipv4 in [true, false] {
+            let end = u128::from(MAX_PREFIXES);
+
+            for number in [0, 1, end - 1, end] {
+                assert_eq!(
+                    prefixes.allows(address(is_ipv4, number << 105), 1, Right(0)),
+                    number < end
+                );
+            }
+        }
+        add(&mut rules, prefix(true, u128::MAX, 32), (1, 1), 1)?;
+        assert_eq!(made_of(&rules).err(), Some(E2BIG));
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Portlock - What makes a socket choose its own way
+ *
+ * A rule about an address means the host that has this address.  A socket that
+ * names a device, a route or a source address of its own can reach another
+ * host by the same address.  The functions below read such states, which are
+ * bit-fields, RCU pointers and control messages.  They decide nothing.  Their
+ * only caller is way.rs.
+ */
+
+#include <linux/ipv6.h>
+#include <linux/socket.h>
+#include <net/flow.h>
+#include <net/inet_sock.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/sock.h>
+
+#include "portlock.h"
+
+/* A packet that is bound to the loopback interface stays on this machine. */
+static bool is_device(const int ifindex)
+{
+	return ifindex && ifindex != LOOPBACK_IFINDEX;
+}
+
+/* Programs clear IP options by setting none, which leaves an empty list. */
+static bool has_options(const struct inet_sock *const inet)
+{
+	const struct ip_options_rcu *options;
+
+	if (!rcu_access_pointer(inet->inet_opt))
+		return false;
+	guard(rcu)();
+	options = rcu_dereference(inet->inet_opt);
+	return options && options->opt.optlen;
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static bool needs_device(const struct in6_addr *const addr)
+{
+	return __ipv6_addr_needs_scope_id(__ipv6_addr_type(addr));
+}
+#endif /* IS_ENABLED(CONFIG_IPV6) */
+
+/* The way of IP_PKTINFO, of which a short one is no PKTINFO at all. */
+static u32 pktinfo_way(const struct cmsghdr *const cmsg)
+{
+	const struct in_pktinfo *const info = CMSG_DATA(cmsg);
+
+	if (cmsg->cmsg_len < CMSG_LEN(sizeof(*info)))
+		return PORTLOCK_WAY_ROUTE;
+	return is_device(info->ipi_ifindex) ? PORTLOCK_WAY_DEVICE : 0;
+}
+
+/* The way of IPV6_PKTINFO and IPV6_2292PKTINFO, likewise. */
+static u32 pktinfo6_way(const struct cmsghdr *const cmsg)
+{
+	const struct in6_pktinfo *const info = CMSG_DATA(cmsg);
+
+	if (cmsg->cmsg_len < CMSG_LEN(sizeof(*info)))
+		return PORTLOCK_WAY_ROUTE;
+	return is_device(info->ipi6_ifindex) ? PORTLOCK_WAY_DEVICE : 0;
+}
+
+/**
+ * portlock_sock_way - Tell how a socket chooses its own way
+ *
+ * @sk: Socket of AF_INET or AF_INET6, which need not be locked.
+ *
+ * Return: %PORTLOCK_WAY_DEVICE if @sk is bound to a device or names one for what
+ * it sends, and %PORTLOCK_WAY_ROUTE if it has IP options, a routing header or a
+ * flow label, leaves out routers, or may use a source address that this machine
+ * does not have.
+ */
+u32 portlock_sock_way(const struct sock *const sk)
+{
+	const struct inet_sock *const inet = inet_sk(sk);
+	u32 way = 0;
+
+	if (is_device(READ_ONCE(sk->sk_bound_dev_if)) ||
+	    is_device(READ_ONCE(inet->uc_index)))
+		way |= PORTLOCK_WAY_DEVICE;
+	if (has_options(inet) || inet_test_bit(FREEBIND, sk) ||
+	    inet_test_bit(TRANSPARENT, sk) || sock_flag(sk, SOCK_LOCALROUTE))
+		way |= PORTLOCK_WAY_ROUTE;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	const struct ipv6_pinfo *const np = READ_ONCE(inet->pinet6);
+
+	if (np && (is_device(READ_ONCE(np->ucast_oif)) ||
+		   is_device(READ_ONCE(np->sticky_pktinfo.ipi6_ifindex))))
+		way |= PORTLOCK_WAY_DEVICE;
+	if ((np && rcu_access_pointer(np->opt)) ||
+	    rcu_access_pointer(inet->ipv6_fl_list))
+		way |= PORTLOCK_WAY_ROUTE;
+
+	/*
+	 * Binding or connecting an MPTCP socket to such an address binds only
+	 * its subflow to the device.
+	 */
+	if (sk->sk_protocol == IPPROTO_MPTCP && np &&
+	    (needs_device(&sk->sk_v6_rcv_saddr) ||
+	     needs_device(&sk->sk_v6_daddr)))
+		way |= PORTLOCK_WAY_DEVICE;
+#endif /* IS_ENABLED(CONFIG_IPV6) */
+
+	return way;
+}
+
+/**
+ * portlock_msg_way - Tell how control messages choose a way
+ *
+ * @msg: Message on its way out, whose control messages are in kernel memory.
+ *
+ * Return: %PORTLOCK_WAY_DEVICE if a control message names a device, and
+ * %PORTLOCK_WAY_ROUTE if one names a route or is not well formed, or if the
+ * message shall not be routed.
+ */
+u32 portlock_msg_way(struct msghdr *const msg)
+{
+	struct cmsghdr *cmsg;
+	u32 way = msg->msg_flags & MSG_DONTROUTE ? PORTLOCK_WAY_ROUTE : 0;
+
+	for_each_cmsghdr(cmsg, msg) {
+		if (!CMSG_OK(msg, cmsg))
+			return PORTLOCK_WAY_ROUTE;
+
+		if (cmsg->cmsg_level == SOL_IP) {
+			if (cmsg->cmsg_type == IP_RETOPTS)
+				way |= PORTLOCK_WAY_ROUTE;
+			else if (cmsg->cmsg_type == IP_PKTINFO)
+				way |= pktinfo_way(cmsg);
+		} else if (cmsg->cmsg_level == SOL_IPV6) {
+			if (cmsg->cmsg_type == IPV6_RTHDR ||
+			    cmsg->cmsg_type == IPV6_2292RTHDR)
+				way |= PORTLOCK_WAY_ROUTE;
+			else if (cmsg->cmsg_type == IPV6_PKTINFO ||
+				 cmsg->cmsg_type == IPV6_2292PKTINFO)
+				way |= pktinfo6_way(cmsg);
+		}
+	}
+	return way;
+}

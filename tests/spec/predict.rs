@@ -1,0 +1,961 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Predicts what the kernel answers to the programs of the fuzz, by the specification.
+//!
+//! `tests/harness/fuzz.py` writes to the standard input what a guest did, one thing in each line:
+//!
+//!   = NUMBER   a program begins
+//!   < LINE     an operation (tests/guest/fuzz.c explains it)
+//!   ~ STATE    what was known of its socket before it, if it is about a socket
+//!   ?          the prediction is asked for
+//!   > RESULT   what the kernel answered
+//!
+//! The answer to `?` is a line with the results that are right, and the reason. It is written before
+//! the result is read: it only depends on what was known before the operation. The results are:
+//!
+//!   any        any: it is not known
+//!   stack      any but EACCES: the network stack answers
+//!   done       any that is no error
+//!   upto N     at most N: the message after the first N is refused; not EACCES
+//!   N ...      one of these
+//!
+//! The decision is that of security/portlock/spec.rs. This file only translates, and keeps account of
+//! what descriptors and threads have.
+//!
+//! The network stack does not answer EACCES by itself: the programs run as root, their sockets may
+//! broadcast, and none is a ping socket. It answers before the hooks in two cases: socket(2) with
+//! numbers out of range, and listen(2) on a socket that is or was connected, which may get EINVAL
+//! instead of EACCES. Nothing is predicted (`any`) for a socket that was connected when it cannot be
+//! known whether it still has its port, and listen(2) depends on that.
+
+#[allow(dead_code)]
+#[path = "../../security/portlock/spec.rs"]
+mod spec;
+
+use spec::{Failure::*, Protocol::*, *};
+use std::{
+    collections::HashSet,
+    fmt,
+    io::{stdin, BufRead},
+    rc::Rc,
+};
+
+const EBADF: i32 = 9;
+const EBADFD: i32 = 77;
+
+const SOCK_STREAM: u64 = 1;
+const SOCK_DGRAM: u64 = 2;
+const AF_SMC: u64 = 43;
+const AF_MAX: i32 = 46;
+const SOCK_MAX: i32 = 11;
+const MSG_DONTROUTE: u64 = 4;
+const MSG_FASTOPEN: u64 = 0x2000_0000;
+const TSYNC: u64 = 8;
+const MAX_LAYERS: usize = 16;
+
+/// A ruleset while it is written.
+struct Ruleset {
+    attr: RulesetAttr,
+    is_extended: bool,
+    rules: Vec<Rule>,
+    kinds: Vec<Kind>,
+}
+
+/// A layer, with its rules.
+struct Enforced {
+    is_extended: bool,
+    attr: RulesetAttr,
+    rules: Vec<Rule>,
+    kinds: Vec<Kind>,
+    netns: u64,
+}
+
+impl Enforced {
+    fn layer<'a>(&'a self, rules: &'a [Rule]) -> Layer<'a> {
+        Layer {
+            is_extended: self.is_extended,
+            handled: self.attr.handled_access_net,
+            quiet: self.attr.quiet_access_net,
+            permissions: self.attr.handled_permissions,
+            rules,
+            kinds: &self.kinds,
+            netns: self.netns,
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Thread {
+    layers: Vec<Rc<Enforced>>,
+    network: usize,
+}
+
+impl Thread {
+    fn stack(&self) -> Vec<Layer<'_>> {
+        self.layers
+            .iter()
+            .map(|each| each.layer(&each.rules))
+            .collect()
+    }
+
+    /// The answer to a call, and what would have to change for another one.
+    fn answer(&self, socket: &mut Socket, call: Call<'_>) -> (Answer, &'static str) {
+        let before = Socket {
+            granted_by_address: false,
+            ..*socket
+        };
+        let with = |change: &dyn Fn(&Rule) -> Option<Rule>| {
+            let rules: Vec<Vec<Rule>> = (self.layers.iter())
+                .map(|each| each.rules.iter().filter_map(change).collect())
+                .collect();
+            let layers = self.layers.iter().zip(&rules);
+            let stack: Vec<_> = layers.map(|(each, rules)| each.layer(rules)).collect();
+            let mut socket = before;
+
+            socket.answer(&stack, call)
+        };
+        let answer = socket.answer(&self.stack(), call);
+        let why = match answer {
+            Err(Error(_)) => "wrong",
+            Err(Refused(..)) if socket.protocol == Smc => "kind",
+            Err(Refused(..)) => {
+                let without_address = |rule: &Rule| {
+                    Some(Rule {
+                        prefix: None,
+                        ..*rule
+                    })
+                };
+
+                match with(&without_address) {
+                    Ok(()) => "address",
+                    Err(_) => "port",
+                }
+            }
+            Ok(()) if with(&|_| None).is_ok() => "unasked",
+            Ok(()) => match with(&|rule| Some(*rule).filter(|rule| rule.prefix.is_none())) {
+                Ok(()) => "port",
+                Err(_) => "address",
+            },
+        };
+
+        (answer, why)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Empty,
+    Ruleset(usize),
+    Socket(usize),
+}
+
+/// What is remembered of a socket, because it cannot be read from it.
+#[derive(Clone, Copy, Default)]
+struct Traits {
+    granted_by_address: bool,
+    may_name_device: bool,
+    /// Of a sticky IPV6_PKTINFO.
+    device: u32,
+    has_label: bool,
+    /// It was connected, or may be.
+    was_connected: bool,
+    /// A bind named its port. Else a connection that ends takes the port away, and getsockname(2)
+    /// still tells it.
+    keeps_port: bool,
+    /// A peer whose port is 0, which getpeername(2) does not tell.
+    peer: Option<(u16, Address)>,
+    /// Nothing is known of it any more.
+    is_unsure: bool,
+}
+
+#[derive(Clone)]
+struct Process {
+    threads: [Option<Thread>; 4],
+    slots: [Slot; 16],
+}
+
+/// The results that are right.
+enum Right {
+    Any,
+    Stack,
+    Done,
+    UpTo(usize),
+    OneOf(Vec<i64>),
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Right::Any => write!(f, "any"),
+            Right::Stack => write!(f, "stack"),
+            Right::Done => write!(f, "done"),
+            Right::UpTo(count) => write!(f, "upto {count}"),
+            Right::OneOf(results) => {
+                let results: Vec<_> = results.iter().map(i64::to_string).collect();
+
+                write!(f, "{}", results.join(" "))
+            }
+        }
+    }
+}
+
+type Prediction = (Right, &'static str);
+
+fn error(errno: i32) -> Right {
+    Right::OneOf(vec![-i64::from(errno)])
+}
+
+fn right_of(answer: Answer) -> Right {
+    match answer {
+        Ok(()) => Right::Stack,
+        Err(Error(errno)) => error(errno),
+        Err(Refused(..)) => error(EACCES),
+    }
+}
+
+/// An operation.
+struct Op {
+    thread: usize,
+    name: String,
+    arg: [u64; 16],
+}
+
+impl Op {
+    fn parse(line: &str) -> Self {
+        let mut words = line.split(' ');
+        let thread = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .expect("a thread");
+        let name = words.next().expect("a name").to_string();
+        let mut arg = [0; 16];
+
+        for (arg, word) in arg.iter_mut().zip(words) {
+            *arg = number(word);
+        }
+        Self { thread, name, arg }
+    }
+
+    fn bytes(&self, at: usize, len: usize) -> Vec<u8> {
+        let words = &self.arg[at..self.arg.len().min(at + 4)];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+
+        bytes.resize(len.max(32), 0);
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// An address of layout 3.
+    fn address(&self, at: usize) -> Vec<u8> {
+        assert_eq!(self.arg[at], 3, "layout 3");
+        self.bytes(at + 1, self.arg[at + 5] as usize)
+    }
+}
+
+/// A number as C's strtoull() reads it.
+fn number(word: &str) -> u64 {
+    let digits = word.trim_start_matches('-');
+    let value = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    let value = value.expect("a number");
+
+    if word.starts_with('-') {
+        value.wrapping_neg()
+    } else {
+        value
+    }
+}
+
+/// The port and address that a socket address holds.
+fn endpoint(bytes: &[u8]) -> Option<(u16, Address)> {
+    let port = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]);
+    let address = match u16::from_ne_bytes([bytes[0], bytes[1]]) {
+        AF_INET => Address::V4(bytes.get(4..8)?.try_into().ok()?),
+        AF_INET6 => Address::from_inet6(bytes.get(8..24)?.try_into().ok()?),
+        _ => return None,
+    };
+
+    Some((port, address))
+}
+
+/// What getsockname(2) or getpeername(2) gave, in hexadecimal.
+fn name(text: &str) -> Option<(u16, Address)> {
+    let bytes: Vec<u8> = (0..text.len() / 2)
+        .filter_map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok())
+        .collect();
+
+    endpoint(&bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..at + 4)
+        .map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()))
+}
+
+const SOL_IP: u64 = 0;
+const SOL_IPV6: u64 = 41;
+
+/// What the flags of a message say of the way.
+fn way_of_flags(flags: u64) -> Way {
+    Way {
+        has_route: flags & MSG_DONTROUTE != 0,
+        ..Way::NONE
+    }
+}
+
+/// What a control message says of the way.
+fn way_of_control(level: u64, kind: u64, data: &[u8]) -> Way {
+    const IP_RETOPTS: u64 = 7;
+    const IP_PKTINFO: u64 = 8;
+    const IPV6_2292PKTINFO: u64 = 2;
+    const IPV6_2292RTHDR: u64 = 5;
+    const IPV6_PKTINFO: u64 = 50;
+    const IPV6_RTHDR: u64 = 57;
+
+    let (has_route, device) = match (level, kind) {
+        (SOL_IP, IP_RETOPTS) | (SOL_IPV6, IPV6_RTHDR | IPV6_2292RTHDR) => (true, 0),
+        (SOL_IP, IP_PKTINFO) => (data.len() < 12, u32_at(data, 0)),
+        (SOL_IPV6, IPV6_PKTINFO | IPV6_2292PKTINFO) => (data.len() < 20, u32_at(data, 16)),
+        _ => (false, 0),
+    };
+
+    Way { has_route, device }
+}
+
+/// A program that runs.
+struct Program {
+    rulesets: Vec<Ruleset>,
+    process: Process,
+    /// Who forked, the innermost last. `None` if a fork failed.
+    parents: Vec<Option<Process>>,
+    sockets: Vec<Traits>,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self {
+            rulesets: Vec::new(),
+            process: Process {
+                threads: [Some(Thread::default()), None, None, None],
+                slots: [Slot::Empty; 16],
+            },
+            parents: Vec::new(),
+            sockets: Vec::new(),
+        }
+    }
+
+    fn thread(&mut self, number: usize) -> &mut Thread {
+        let first = self.process.threads[0].clone();
+        let thread = &mut self.process.threads[number];
+
+        // A thread begins with what its maker has.
+        if thread.is_none() {
+            *thread = first;
+        }
+        thread.as_mut().expect("the first thread is there")
+    }
+
+    fn slot(&self, number: u64) -> Slot {
+        (self.process.slots.get(number as usize).copied()).unwrap_or(Slot::Empty)
+    }
+
+    fn keep(&mut self, number: u64, slot: Slot) {
+        self.process.slots[number as usize % 16] = slot;
+    }
+
+    /// The ruleset of a descriptor.
+    fn ruleset(&self, slot: u64) -> Result<usize, i32> {
+        match self.slot(slot) {
+            Slot::Ruleset(number) => Ok(number),
+            Slot::Empty => Err(EBADF),
+            Slot::Socket(_) => Err(EBADFD),
+        }
+    }
+
+    /// Notes a new socket in a slot.
+    fn keep_socket(&mut self, slot: u64, traits: Traits) {
+        self.sockets.push(traits);
+        self.keep(slot, Slot::Socket(self.sockets.len() - 1));
+    }
+
+    /// The number of a socket, and what is known of it.
+    fn socket(&self, op: &Op, state: &str) -> Option<(usize, Socket)> {
+        let words: Vec<_> = state.split(' ').collect();
+        let [netns, family, kind, protocol, is_listening, bound, v4, v6, route, local, peer] =
+            words[..].try_into().ok()?;
+        let Slot::Socket(id) = self.slot(op.arg[0]) else {
+            return None;
+        };
+        let traits = self.sockets[id];
+        let family = number(family);
+        let is_inet = family == AF_INET.into() || family == AF_INET6.into();
+        let devices = [
+            number(bound) as u32,
+            number(v4) as u32,
+            number(v6) as u32,
+            traits.device,
+        ];
+        let protocol = match (number(kind), number(protocol)) {
+            _ if family == AF_SMC => Smc,
+            (SOCK_STREAM, 6) if is_inet => Tcp,
+            (SOCK_STREAM, 262) if is_inet => Mptcp,
+            (SOCK_STREAM, 256) if is_inet => Smc,
+            (SOCK_DGRAM, 17) if is_inet => Udp,
+            _ => Other,
+        };
+        let family = family as u16;
+
+        Some((
+            id,
+            Socket {
+                netns: number(netns),
+                is_listening: number(is_listening) != 0,
+                local: name(local).unwrap_or((0, Address::wildcard(family))),
+                peer: name(peer).or(traits.peer),
+                way: Way {
+                    has_route: number(route) != 0 || traits.has_label,
+                    device: (devices.into_iter().filter(|device| *device != 0))
+                        .max()
+                        .unwrap_or(0),
+                },
+                granted_by_address: traits.granted_by_address,
+                may_name_device: traits.may_name_device,
+                ..Socket::new(protocol, family)
+            },
+        ))
+    }
+
+    /// The prediction for an operation. What it leaves behind is noted, as far as no result decides.
+    fn predict(&mut self, op: &Op, state: &str) -> Prediction {
+        let arg = &op.arg;
+        let word = arg[1];
+
+        // The first operation of a thread makes it. The process itself forks and joins.
+        if !["fork", "join"].contains(&op.name.as_str()) {
+            self.thread(op.thread);
+        }
+
+        match op.name.as_str() {
+            "ruleset" => (Right::Done, "attr"),
+            "extended" => self.predict_create(op),
+            "about" => {
+                let created =
+                    create_ruleset(arg[2] as u32, arg[0] == 0, arg[1] as usize, false, None);
+
+                match created {
+                    Ok(version) => (Right::OneOf(vec![version.unwrap_or(0).into()]), "attr"),
+                    Err(errno) => (error(errno), "attr"),
+                }
+            }
+            "port" => {
+                let attr = match arg[2] {
+                    2 => RuleAttr::NetPort(Some((arg[4], arg[5])).filter(|_| can_read(arg[3]))),
+                    _ => RuleAttr::Other,
+                };
+
+                self.predict_rule(op, attr, word)
+            }
+            "net" => {
+                let attr = NetAttr {
+                    allowed_access: arg[3],
+                    port_first: arg[4],
+                    port_last: arg[5],
+                    family: arg[6] as u32,
+                    prefix_len: arg[7] as u32,
+                    address: op.bytes(8, 16).try_into().unwrap(),
+                    ifindex: arg[10] as u32,
+                    reserved: arg[11] as u32,
+                };
+
+                self.predict_rule(
+                    op,
+                    RuleAttr::Net(Some(attr).filter(|_| can_read(arg[2]))),
+                    word,
+                )
+            }
+            "kind" => {
+                let attr = SocketAttr {
+                    permissions: arg[3],
+                    kind: Kind {
+                        family: arg[4] as i32,
+                        kind: arg[5] as i32,
+                        protocol: arg[6] as i32,
+                    },
+                    reserved: arg[7] as u32,
+                };
+
+                self.predict_rule(
+                    op,
+                    RuleAttr::Socket(Some(attr).filter(|_| can_read(arg[2]))),
+                    word,
+                )
+            }
+            "restrict" => {
+                let layers = self.thread(op.thread).layers.len();
+                let right = match self.ruleset(arg[0]) {
+                    _ if arg[1] & !0x1f != 0 => error(EINVAL),
+                    Err(errno) => error(errno),
+                    Ok(_) if layers == MAX_LAYERS => error(E2BIG),
+                    Ok(_) => Right::OneOf(vec![0]),
+                };
+
+                (right, "attr")
+            }
+            "socket" => self.predict_creation(op.thread, [arg[1], arg[2], arg[3]]),
+            "pair" => self.predict_creation(op.thread, [arg[2], arg[3], arg[4]]),
+            _ => match self.socket(op, state) {
+                Some((id, socket)) => self.predict_call(op, id, socket),
+                None => (Right::Stack, "unasked"),
+            },
+        }
+    }
+
+    fn predict_create(&self, op: &Op) -> Prediction {
+        let (attr, more) = extended_attr(op);
+        let created = create_ruleset(
+            op.arg[2] as u32,
+            op.arg[3] == 1,
+            op.arg[1] as usize,
+            more,
+            attr,
+        );
+
+        (created.map_or_else(error, |_| Right::Done), "attr")
+    }
+
+    fn predict_rule(&mut self, op: &Op, attr: RuleAttr, flags: u64) -> Prediction {
+        // Flags come before the descriptor, so there need not be a ruleset.
+        let number = self.ruleset(op.arg[0]);
+        let none = Ruleset {
+            attr: ruleset_attr(0, 0),
+            is_extended: false,
+            rules: Vec::new(),
+            kinds: Vec::new(),
+        };
+        let ruleset = number.map_or(&none, |number| &self.rulesets[number]);
+        let prefixes: HashSet<_> = (ruleset.rules.iter())
+            .filter_map(|rule| rule.prefix)
+            .map(|prefix| format!("{prefix:?}"))
+            .collect();
+        let added = add_rule(
+            &ruleset.attr,
+            ruleset.is_extended,
+            number.map(|_| ()),
+            attr,
+            flags as u32,
+            prefixes.len() + 1,
+        );
+
+        match (added, number) {
+            (Ok(added), Ok(number)) => {
+                match added {
+                    Added::Rule(rule) => self.rulesets[number].rules.push(rule),
+                    Added::Kind(kind) => self.rulesets[number].kinds.push(kind),
+                }
+                (Right::OneOf(vec![0]), "attr")
+            }
+            (added, _) => (error(added.err().unwrap_or(EBADF)), "attr"),
+        }
+    }
+
+    fn predict_creation(
+        &mut self,
+        thread: usize,
+        [family, kind, protocol]: [u64; 3],
+    ) -> Prediction {
+        const FLAGS: u64 = 0o2000000 | 0o4000;
+
+        let asked = Kind {
+            family: family as i32,
+            kind: (kind & !FLAGS) as i32,
+            protocol: protocol as i32,
+        };
+
+        // The network stack looks at the ranges before it asks.
+        if !(0..AF_MAX).contains(&asked.family) || !(0..SOCK_MAX).contains(&asked.kind) {
+            return (Right::Stack, "unasked");
+        }
+
+        let stack = self.thread(thread).stack();
+        let is_asked = stack.iter().any(|layer| layer.permissions != 0);
+        let answer = create_socket(&stack, asked, false);
+
+        (right_of(answer), if is_asked { "kind" } else { "unasked" })
+    }
+
+    fn predict_call(&mut self, op: &Op, id: usize, mut socket: Socket) -> Prediction {
+        let arg = op.arg;
+        let thread = self.thread(op.thread).clone();
+        let is_fast = arg[1] & MSG_FASTOPEN != 0;
+        let plain = way_of_flags(arg[1]);
+        let some = |address: Vec<u8>| Some(address).filter(|address| !address.is_empty());
+        let traits = &mut self.sockets[id];
+
+        if traits.is_unsure {
+            return (Right::Any, "unsure");
+        }
+
+        let (answer, why) = match op.name.as_str() {
+            "bind" => thread.answer(&mut socket, Call::Bind(&op.address(1))),
+            "connect" => {
+                traits.was_connected = true;
+                thread.answer(&mut socket, Call::Connect(&op.address(1)))
+            }
+            // This ends a listener too.
+            "shutdown" => {
+                traits.was_connected = true;
+                (Ok(()), "unasked")
+            }
+            "listen" => return self.predict_listen(id, socket, &thread),
+            "write" => thread.answer(&mut socket, Call::Send(None, false, Way::NONE)),
+            // On MPTCP, fast open without an address ends a listener.
+            "send" => {
+                traits.was_connected |= is_fast;
+                thread.answer(&mut socket, Call::Send(None, is_fast, plain))
+            }
+            // An address of length 0 is an address here.
+            "sendto" => {
+                traits.was_connected |= is_fast;
+                thread.answer(
+                    &mut socket,
+                    Call::Send(Some(&op.address(3)), is_fast, plain),
+                )
+            }
+            "sendmsg" => {
+                let to = some(op.address(3));
+
+                traits.was_connected |= is_fast;
+                thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, plain))
+            }
+            "control" => {
+                let to = some(op.address(2));
+                let control = way_of_control(arg[8], arg[9], &op.bytes(11, arg[10] as usize));
+                let way = Way {
+                    has_route: control.has_route || plain.has_route,
+                    ..control
+                };
+
+                traits.was_connected |= is_fast;
+                thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, way))
+            }
+            "sendmmsg" => return self.predict_messages(op, id, socket, &thread),
+            "option" | "setsockopt" => {
+                let answer = socket.set_option(&thread.stack(), arg[1] as i32, arg[2] as i32);
+                let is_asked = answer.is_err() || is_own_way(arg[1], arg[2]);
+
+                return (
+                    right_of(answer),
+                    if is_asked { "option" } else { "unasked" },
+                );
+            }
+            _ => (Ok(()), "unasked"),
+        };
+
+        traits.granted_by_address = socket.granted_by_address;
+        traits.may_name_device = socket.may_name_device;
+        (right_of(answer), why)
+    }
+
+    /// listen(2), for which the network stack tests the state first. A socket that was connected may
+    /// fail this test, and may have lost its port. Of MPTCP only the subflow loses it, and the address.
+    fn predict_listen(&mut self, id: usize, mut socket: Socket, thread: &Thread) -> Prediction {
+        let (port, address) = socket.local;
+        let wildcard = Address::wildcard(socket.family);
+        let others = [(0, address), (0, wildcard), (port, wildcard)].map(|local| {
+            thread
+                .answer(&mut Socket { local, ..socket }, Call::Listen)
+                .0
+                .is_ok()
+        });
+        let (answer, why) = thread.answer(&mut socket, Call::Listen);
+        let traits = &mut self.sockets[id];
+        let is_marked = socket.granted_by_address != traits.granted_by_address;
+
+        traits.granted_by_address = socket.granted_by_address;
+        if !traits.was_connected || socket.protocol == Smc {
+            return (right_of(answer), why);
+        }
+
+        let may_be = match (traits.keeps_port, socket.protocol) {
+            (true, Mptcp) => &others[2..],
+            (true, _) => &[],
+            (false, Mptcp) => &others[..],
+            (false, _) => &others[..1],
+        };
+
+        // If the stack answered, the socket got no mark.
+        if is_marked || may_be.iter().any(|other| *other != answer.is_ok()) {
+            traits.is_unsure = true;
+            return (Right::Any, "unsure");
+        }
+        match answer {
+            Ok(()) => (Right::Stack, why),
+            Err(_) => (
+                Right::OneOf([EACCES, EINVAL].map(|errno| -i64::from(errno)).to_vec()),
+                why,
+            ),
+        }
+    }
+
+    /// sendmmsg(2): two messages to each of two addresses. Only an error of the first is returned.
+    fn predict_messages(
+        &mut self,
+        op: &Op,
+        id: usize,
+        mut socket: Socket,
+        thread: &Thread,
+    ) -> Prediction {
+        let is_fast = op.arg[1] & MSG_FASTOPEN != 0;
+        let mut first_why = "unasked";
+        let traits = &mut self.sockets[id];
+
+        traits.was_connected |= is_fast;
+        for message in 0..4 {
+            let address = op.address(if message < 2 { 3 } else { 9 });
+            let to = Some(&address[..]).filter(|address| !address.is_empty());
+            let (answer, why) = thread.answer(
+                &mut socket,
+                Call::Send(to, is_fast, way_of_flags(op.arg[1])),
+            );
+
+            // The marks of later messages matter only if the ones before were sent.
+            if message == 0 {
+                traits.granted_by_address = socket.granted_by_address;
+                traits.may_name_device = socket.may_name_device;
+                first_why = why;
+            }
+            match answer {
+                Err(_) if message == 0 => return (right_of(answer), why),
+                Err(_) => return (Right::UpTo(message), why),
+                // What was sent has a port.
+                Ok(()) if socket.local.0 == 0 => socket.local.0 = 1,
+                Ok(()) => {}
+            }
+        }
+        (Right::Stack, first_why)
+    }
+
+    /// Notes what an operation did.
+    fn note(&mut self, op: &Op, state: &str, result: i64) {
+        let arg = op.arg;
+        let is_done = result >= 0;
+
+        match op.name.as_str() {
+            "ruleset" | "extended" if is_done => {
+                let is_extended = op.name == "extended";
+                let attr = match extended_attr(op) {
+                    (Some(attr), _) if is_extended => attr,
+                    _ => ruleset_attr(arg[5], arg[8]),
+                };
+
+                self.rulesets.push(Ruleset {
+                    attr,
+                    is_extended,
+                    rules: Vec::new(),
+                    kinds: Vec::new(),
+                });
+                self.keep(arg[0], Slot::Ruleset(self.rulesets.len() - 1));
+            }
+            "restrict" if is_done => self.enforce(op, state),
+            "socket" if is_done => self.keep_socket(arg[0], Traits::default()),
+            "pair" if is_done => {
+                self.keep_socket(arg[0], Traits::default());
+                self.keep_socket(arg[1], Traits::default());
+            }
+            "accept" if is_done => {
+                // A child has a mark of its own, and no flow labels.
+                let traits = match self.socket(op, state) {
+                    Some((id, _)) => Traits {
+                        device: self.sockets[id].device,
+                        was_connected: true,
+                        ..Traits::default()
+                    },
+                    None => Traits::default(),
+                };
+
+                self.keep_socket(arg[1], traits);
+            }
+            "close" if is_done => self.keep(arg[0], Slot::Empty),
+            "dup" if is_done => self.keep(arg[1], self.slot(arg[0])),
+            "network" if is_done => self.thread(op.thread).network = arg[0] as usize % 2,
+            "option" if is_done => self.note_option(op, state),
+            "bind" if is_done && op.address(1)[2..4] != [0, 0] => {
+                if let Some((id, _)) = self.socket(op, state) {
+                    self.sockets[id].keeps_port = true;
+                }
+            }
+            "connect" if is_done => {
+                if let Some((id, _)) = self.socket(op, state) {
+                    self.sockets[id].peer = endpoint(&op.address(1)).filter(|(port, _)| *port == 0);
+                }
+            }
+            "sendmmsg" if result > 0 => self.note_messages(op, state, result),
+            "fork" => {
+                let parent = self.process.clone();
+
+                if is_done {
+                    self.process.threads[1..].fill(None);
+                }
+                self.parents.push(is_done.then_some(parent));
+            }
+            "join" => {
+                if let Some(Some(parent)) = self.parents.pop() {
+                    self.process = parent;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn enforce(&mut self, op: &Op, state: &str) {
+        let Ok(number) = self.ruleset(op.arg[0]) else {
+            return;
+        };
+        let cookies: Vec<_> = state.split(' ').map(self::number).collect();
+        let network = self.thread(op.thread).network;
+        let ruleset = &self.rulesets[number];
+        let layer = Rc::new(Enforced {
+            is_extended: ruleset.is_extended,
+            attr: ruleset.attr,
+            rules: ruleset.rules.clone(),
+            kinds: ruleset.kinds.clone(),
+            netns: cookies[network],
+        });
+        let thread = self.thread(op.thread);
+
+        thread.layers.push(layer);
+
+        let layers = thread.layers.clone();
+
+        if op.arg[1] & TSYNC != 0 {
+            for other in self.process.threads.iter_mut().flatten() {
+                other.layers = layers.clone();
+            }
+        }
+    }
+
+    /// Notes an option that cannot be read back.
+    fn note_option(&mut self, op: &Op, state: &str) {
+        const IPV6_PKTINFO: u64 = 50;
+        const IPV6_FLOWLABEL_MGR: u64 = 32;
+
+        let Some((id, _)) = self.socket(op, state) else {
+            return;
+        };
+        let traits = &mut self.sockets[id];
+
+        match (op.arg[1], op.arg[2]) {
+            (SOL_IPV6, IPV6_PKTINFO) => traits.device = u32_at(&op.bytes(4, 20), 16),
+            (SOL_IPV6, IPV6_FLOWLABEL_MGR) => traits.has_label = true,
+            _ => {}
+        }
+    }
+
+    /// Notes the marks that messages after the first left behind: those that were sent, and the one
+    /// that failed.
+    fn note_messages(&mut self, op: &Op, state: &str, sent: i64) {
+        let thread = self.thread(op.thread).clone();
+        let Some((id, mut socket)) = self.socket(op, state) else {
+            return;
+        };
+        let is_fast = op.arg[1] & MSG_FASTOPEN != 0;
+
+        socket.local.0 = socket.local.0.max(1);
+        for message in 1..4.min(sent + 1) {
+            let address = op.address(if message < 2 { 3 } else { 9 });
+            let to = Some(&address[..]).filter(|address| !address.is_empty());
+            let _ = thread.answer(
+                &mut socket,
+                Call::Send(to, is_fast, way_of_flags(op.arg[1])),
+            );
+        }
+
+        let traits = &mut self.sockets[id];
+
+        traits.granted_by_address = socket.granted_by_address;
+        traits.may_name_device = socket.may_name_device;
+    }
+}
+
+fn is_own_way(level: u64, option: u64) -> bool {
+    (OWN_WAY.iter().chain(&JOIN))
+        .any(|(l, number, _)| (*l as u64, *number as u64) == (level, option))
+}
+
+/// Whether the kernel can read a small argument: see place() in fuzz.c.
+fn can_read(place: u64) -> bool {
+    ![1, 2, 4].contains(&place)
+}
+
+fn ruleset_attr(handled: u64, quiet: u64) -> RulesetAttr {
+    RulesetAttr {
+        handled_access_net: handled,
+        quiet_access_net: quiet,
+        handled_permissions: 0,
+        flags: 0,
+        observer_fd: 0,
+        observer_cookie: 0,
+    }
+}
+
+/// The attribute of an extended ruleset, as much of it as the program passes, and whether bytes
+/// after it are not zero.
+fn extended_attr(op: &Op) -> (Option<RulesetAttr>, bool) {
+    const SIZE: usize = 40;
+
+    let (size, tail) = (op.arg[1] as usize, op.arg[10] as usize % 64);
+    let mut bytes = [0; SIZE];
+
+    for (at, word) in [4, 5, 6].into_iter().enumerate() {
+        bytes[8 * at..][..8].copy_from_slice(&op.arg[word].to_le_bytes());
+    }
+    bytes[24..28].copy_from_slice(&(op.arg[7] as u32).to_le_bytes());
+    bytes[28..32].copy_from_slice(&(op.arg[8] as u32).to_le_bytes());
+    bytes[32..].copy_from_slice(&op.arg[9].to_le_bytes());
+    bytes[size.min(SIZE)..].fill(0);
+
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let attr = RulesetAttr {
+        handled_access_net: word(0),
+        quiet_access_net: word(8),
+        handled_permissions: word(16),
+        flags: u32_at(&bytes, 24),
+        observer_fd: u32_at(&bytes, 28) as i32,
+        observer_cookie: word(32),
+    };
+
+    (
+        Some(attr).filter(|_| can_read(op.arg[3])),
+        op.arg[10] != 0 && SIZE + tail < size,
+    )
+}
+
+fn main() {
+    let mut program = Program::new();
+    let mut op = Op::parse("0 none");
+    let mut state = String::new();
+
+    for line in stdin().lock().lines() {
+        let line = line.expect("text");
+        let rest = line.get(2..).unwrap_or("");
+
+        match line.as_bytes() {
+            [b'=', ..] => program = Program::new(),
+            [b'<', ..] => {
+                op = Op::parse(rest);
+                state.clear();
+            }
+            [b'~', ..] => state = rest.to_string(),
+            [b'?'] => {
+                let (right, why) = program.predict(&op, &state);
+
+                println!("{why} {right}");
+            }
+            [b'>', ..] => program.note(&op, &state, rest.parse().expect("a result")),
+            _ => panic!("the line has no meaning: {line}"),
+        }
+    }
+}
