@@ -36,7 +36,7 @@ help:
 	@echo '  make shell           a shell in a guest, with Portlock on'
 	@echo
 	@echo 'To test it in depth:'
-	@echo '  make fuzz            random calls under C Landlock and Portlock, compared;  OPS=n  SEED=n  REPRO=file'
+	@echo '  make fuzz            random calls, compared with C Landlock and the specification;  OPS=n  SEED=n  REPRO=file'
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
@@ -85,13 +85,13 @@ debug-kernel: apply
 # Emulated and with every checker on, a second of work takes many.
 debug-test: debug-kernel
 	$(HARNESS) test --kernel build/debug/$(IMAGE) --boots portlock --patience 8 $(if $(NAME),--name '$(NAME)',--kunit)
-	$(if $(NAME),,$(HARNESS) fuzz --kernel build/debug/$(IMAGE) --ops $(or $(OPS),20000) $(if $(SEED),--seed $(SEED)))
+	$(if $(NAME),,$(HARNESS) fuzz --kernel build/debug/$(IMAGE) --ops $(or $(OPS),40000) $(if $(SEED),--seed $(SEED)))
 
 kcsan-kernel: apply
 	@FRAGMENTS='$(PRODUCT) tests/config/kcsan.config' scripts/build.sh --out build/kcsan
 
 kcsan-test: kcsan-kernel
-	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|storm)_test)'
+	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|extended_races|storm)_test)'
 
 # BPF programs of LSM hooks need pahole, which describes the kernel's types to them.
 peers-kernel: apply
@@ -114,8 +114,8 @@ proof: kernel debug-kernel kcsan-kernel
 	@$(MAKE) fuzz OPS=$(or $(OPS),1000000)
 	@$(MAKE) debug-test
 	@$(MAKE) kcsan-test
-	PORTLOCK_ROUNDS=1000 $(HARNESS) test --boots portlock --patience 8 --name portlock/races_test
-	PORTLOCK_OPERATIONS=1000000 $(HARNESS) test --boots portlock --name portlock/storm_test
+	@PORTLOCK_ROUNDS=1000 $(HARNESS:@%=%) test --boots portlock --patience 8 --name 'portlock/(races|extended_races)_test'
+	@PORTLOCK_OPERATIONS=1000000 $(HARNESS:@%=%) test --boots portlock --name portlock/storm_test
 	@$(MAKE) mutate
 
 run: kernel

@@ -50,6 +50,12 @@ class Expectation:
     left_out: str = ""
     #: Whether it is about the test module.
     needs_module: bool = False
+    #: The only boots that run it, if not all.
+    boots: tuple[str, ...] = ()
+
+    def is_for(self, boot: Boot) -> bool:
+        """Whether `boot` runs it."""
+        return not self.boots or boot.name in self.boots
 
 
 @dataclass
@@ -100,7 +106,7 @@ def _expectations(suite: str) -> dict[str, Expectation]:
     data = tomllib.loads(file.read_text())
     return {
         name: Expectation(entry.get("pass"), tuple(entry.get("may-skip", ())), entry.get("timeout", 300),
-                          entry.get("left-out", ""), entry.get("needs-module", False))
+                          entry.get("left-out", ""), entry.get("needs-module", False), tuple(entry.get("boots", ())))
         for name, entry in data.items()
     }
 
@@ -162,7 +168,8 @@ def jobs(guest: Guest, pattern: str | None, boots: list[str] | None) -> tuple[li
         if missing := [name for name in expectations if name not in names]:
             raise HarnessError(
                 f"tests/expected/{suite}.toml names {', '.join(missing)}, which tools/testing/selftests/{suite} does not build.")
-    selected = [Job(boot, [program for program in programs if not boot.only or program.path in boot.only])
+    selected = [Job(boot, [program for program in programs
+                           if program.expectation.is_for(boot) and (not boot.only or program.path in boot.only)])
                 for boot in chosen_boots]
     if pattern:
         selected = select(selected, pattern)

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from .base import REPOSITORY, TESTS, HarnessError, Paths, find_tool, run_logged
 from .cpio import Archive
+from .doc import programs as programs_of_page
 
 #: The folders under tools/testing/selftests whose programs are built and run, in this order.
 SUITES = ("landlock", "portlock")
+
+#: The page whose programs are built. doc_test runs them.
+PAGE = REPOSITORY / "Documentation/userspace-api/portlock.rst"
 
 # Folders that upstream's tests open or expect.
 _FOLDERS = (
@@ -84,6 +88,7 @@ def build(paths: Paths, say: Callable[[str], None], with_tests: bool = True) -> 
     archive.file("bin/bench", bench)
     if with_tests:
         _add_setpriv(archive)
+        _add_programs_of_page(paths, archive)
     for suite, folder in installed.items():
         for file in sorted(folder.iterdir()):
             if file.is_file():
@@ -124,6 +129,18 @@ def _add_setpriv(archive: Archive) -> None:
     archive.file("usr/bin/setpriv", Path(program))
     for library in re.findall(r"(/\S+) \(0x", _output("ldd", program)):
         archive.file(library.lstrip("/"), Path(library))
+
+
+def _add_programs_of_page(paths: Paths, archive: Archive) -> None:
+    """Add the complete programs of the user's guide."""
+    sources = paths.guest / "doc"
+    sources.mkdir(exist_ok=True)
+    archive.folder("guest/doc")
+    for name, text in programs_of_page(PAGE.read_text("utf-8")).items():
+        source = sources / f"{name}.c"
+        if not source.is_file() or source.read_text("utf-8") != text:
+            source.write_text(text, "utf-8")
+        archive.file(f"guest/doc/{name}", compile_program(paths, source, "-Wextra", "-Werror"))
 
 
 def _output(*command: str) -> str:
@@ -212,13 +229,13 @@ def _programs(paths: Paths, suite: str, log: Path) -> list[str]:
     return [line.removeprefix(prefix) for line in listed.splitlines() if line.startswith(prefix)]
 
 
-def compile_program(paths: Paths, source: Path) -> Path:
+def compile_program(paths: Paths, source: Path, *flags: str) -> Path:
     """Compile one file to a program for the guest, if it is out of date. `build` has installed the headers."""
     program = paths.guest / source.stem
     newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), paths.guest / "headers.stamp"))
     if not program.is_file() or program.stat().st_mtime <= newest:
         run_logged(
-            [_compiler(paths), "-static", "-O2", "-Wall", "-isystem", str(paths.guest / "headers/include"), "-o", str(program), str(source)],
+            [_compiler(paths), "-static", "-O2", "-Wall", *flags, "-isystem", str(paths.guest / "headers/include"), "-o", str(program), str(source)],
             _log(paths), f"{source.name} does not build.", _HINTS,
         )
     return program

@@ -13,7 +13,7 @@
 #include <sys/mount.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 #define LSM_LIST "/sys/kernel/security/lsm"
 #define TRACING "/sys/kernel/tracing"
@@ -214,6 +214,34 @@ TEST_F(boot, refuses_the_system_calls_when_landlock_is_not_named)
 	EXPECT_EQ(0, try_bind(AF_INET, SOCK_STREAM, 1024));
 	EXPECT_EQ(-ECONNREFUSED, try_connect(AF_INET, SOCK_STREAM, 1024));
 	EXPECT_EQ(0, try_sendto(AF_INET, 1024));
+}
+
+/* Stock Landlock knows none of it. */
+TEST_F(boot, knows_extended_rulesets_when_portlock_decides)
+{
+	const struct portlock_ruleset_attr attr = {
+		.handled_access_net = BIND_TCP,
+	};
+	int fd;
+
+	if (!self->landlock_on)
+		SKIP(return, "this boot names no landlock");
+	EXPECT_EQ(self->portlock_on ? 1 : -EINVAL, create_extended(NULL, 0));
+	fd = create_extended(&attr, sizeof(attr));
+	if (!self->portlock_on) {
+		EXPECT_EQ(-EINVAL, fd);
+		fd = net_ruleset(BIND_TCP);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(-EINVAL, add_net(fd, BIND_TCP, 1024, 1024, NULL));
+		EXPECT_EQ(-EINVAL, add_socket(fd, AF_INET, SOCK_STREAM, 0));
+		EXPECT_EQ(0, close(fd));
+		return;
+	}
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, add_net(fd, BIND_TCP, 1024, 1024, "127.0.0.1/32"));
+	ASSERT_EQ(0, enforce(fd));
+	EXPECT_EQ(0, tcp_bind("127.0.0.1", 1024));
+	EXPECT_EQ(-EACCES, tcp_bind("127.0.0.2", 1024));
 }
 
 /* What the kernel's log says about one module. */

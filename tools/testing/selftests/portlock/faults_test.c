@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 /* A fault can be injected in the caller or in one of its siblings. */
 #define NUM_SIBLINGS 2
@@ -54,6 +54,7 @@ struct sight {
 	int no_new_privs;
 	bool opens_root;
 	bool opens_tmp;
+	bool creates_unix;
 	__u64 bind[MAX_PORTS / 64];
 	__u64 connect[MAX_PORTS / 64];
 };
@@ -124,6 +125,12 @@ FIXTURE_VARIANT(faults)
 	__u64 fs;
 	int num_rules;
 	bool was_enforced;
+	/*
+	 * It is extended, and its rules are about addresses.  With this, the
+	 * outer layers are so, too.
+	 */
+	bool is_extended;
+	__u64 permissions;
 
 	/* Layers of the caller, from before and after it made its siblings. */
 	int outer;
@@ -225,6 +232,7 @@ static void look(struct sight *sight)
 	look_at_ports(sight);
 	sight->opens_root = opens("/", &sight->error);
 	sight->opens_tmp = opens("/tmp", &sight->error);
+	sight->creates_unix = new_socket(AF_UNIX, SOCK_DGRAM, 0) == 0;
 	sight->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 }
 
@@ -431,9 +439,45 @@ static __u64 outer_net(const FIXTURE_VARIANT(faults) *variant)
 				    BIND_TCP | CONNECT_TCP;
 }
 
+/* Adds a rule as those of the test are: with an address if it is extended. */
+static int add_one(const FIXTURE_VARIANT(faults) *variant, int fd, int port,
+		   __u64 access)
+{
+	int ret;
+
+	if (!variant->is_extended)
+		return add_port(fd, port, access);
+	/* Where look_at_ports() looks, and where calls go. */
+	ret = add_net(fd, access, port, port, "192.0.2.1/32");
+	return ret ? ret : add_net(fd, access, port, port, "127.0.0.1/32");
+}
+
+static int new_ruleset(const FIXTURE_VARIANT(faults) *variant, __u64 net,
+		       __u64 fs)
+{
+	const struct landlock_ruleset_attr attr = {
+		.handled_access_net = net,
+		.handled_access_fs = fs,
+	};
+	int fd, ret;
+
+	if (!variant->is_extended)
+		return create_ruleset(&attr, sizeof(attr), 0);
+	fd = extended(net, variant->permissions);
+	if (fd < 0 || !variant->permissions)
+		return fd;
+	/* To look around takes such sockets. */
+	ret = add_socket(fd, AF_INET, -1, 0);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
 static int add_layers(const FIXTURE_VARIANT(faults) *variant, int num)
 {
-	const int fd = net_ruleset(outer_net(variant));
+	const int fd = new_ruleset(variant, outer_net(variant), 0);
 	int port, i, ret = 0;
 
 	if (fd < 0)
@@ -442,22 +486,12 @@ static int add_layers(const FIXTURE_VARIANT(faults) *variant, int num)
 		if (port == SHUT_PORT ||
 		    (port == 0 && !variant->allows_autobind))
 			continue;
-		ret = add_port(fd, port, outer_net(variant));
+		ret = add_one(variant, fd, port, outer_net(variant));
 	}
 	for (i = 0; !ret && i < num; i++)
 		ret = restrict_self(fd, 0);
 	close(fd);
 	return ret;
-}
-
-static int make_ruleset(const FIXTURE_VARIANT(faults) *variant)
-{
-	const struct landlock_ruleset_attr attr = {
-		.handled_access_net = variant->net,
-		.handled_access_fs = variant->fs,
-	};
-
-	return create_ruleset(&attr, sizeof(attr), 0);
 }
 
 /* Adds rules that are different for each port and right. */
@@ -466,9 +500,9 @@ static int fill_ruleset(const FIXTURE_VARIANT(faults) *variant)
 	int port, ret = 0;
 
 	for (port = 1; !ret && port <= variant->num_rules; port++)
-		ret = add_port(scene.ruleset, port,
-			       port % 2 ? variant->net :
-					  variant->net & BIND_TCP);
+		ret = add_one(variant, scene.ruleset, port,
+			      port % 2 ? variant->net :
+					 variant->net & BIND_TCP);
 	return ret;
 }
 
@@ -505,8 +539,11 @@ static int make_test_socket(const FIXTURE_VARIANT(faults) *variant)
 	scene.socket = make_socket(AF_INET, variant->type, 0);
 	if (scene.socket < 0)
 		return scene.socket;
+	/* UDP sends to the port of the variant, and TCP listens on it. */
 	if (variant->is_bound)
-		ret = bind_fd(scene.socket, AF_INET, OPEN_PORT);
+		ret = bind_fd(scene.socket, AF_INET,
+			      variant->type == SOCK_DGRAM ? OPEN_PORT :
+							    variant->port);
 	return ret;
 }
 
@@ -538,8 +575,9 @@ static bool prepare(const FIXTURE_VARIANT(faults) *variant)
 		return false;
 	if (variant->type && !is_fine("socket", make_test_socket(variant)))
 		return false;
-	if (variant->net || variant->fs) {
-		scene.ruleset = make_ruleset(variant);
+	if (variant->net || variant->fs || variant->permissions) {
+		scene.ruleset = new_ruleset(variant, variant->net,
+					    variant->fs);
 		if (!is_fine("ruleset", scene.ruleset) ||
 		    !is_fine("rules", fill_ruleset(variant)))
 			return false;
@@ -576,6 +614,34 @@ static int call_create_ruleset(const FIXTURE_VARIANT(faults) *variant)
 static int call_add_port(const FIXTURE_VARIANT(faults) *variant)
 {
 	return add_port(scene.ruleset, variant->port, BIND_TCP | CONNECT_TCP);
+}
+
+static int call_create_extended(const FIXTURE_VARIANT(faults) *variant)
+{
+	const int fd = extended(TCP | UDP, SOCKET_CREATE);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	/* To look around takes such sockets. */
+	ret = add_socket(fd, AF_INET, -1, 0);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	scene.ruleset = fd;
+	return 0;
+}
+
+static int call_add_net(const FIXTURE_VARIANT(faults) *variant)
+{
+	return add_net(scene.ruleset, BIND_TCP | CONNECT_TCP, variant->port,
+		       variant->port + 1, "192.0.2.0/24");
+}
+
+static int call_add_socket(const FIXTURE_VARIANT(faults) *variant)
+{
+	return add_socket(scene.ruleset, AF_UNIX, SOCK_DGRAM, 0);
 }
 
 static int call_add_path(const FIXTURE_VARIANT(faults) *variant)
@@ -702,6 +768,21 @@ static int call_send(const FIXTURE_VARIANT(faults) *variant)
 	return send_fd_to(scene.socket, AF_INET, variant->port);
 }
 
+static int call_listen(const FIXTURE_VARIANT(faults) *variant)
+{
+	return try_listen(scene.socket);
+}
+
+static int call_socket(const FIXTURE_VARIANT(faults) *variant)
+{
+	return new_socket(AF_UNIX, SOCK_DGRAM, 0);
+}
+
+static int call_set_option(const FIXTURE_VARIANT(faults) *variant)
+{
+	return set_option(scene.socket, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
+}
+
 /* Rounds */
 
 enum round {
@@ -792,6 +873,8 @@ FIXTURE_SETUP(faults)
 {
 	int i, fd;
 
+	if (variant->is_extended && is_c_landlock())
+		SKIP(return, C_LANDLOCK);
 	if (access("/proc/self/fail-nth", W_OK))
 		SKIP(return, "the kernel injects no faults");
 	ASSERT_EQ(0, mount_debugfs());
@@ -898,6 +981,7 @@ TEST_F_TIMEOUT(faults, every_allocation, TIMEOUT)
 
 /* The table of cases */
 
+#undef TCP
 #define TCP (BIND_TCP | CONNECT_TCP)
 #define READ_DIR LANDLOCK_ACCESS_FS_READ_DIR
 #define TSYNC LANDLOCK_RESTRICT_SELF_TSYNC
@@ -1415,6 +1499,239 @@ FIXTURE_VARIANT_ADD(faults, autobind_denied_while_logged)
 	.outer_net = ALL_NET,
 	.type = SOCK_DGRAM,
 	.port = OPEN_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+/* Extended rulesets, with rules about addresses */
+
+FIXTURE_VARIANT_ADD(faults, create_extended)
+{
+	.call = call_create_extended,
+	.errors = { ENOMEM },
+	.is_extended = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_first_net)
+{
+	.call = call_add_net,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.port = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_net)
+{
+	.call = call_add_net,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.port = 5,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_net_after_enforcing)
+{
+	.call = call_add_net,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.was_enforced = true,
+	.port = 5,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_new_net_after_enforcing_many_rules)
+{
+	.call = call_add_net,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.permissions = SOCKET_CREATE,
+	.num_rules = MANY_RULES,
+	.was_enforced = true,
+	.port = MANY_RULES + 2,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_port_beside_nets)
+{
+	.call = call_add_port,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.port = 5,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_socket)
+{
+	.call = call_add_socket,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.permissions = SOCKET_CREATE,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_socket_after_enforcing)
+{
+	.call = call_add_socket,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.permissions = SOCKET_CREATE,
+	.num_rules = 3,
+	.was_enforced = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_many_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.permissions = SOCKET_CREATE,
+	.num_rules = MANY_RULES,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_sockets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.permissions = SOCKET_CREATE,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_with_frozen_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.was_enforced = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_inner_layer_of_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.permissions = SOCKET_CREATE,
+	.num_rules = 3,
+	.outer = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_sixteenth_layer_of_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.outer = MAX_LAYERS - 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_nets_while_logged)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.outer = 1,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_siblings_with_nets)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.siblings = true,
+	.flags = TSYNC,
+};
+
+FIXTURE_VARIANT_ADD(faults, bind_allowed_by_address)
+{
+	.call = call_bind,
+	.errors = { ENOMEM, ENOBUFS, EADDRINUSE },
+	.is_extended = true,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_denied_by_address_while_logged)
+{
+	.call = call_connect,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.is_extended = true,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, send_allowed_by_address)
+{
+	.call = call_send,
+	.errors = { ENOMEM, ENOBUFS, EAGAIN },
+	.is_extended = true,
+	.outer = 2,
+	.outer_net = ALL_NET,
+	.type = SOCK_DGRAM,
+	.is_bound = true,
+	.port = OPEN_PORT,
+	.no_trace = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, listen_denied)
+{
+	.call = call_listen,
+	.clean = -EACCES,
+	.is_extended = true,
+	.outer = 2,
+	.outer_net = TCP | LISTEN_TCP,
+	.type = SOCK_STREAM,
+	.is_bound = true,
+	.port = SHUT_PORT,
+	.no_trace = true,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, socket_denied_while_logged)
+{
+	.call = call_socket,
+	.clean = -EACCES,
+	.is_extended = true,
+	.permissions = SOCKET_CREATE,
+	.outer = 2,
+	.no_trace = true,
+	.logged = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, option_denied_while_logged)
+{
+	.call = call_set_option,
+	.clean = -EACCES,
+	.is_extended = true,
+	.outer = 2,
+	.type = SOCK_STREAM,
 	.no_trace = true,
 	.logged = true,
 };

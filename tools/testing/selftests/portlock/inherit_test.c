@@ -5,7 +5,8 @@
  * A domain belongs to the credentials of a thread.  It follows them across
  * fork, exec, and changes of user and namespaces, and nothing removes it.  A
  * socket that is passed to another process does not carry a domain.  With
- * TSYNC, every thread of the process gets the domain, or none.
+ * TSYNC, every thread of the process gets the domain, or none.  All this is so
+ * for plain and for extended rulesets.
  */
 
 #include <linux/keyctl.h>
@@ -13,10 +14,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 /* The port that domains here allow, and one that they do not allow. */
 #define OPEN_PORT 1024
@@ -68,24 +70,44 @@ static int look(void)
 
 static void __attribute__((constructor)) probe(void)
 {
-	if (getenv(PROBE_ENV))
+	const char *const told = getenv(PROBE_ENV);
+
+	/* It may be told which user it should have become. */
+	if (told && *told == 'r' && geteuid())
+		_exit(SEES_TROUBLE);
+	if (told)
 		_exit(look());
 }
+
+/* Whether rulesets are extended, and allow one address of their port. */
+static bool is_extended;
 
 static int handled_rights(void)
 {
 	return BIND_TCP | CONNECT_TCP | SEND_UDP;
 }
 
+/* A ruleset that allows no port. */
+static int no_port(void)
+{
+	if (is_extended)
+		return extended(handled_rights() | LISTEN_TCP, 0);
+	return net_ruleset(handled_rights());
+}
+
 /* A ruleset that allows one port. */
 static int one_port(void)
 {
-	const int fd = net_ruleset(handled_rights());
+	const int fd = no_port();
 	int ret;
 
 	if (fd < 0)
 		return fd;
-	ret = add_port(fd, OPEN_PORT, handled_rights());
+	if (is_extended)
+		ret = add_net(fd, handled_rights() | LISTEN_TCP, OPEN_PORT,
+			      OPEN_PORT, "127.0.0.1/32");
+	else
+		ret = add_port(fd, OPEN_PORT, handled_rights());
 	if (ret) {
 		close(fd);
 		return ret;
@@ -93,18 +115,30 @@ static int one_port(void)
 	return fd;
 }
 
-/* A ruleset that allows no port. */
-static int no_port(void)
-{
-	return net_ruleset(handled_rights());
-}
-
 FIXTURE(inherit)
 {
 };
 
+FIXTURE_VARIANT(inherit)
+{
+	bool is_extended;
+};
+
+FIXTURE_VARIANT_ADD(inherit, plain)
+{
+	.is_extended = false,
+};
+
+FIXTURE_VARIANT_ADD(inherit, extended)
+{
+	.is_extended = true,
+};
+
 FIXTURE_SETUP(inherit)
 {
+	is_extended = variant->is_extended;
+	if (is_extended && is_c_landlock())
+		SKIP(return, C_LANDLOCK);
 	ASSERT_EQ(0, own_network());
 	ASSERT_EQ(SEES_FREEDOM, look());
 }
@@ -243,6 +277,48 @@ TEST_F(inherit, changes_of_capabilities_stay_in_the_domain)
 	EXPECT_EQ(SEES_DOMAIN, look());
 }
 
+/* A program that becomes another user, without no_new_privs. */
+TEST_F(inherit, a_setuid_program_stays_in_the_domain)
+{
+	static const char program[] = "/tmp/inherit-setuid";
+	char *const argv[] = { "inherit_test", NULL };
+	char *const envp[] = { PROBE_ENV "=root", NULL };
+	const int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	const int to = open(program, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			    0755);
+	const int fd = one_port();
+	char buffer[4096];
+	ssize_t len;
+	pid_t child;
+
+	ASSERT_LE(0, from);
+	ASSERT_LE(0, to);
+	ASSERT_LE(0, fd);
+	while ((len = read(from, buffer, sizeof(buffer))) > 0)
+		ASSERT_EQ(len, write(to, buffer, len));
+	ASSERT_EQ(0, len);
+	ASSERT_EQ(0, fchmod(to, 04755));
+	ASSERT_EQ(0, close(from));
+	ASSERT_EQ(0, close(to));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ASSERT_EQ(0, restrict_self(fd, 0));
+		ASSERT_EQ(0, setresuid(1000, 1000, 1000));
+		execve(program, argv, envp);
+		_exit(SEES_TROUBLE);
+	}
+	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
+	EXPECT_EQ(0, unlink(program));
+	EXPECT_EQ(0, close(fd));
+}
+
+/* An address belongs to the namespace of its layer, and a port to all. */
+static int sees_in_another_network(void)
+{
+	return is_extended ? SEES_DOMAIN | SEES_OPEN_PORT_REFUSED : SEES_DOMAIN;
+}
+
 TEST_F(inherit, a_new_user_namespace_stays_in_the_domain)
 {
 	ASSERT_EQ(0, enforce(one_port()));
@@ -250,7 +326,7 @@ TEST_F(inherit, a_new_user_namespace_stays_in_the_domain)
 	EXPECT_EQ(SEES_DOMAIN, look());
 	/* Root in its own network namespace, and still in the domain. */
 	ASSERT_EQ(0, own_network());
-	EXPECT_EQ(SEES_DOMAIN, look());
+	EXPECT_EQ(sees_in_another_network(), look());
 	ASSERT_EQ(0, enforce(no_port()));
 	EXPECT_EQ(SEES_DOMAIN | SEES_OPEN_PORT_REFUSED, look());
 }
@@ -284,7 +360,7 @@ TEST_F(inherit, other_namespaces_stay_in_the_domain)
 		_exit(look());
 	EXPECT_EQ(SEES_DOMAIN, wait_child(child));
 	ASSERT_EQ(0, own_network());
-	EXPECT_EQ(SEES_DOMAIN, look());
+	EXPECT_EQ(sees_in_another_network(), look());
 }
 
 /*

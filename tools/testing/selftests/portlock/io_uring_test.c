@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 #define OPEN_PORT 1024
 #define SHUT_PORT 1025
@@ -509,6 +509,371 @@ TEST(a_polled_ring_acts_as_its_maker)
 	ASSERT_EQ(0, open_ring(&inside, IORING_SETUP_SQPOLL));
 	check_port(_metadata, &inside, way, OPEN_PORT, false);
 	check_port(_metadata, &inside, way, SHUT_PORT, true);
+	EXPECT_EQ(0, close_ring(&inside));
+	EXPECT_EQ(0, close_ring(&outside));
+}
+
+/* Extended rulesets */
+
+static int ring_socket(struct ring *ring, struct way way, int family, int type,
+		       int protocol)
+{
+	struct io_uring_sqe sqe;
+	int ret;
+
+	fill(&sqe, way, IORING_OP_SOCKET, family);
+	sqe.off = type;
+	sqe.len = protocol;
+	ret = run_request(ring, &sqe);
+	if (ret > 0)
+		close(ret);
+	return ret > 0 ? 0 : ret;
+}
+
+/* Binds or connects (@op) a socket to any address. */
+static int ring_address_of(struct ring *ring, struct way way, int op, int fd,
+			   const char *address, __u16 port)
+{
+	union addr addr;
+	const socklen_t len = read_addr(&addr, address, port);
+	struct io_uring_sqe sqe;
+
+	fill(&sqe, way, op, fd);
+	sqe.addr = (uintptr_t)&addr;
+	sqe.off = len;
+	return run_request(ring, &sqe);
+}
+
+/* The same with a new socket. */
+static int ring_new_address(struct ring *ring, struct way way, int op, int type,
+			    const char *address, __u16 port)
+{
+	const int fd = make_socket(family_of(address), type, 0);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = ring_address_of(ring, way, op, fd, address, port);
+	close(fd);
+	return ret;
+}
+
+static int ring_listen(struct ring *ring, struct way way, int fd)
+{
+	struct io_uring_sqe sqe;
+
+	fill(&sqe, way, IORING_OP_LISTEN, fd);
+	sqe.len = 1;
+	return run_request(ring, &sqe);
+}
+
+static int ring_new_listen(struct ring *ring, struct way way,
+			   const char *address, __u16 port)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = ring_address_of(ring, way, IORING_OP_BIND, fd, address, port);
+	if (!ret)
+		ret = ring_listen(ring, way, fd);
+	close(fd);
+	return ret;
+}
+
+static int ring_option(struct ring *ring, struct way way, int fd, int level,
+		       int number, const void *value, socklen_t size)
+{
+	struct io_uring_sqe sqe;
+
+	fill(&sqe, way, IORING_OP_URING_CMD, fd);
+	sqe.cmd_op = SOCKET_URING_OP_SETSOCKOPT;
+	sqe.level = level;
+	sqe.optname = number;
+	sqe.optval = (uintptr_t)value;
+	sqe.optlen = size;
+	return run_request(ring, &sqe);
+}
+
+/* Sends a datagram through @device (0: none), to the peer without @address. */
+static int ring_message(struct ring *ring, struct way way, int op, int fd,
+			int device, const char *address)
+{
+	const struct in_pktinfo info = {
+		.ipi_ifindex = device,
+	};
+	union {
+		struct cmsghdr cmsg;
+		char space[CMSG_SPACE(sizeof(info))];
+	} control = {
+		.cmsg = {
+			.cmsg_level = SOL_IP,
+			.cmsg_type = IP_PKTINFO,
+			.cmsg_len = CMSG_LEN(sizeof(info)),
+		},
+	};
+	struct iovec iov = {
+		.iov_base = "x",
+		.iov_len = 1,
+	};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct io_uring_sqe sqe;
+	union addr addr;
+
+	memcpy(CMSG_DATA(&control.cmsg), &info, sizeof(info));
+	if (address) {
+		msg.msg_namelen = read_addr(&addr, address, OPEN_PORT);
+		msg.msg_name = &addr;
+	}
+	fill(&sqe, way, op, fd);
+	sqe.addr = (uintptr_t)&msg;
+	sqe.len = 1;
+	return run_request(ring, &sqe);
+}
+
+FIXTURE(extended)
+{
+	struct ring ring;
+	struct way way;
+	int device;
+};
+
+FIXTURE_VARIANT(extended)
+{
+	bool async;
+};
+
+FIXTURE_VARIANT_ADD(extended, at_once)
+{
+	.async = false,
+};
+
+FIXTURE_VARIANT_ADD(extended, by_a_worker)
+{
+	.async = true,
+};
+
+FIXTURE_SETUP(extended)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	if (obstacle())
+		SKIP(return, "%s", obstacle());
+	ASSERT_EQ(0, own_network());
+	self->device = make_device();
+	ASSERT_LT(1, self->device);
+	/* As a program that wants to keep a ring from before its sandbox. */
+	ASSERT_EQ(0, open_ring(&self->ring, 0));
+	self->way = (struct way){
+		.async = variant->async,
+	};
+}
+
+FIXTURE_TEARDOWN(extended)
+{
+	EXPECT_EQ(0, close_ring(&self->ring));
+}
+
+TEST_F(extended, rings_create_the_sockets_of_a_rule)
+{
+	const int fd = extended(0, SOCKET_CREATE);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, ring_socket(&self->ring, self->way, AF_INET, SOCK_DGRAM,
+				 0));
+	ASSERT_EQ(0, add_socket(fd, AF_INET, SOCK_STREAM, 0));
+	ASSERT_EQ(0, enforce(fd));
+	EXPECT_EQ(0, ring_socket(&self->ring, self->way, AF_INET, SOCK_STREAM,
+				 0));
+	EXPECT_EQ(0, ring_socket(&self->ring, self->way, AF_INET,
+				 SOCK_STREAM | SOCK_NONBLOCK, 0));
+	EXPECT_EQ(-EACCES, ring_socket(&self->ring, self->way, AF_INET,
+				       SOCK_DGRAM, 0));
+	EXPECT_EQ(-EACCES, ring_socket(&self->ring, self->way, AF_INET,
+				       SOCK_STREAM, IPPROTO_MPTCP));
+	EXPECT_EQ(-EACCES, ring_socket(&self->ring, self->way, AF_UNIX,
+				       SOCK_STREAM, 0));
+}
+
+TEST_F(extended, rings_use_the_addresses_of_a_rule)
+{
+	struct ring *const ring = &self->ring;
+	const int fd = extended(TCP | UDP, 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, add_net(fd, TCP | UDP, OPEN_PORT, OPEN_PORT,
+			     "127.0.0.1/32"));
+	ASSERT_EQ(0, add_net(fd, BIND_UDP, 0, 0, NULL));
+	ASSERT_EQ(0, enforce(fd));
+	EXPECT_EQ(0, ring_new_address(ring, self->way, IORING_OP_BIND,
+				      SOCK_STREAM, "127.0.0.1", OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_address(ring, self->way, IORING_OP_BIND,
+					    SOCK_STREAM, "127.0.0.2",
+					    OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_address(ring, self->way, IORING_OP_BIND,
+					    SOCK_DGRAM, "0.0.0.0", OPEN_PORT));
+	EXPECT_EQ(-ECONNREFUSED,
+		  ring_new_address(ring, self->way, IORING_OP_CONNECT,
+				   SOCK_STREAM, "::ffff:127.0.0.1",
+				   OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_address(ring, self->way, IORING_OP_CONNECT,
+					    SOCK_STREAM, "127.0.0.2",
+					    OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_address(ring, self->way, IORING_OP_CONNECT,
+					    SOCK_STREAM, "0.0.0.0",
+					    OPEN_PORT));
+	EXPECT_EQ(0, ring_new_address(ring, self->way, IORING_OP_CONNECT,
+				      SOCK_DGRAM, "127.0.0.1", OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_address(ring, self->way, IORING_OP_CONNECT,
+					    SOCK_DGRAM, "::1", OPEN_PORT));
+}
+
+TEST_F(extended, rings_listen_on_the_ports_of_a_rule)
+{
+	struct ring *const ring = &self->ring;
+
+	EXPECT_EQ(0, ring_new_listen(ring, self->way, "127.0.0.1", SHUT_PORT));
+	ASSERT_EQ(0, restrict_to(LISTEN_TCP, LISTEN_TCP, OPEN_PORT, OPEN_PORT,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(0, ring_new_listen(ring, self->way, "127.0.0.1", OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_listen(ring, self->way, "127.0.0.1",
+					   SHUT_PORT));
+	EXPECT_EQ(-EACCES, ring_new_listen(ring, self->way, "127.0.0.2",
+					   OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_listen(ring, self->way, "0.0.0.0",
+					   OPEN_PORT));
+}
+
+/* Sockets that have no descriptor, only a place in the ring. */
+TEST_F(extended, sockets_of_the_ring_alone_must_ask_too)
+{
+	struct ring *const ring = &self->ring;
+	struct io_uring_rsrc_register table = {
+		.nr = 1,
+		.flags = IORING_RSRC_REGISTER_SPARSE,
+	};
+	struct io_uring_sqe sqe;
+	union addr addr;
+	const socklen_t len = read_addr(&addr, "127.0.0.1", SHUT_PORT);
+
+	ASSERT_EQ(0, syscall(__NR_io_uring_register, ring->fd,
+			     IORING_REGISTER_FILES2, &table, sizeof(table)));
+	ASSERT_EQ(0, restrict_to(TCP, BIND_TCP, SHUT_PORT, SHUT_PORT,
+				 "127.0.0.1/32"));
+	fill(&sqe, self->way, IORING_OP_SOCKET, AF_INET);
+	sqe.off = SOCK_STREAM;
+	sqe.file_index = 1;
+	ASSERT_EQ(0, run_request(ring, &sqe));
+
+	fill(&sqe, self->way, IORING_OP_BIND, 0);
+	sqe.flags |= IOSQE_FIXED_FILE;
+	sqe.addr = (uintptr_t)&addr;
+	sqe.off = len;
+	EXPECT_EQ(0, run_request(ring, &sqe));
+	fill(&sqe, self->way, IORING_OP_LISTEN, 0);
+	sqe.flags |= IOSQE_FIXED_FILE;
+	sqe.len = 1;
+	EXPECT_EQ(-EACCES, run_request(ring, &sqe));
+	fill(&sqe, self->way, IORING_OP_CONNECT, 0);
+	sqe.flags |= IOSQE_FIXED_FILE;
+	sqe.addr = (uintptr_t)&addr;
+	sqe.off = len;
+	EXPECT_EQ(-EACCES, run_request(ring, &sqe));
+}
+
+TEST_F(extended, rings_send_no_control_message_that_chooses_a_way)
+{
+	static const int ops[] = { IORING_OP_SENDMSG, IORING_OP_SENDMSG_ZC };
+	struct ring *const ring = &self->ring;
+	const int fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+	const int peer = make_socket(AF_INET, SOCK_DGRAM, 0);
+	const int receiver = make_socket(AF_INET, SOCK_DGRAM, 0);
+	size_t i;
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, peer);
+	ASSERT_LE(0, receiver);
+	/* So that no error comes back. */
+	ASSERT_EQ(0, bind_to(receiver, "127.0.0.1", OPEN_PORT));
+	ASSERT_EQ(0, connect_to(peer, "127.0.0.1", OPEN_PORT));
+	ASSERT_EQ(0, restrict_to(SEND_UDP, SEND_UDP, OPEN_PORT, OPEN_PORT,
+				 "127.0.0.1/32"));
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		EXPECT_EQ(1, ring_message(ring, self->way, ops[i], fd, 0,
+					  "127.0.0.1"));
+		EXPECT_EQ(-EACCES, ring_message(ring, self->way, ops[i], fd,
+						self->device, "127.0.0.1"));
+		EXPECT_EQ(1, ring_message(ring, self->way, ops[i], peer, 0,
+					  NULL));
+		EXPECT_EQ(-EACCES, ring_message(ring, self->way, ops[i], peer,
+						self->device, NULL));
+		EXPECT_EQ(-EACCES, ring_message(ring, self->way, ops[i], fd, 0,
+						"127.0.0.2"));
+	}
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(peer));
+	EXPECT_EQ(0, close(receiver));
+}
+
+TEST_F(extended, rings_set_no_option_that_chooses_a_way)
+{
+	struct ring *const ring = &self->ring;
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	const int one = 1;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, ring_option(ring, self->way, fd, SOL_SOCKET,
+				 SO_BINDTODEVICE, "lo", 3));
+	EXPECT_EQ(0, ring_option(ring, self->way, fd, SOL_SOCKET,
+				 SO_BINDTODEVICE, "", 0));
+	ASSERT_EQ(0, restrict_to(CONNECT_TCP, CONNECT_TCP, OPEN_PORT, OPEN_PORT,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(0, ring_option(ring, self->way, fd, SOL_SOCKET, SO_KEEPALIVE,
+				 &one, sizeof(one)));
+	EXPECT_EQ(-EACCES, ring_option(ring, self->way, fd, SOL_SOCKET,
+				       SO_BINDTODEVICE, "lo", 3));
+	EXPECT_EQ(-EACCES, ring_option(ring, self->way, fd, SOL_SOCKET,
+				       SO_BINDTOIFINDEX, &self->device,
+				       sizeof(self->device)));
+	EXPECT_EQ(-EACCES, ring_option(ring, self->way, fd, SOL_IP, IP_FREEBIND,
+				       &one, sizeof(one)));
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Out of reach, as the documentation says: a ring that another task polls. */
+TEST(a_polled_ring_creates_and_listens_as_its_maker)
+{
+	const struct way way = {};
+	struct ring outside, inside;
+	int fd;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	if (obstacle())
+		SKIP(return, "%s", obstacle());
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, open_ring(&outside, IORING_SETUP_SQPOLL));
+	fd = extended(TCP, SOCKET_CREATE);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, add_socket(fd, AF_INET, SOCK_STREAM, 0));
+	ASSERT_EQ(0, add_net(fd, TCP, OPEN_PORT, OPEN_PORT, "127.0.0.1/32"));
+	ASSERT_EQ(0, enforce(fd));
+	EXPECT_EQ(0, ring_socket(&outside, way, AF_INET, SOCK_DGRAM, 0));
+	EXPECT_EQ(0, ring_new_listen(&outside, way, "127.0.0.1", SHUT_PORT));
+
+	ASSERT_EQ(0, open_ring(&inside, IORING_SETUP_SQPOLL));
+	EXPECT_EQ(0, ring_socket(&inside, way, AF_INET, SOCK_STREAM, 0));
+	EXPECT_EQ(-EACCES, ring_socket(&inside, way, AF_INET, SOCK_DGRAM, 0));
+	EXPECT_EQ(0, ring_new_listen(&inside, way, "127.0.0.1", OPEN_PORT));
+	EXPECT_EQ(-EACCES, ring_new_listen(&inside, way, "127.0.0.1",
+					   SHUT_PORT));
+	EXPECT_EQ(-EACCES, new_socket(AF_INET, SOCK_DGRAM, 0));
 	EXPECT_EQ(0, close_ring(&inside));
 	EXPECT_EQ(0, close_ring(&outside));
 }

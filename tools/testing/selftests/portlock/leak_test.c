@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 #define NUM_ROUNDS 10000
 #define NUM_WARM_UP 2000
@@ -112,13 +112,31 @@ static int settle_back(const struct usage *before, struct usage *now)
 /* Uses the three system calls in some way, once. */
 typedef int (*round_fn)(void);
 
+/* Whether rulesets are extended, and have rules about addresses and sockets. */
+static bool is_extended;
+
+static int add_rules(int fd, int i)
+{
+	static const char *const prefixes[] = { "10.0.0.0/8", "10.0.0.0/24",
+						"127.0.0.1/32", "fd00::/8" };
+	int ret;
+
+	if (!is_extended)
+		return add_port(fd, 1000 + i * 100, ALL_NET);
+	ret = add_net(fd, ALL_NET | LISTEN_TCP, 1000 + i * 100, 1100 + i * 200,
+		      prefixes[i % ARRAY_SIZE(prefixes)]);
+	return ret ? ret : add_socket(fd, AF_INET, -1, i);
+}
+
 static int filled_ruleset(void)
 {
-	const int fd = net_ruleset(ALL_NET);
+	const int fd = is_extended ?
+			       extended(ALL_NET | LISTEN_TCP, SOCKET_CREATE) :
+			       net_ruleset(ALL_NET);
 	int i, ret;
 
 	for (i = 0; fd >= 0 && i < NUM_PORTS; i++) {
-		ret = add_port(fd, 1000 + i * 100, ALL_NET);
+		ret = add_rules(fd, i);
 		if (ret) {
 			close(fd);
 			return ret;
@@ -169,7 +187,9 @@ static int restrict_many(int fd)
 		if (ret)
 			return ret;
 		/* Each layer has other rules than the one before. */
-		ret = add_port(fd, 2000 + i, ALL_NET);
+		ret = is_extended ? add_net(fd, ALL_NET, 2000 + i, 3000,
+					    "192.0.2.0/24") :
+				    add_port(fd, 2000 + i, ALL_NET);
 		if (ret)
 			return ret;
 	}
@@ -199,6 +219,41 @@ static int round_without_a_domain(void)
 	return close(fd) ? -errno : 0;
 }
 
+/* Calls for extended rulesets that fail. */
+static bool fails_rightly(int fd)
+{
+	struct portlock_ruleset_attr attr = {
+		.handled_access_net = ALL_NET,
+	};
+	struct portlock_net_attr net = {
+		.allowed_access = ALL_NET,
+		.family = AF_INET,
+		.prefix_len = 33,
+	};
+	struct portlock_socket_attr sock = {
+		.permissions = SOCKET_CREATE,
+		.family = -1,
+	};
+	bool right;
+
+	right = create_extended(&attr, 7) == -EINVAL &&
+		create_extended(&attr, 1 << 20) == -E2BIG &&
+		create_extended(NULL, sizeof(attr)) == -EFAULT &&
+		create_extended(NULL, 0) == 1;
+	attr.handled_access_net = 1ULL << 40;
+	right &= create_extended(&attr, sizeof(attr)) == -EINVAL;
+	attr.handled_access_net = 0;
+	right &= create_extended(&attr, sizeof(attr)) == -ENOMSG;
+	right &= add_rule(fd, PORTLOCK_RULE_NET, &net, 0) == -EINVAL;
+	net.allowed_access = 0;
+	right &= add_rule(fd, PORTLOCK_RULE_NET, &net, 0) == -ENOMSG;
+	right &= add_rule(fd, PORTLOCK_RULE_NET, NULL, 0) == -EFAULT;
+	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, &sock, 0) == -EINVAL;
+	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, NULL, 0) == -EFAULT;
+	right &= add_rule(fd, LANDLOCK_RULE_PATH_BENEATH, &net, 0) == -EINVAL;
+	return right && restrict_self(fd, 1U << 31) == -EINVAL;
+}
+
 /* Calls that fail, one for each step that can fail. */
 static int round_of_errors(void)
 {
@@ -218,7 +273,8 @@ static int round_of_errors(void)
 
 	if (fd < 0)
 		return fd;
-	right = create_ruleset(&good, 7, 0) == -EINVAL &&
+	right = (!is_extended || fails_rightly(fd)) &&
+		create_ruleset(&good, 7, 0) == -EINVAL &&
 		create_ruleset(&good, 1 << 20, 0) == -E2BIG &&
 		create_ruleset(NULL, sizeof(good), 0) == -EFAULT &&
 		create_ruleset(&unknown, sizeof(good), 0) == -EINVAL &&
@@ -313,8 +369,26 @@ FIXTURE(leak)
 {
 };
 
+FIXTURE_VARIANT(leak)
+{
+	bool is_extended;
+};
+
+FIXTURE_VARIANT_ADD(leak, plain)
+{
+	.is_extended = false,
+};
+
+FIXTURE_VARIANT_ADD(leak, extended)
+{
+	.is_extended = true,
+};
+
 FIXTURE_SETUP(leak)
 {
+	is_extended = variant->is_extended;
+	if (is_extended && is_c_landlock())
+		SKIP(return, C_LANDLOCK);
 }
 
 FIXTURE_TEARDOWN(leak)

@@ -17,10 +17,11 @@
 #include <time.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 #define NUM_PORTS 65536
 
+#undef TCP
 #define TCP (BIND_TCP | CONNECT_TCP)
 
 /* The number in the line that begins with @name, or a negative errno. */
@@ -565,6 +566,69 @@ TEST_F_TIMEOUT(group, pays_for_the_domains_that_it_enforces, TIMEOUT)
 	       before / 1024, NUM_MEMBERS, after / 1024, end / 1024);
 }
 
+#define NUM_ADDRESSES 16384
+
+/* Two ends of a prefix, with the address and a number for each. */
+#define MIN_ADDRESS_BYTES (2 * (sizeof(__u32) + sizeof(__u16)))
+
+static int add_addresses(int fd)
+{
+	int i, ret = 0;
+
+	for (i = 0; !ret && i < NUM_ADDRESSES; i++) {
+		char prefix[32];
+
+		/* Every second address, so that no two are neighbours. */
+		snprintf(prefix, sizeof(prefix), "10.0.%d.%d/32", i / 128,
+			 i % 128 * 2);
+		ret = add_net(fd, TCP, i, i, prefix);
+	}
+	return ret;
+}
+
+static void add_and_enforce(const struct member *member, int fd)
+{
+	wait_for_command(member);
+	answer(member, add_addresses(fd));
+	wait_for_command(member);
+	answer(member, restrict_self(fd, 0));
+	pause();
+}
+
+/* The same for rules about addresses, and for what is made of them. */
+TEST_F_TIMEOUT(group, pays_for_addresses, TIMEOUT)
+{
+	const long least_rules = NUM_ADDRESSES * MIN_RULE_BYTES;
+	const long least_made = NUM_ADDRESSES * MIN_ADDRESS_BYTES;
+	long before, with_rules, with_domain, end;
+	struct member member;
+	int fd;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	fd = extended(TCP, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, start_member(&member, add_and_enforce, fd));
+	before = settled_charge();
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, command(&member));
+	with_rules = settled_charge();
+	EXPECT_LE(before + least_rules, with_rules);
+	ASSERT_EQ(0, command(&member));
+	with_domain = wait_for_charge(true, with_rules + least_made);
+	EXPECT_LE(with_rules + least_made, with_domain);
+
+	/* The ruleset keeps what was made of it, and the charge. */
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_LE(least_rules + least_made, settled_charge());
+	EXPECT_EQ(0, close(fd));
+	end = wait_for_charge(false, SLACK);
+	EXPECT_GE(SLACK, end);
+	TH_LOG("KiB of kernel memory: %ld, with %d rules %ld, enforced %ld, at the end %ld",
+	       before / 1024, NUM_ADDRESSES, with_rules / 1024,
+	       with_domain / 1024, end / 1024);
+}
+
 /* Enough for a process and some rules, and not for many. */
 #define SMALL_MAX "6M"
 
@@ -727,7 +791,7 @@ static int add_up(int *counter)
 	return __atomic_add_fetch(counter, 1, __ATOMIC_SEQ_CST);
 }
 
-static int restrict_to(int number)
+static int restrict_to_number(int number)
 {
 	const int fd = net_ruleset(BIND_TCP);
 	int ret;
@@ -746,7 +810,7 @@ static int live_in_a_domain(void *data)
 	const int number = (intptr_t)data;
 	char byte;
 
-	if (restrict_to(number))
+	if (restrict_to_number(number))
 		add_up(&many.failed);
 	add_up(&many.ready);
 	while (read(many.command[0], &byte, 1) == 1) {

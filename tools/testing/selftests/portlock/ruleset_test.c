@@ -376,7 +376,8 @@ TEST(create_refuses_unknown_flags)
 	};
 	int bit;
 
-	for (bit = 2; bit < 32; bit++) {
+	/* Bit 31 is PORTLOCK_CREATE_RULESET, cf. extended_test.c. */
+	for (bit = 2; bit < 31; bit++) {
 		const __u32 flag = 1U << bit;
 
 		EXPECT_EQ(-EINVAL, create_ruleset(NULL, 0, flag))

@@ -5,7 +5,9 @@
  * Processes and threads on all CPUs add rules, enforce, close, bind, connect,
  * send, fork, exit, synchronize threads and turn IPv6 sockets into IPv4
  * sockets, in no order.  The checks hold in any order: a domain of this program
- * allows PORT_ALLOWED and refuses PORT_REFUSED at any time.
+ * allows PORT_ALLOWED and refuses PORT_REFUSED at any time.  Unless C Landlock
+ * decides, some domains are of plain rulesets, some of extended ones, and some
+ * of both.
  *
  * PORTLOCK_OPERATIONS is the total number of operations.
  */
@@ -16,7 +18,7 @@
 #include <sys/mman.h>
 
 #include "../kselftest_harness.h"
-#include "common.h"
+#include "extended.h"
 
 #define PORT_ALLOWED 20001
 #define PORT_REFUSED 20002
@@ -35,6 +37,11 @@ enum operation {
 	CONNECT_REFUSED,
 	SEND_REFUSED,
 	TURN_SOCKET,
+	ADD_EXTENDED_RULE,
+	WILDCARD_REFUSED,
+	SOCKET_REFUSED,
+	OPTION_REFUSED,
+	LISTEN_REFUSED,
 	CHILD,
 	SYNCHRONIZED,
 	OPERATIONS,
@@ -43,7 +50,9 @@ enum operation {
 static const char *const operation_names[] = {
 	"add_rule",	  "ruleset replaced", "bind refused",
 	"bind allowed",	  "connect refused",  "send refused",
-	"IPV6_ADDRFORM",  "fork and enforce", "TSYNC",
+	"IPV6_ADDRFORM",  "extended rule",    "wildcard refused",
+	"socket refused", "option refused",   "listen refused",
+	"fork and enforce", "TSYNC",
 };
 
 /* Memory that all processes share. */
@@ -62,6 +71,9 @@ static struct storm {
 /* Rulesets of this process.  Any thread may replace any of them. */
 static atomic_int slots[SLOTS];
 static atomic_int shared_socket = -1;
+
+/* Whether the domain of this thread has a layer of an extended ruleset. */
+static __thread bool is_extended;
 
 #define expect(condition, value) \
 	do { \
@@ -83,7 +95,27 @@ static unsigned int next_random(unsigned int *const state)
 	return *state >> 16;
 }
 
-static int full_ruleset(void)
+static int full_extended_ruleset(void)
+{
+	const __u64 access = ALL_NET | LISTEN_TCP;
+	const int fd = extended(access, SOCKET_CREATE);
+
+	if (fd >= 0 && (add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
+				"127.0.0.1/32") ||
+			add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
+				"::1/128") ||
+			/* To listen is refused after this. */
+			add_net(fd, BIND_TCP, 0, 0, "127.0.0.0/8") ||
+			add_net(fd, BIND_UDP, 0, 0, NULL) ||
+			add_socket(fd, AF_INET, -1, -1) ||
+			add_socket(fd, AF_INET6, -1, -1))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int full_plain_ruleset(void)
 {
 	const int fd = net_ruleset(ALL_NET);
 
@@ -96,14 +128,22 @@ static int full_ruleset(void)
 	return fd;
 }
 
+/* The ruleset of a thread, or of its children, which may have both layers. */
+static int full_ruleset(void)
+{
+	return is_extended ? full_extended_ruleset() : full_plain_ruleset();
+}
+
 /*
  * Returns a full ruleset for a slot.  Another thread may close the descriptor
  * of a slot at any time.  Its number is then used only for another full
  * ruleset, because a ruleset has a low number until it is full.
  */
-static int slot_ruleset(void)
+static int slot_ruleset(unsigned int *const state)
 {
-	const int filling = full_ruleset();
+	const int filling = !is_c_landlock() && next_random(state) % 2 ?
+				    full_extended_ruleset() :
+				    full_plain_ruleset();
 	const int fd = fcntl(filling, F_DUPFD_CLOEXEC, FIRST_OF_SLOTS);
 
 	if (filling >= 0)
@@ -235,7 +275,7 @@ static void send_with_shared_socket(unsigned int *const state)
 
 static void replace_ruleset(unsigned int *const state)
 {
-	const int fd = slot_ruleset();
+	const int fd = slot_ruleset(state);
 
 	if (fd >= 0)
 		close(atomic_exchange(&slots[next_random(state) % SLOTS], fd));
@@ -252,10 +292,45 @@ static void add_random_rule(unsigned int *const state)
 		atomic_fetch_add(&storm->lost, 1);
 }
 
+/* Adds a rule about addresses or sockets, which a plain ruleset refuses. */
+static void add_extended_rule(unsigned int *const state)
+{
+	const int fd = atomic_load(&slots[next_random(state) % SLOTS]);
+	const __u16 port = 30000 + next_random(state) % 5000;
+	char prefix[32];
+	int ret;
+
+	snprintf(prefix, sizeof(prefix), "10.0.%d.0/24",
+		 next_random(state) % 256);
+	ret = next_random(state) % 4 ?
+		      add_net(fd, 1 << next_random(state) % 4, port,
+			      port + next_random(state) % 500, prefix) :
+		      add_socket(fd, AF_INET, -1, next_random(state) % 256);
+	expect(!ret || ret == -EBADF || ret == -EINVAL, ret);
+	if (ret == -EBADF)
+		atomic_fetch_add(&storm->lost, 1);
+}
+
+static void set_refused_option(unsigned int *const state)
+{
+	const int fd = make_socket(random_family(state), random_type(state), 0);
+	int ret;
+
+	if (fd < 0)
+		return;
+	ret = set_option(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
+	expect(ret == -EACCES, ret);
+	close(fd);
+}
+
 static void operate(const enum operation operation, unsigned int *const state)
 {
 	int ret;
 
+	/* What only an extended layer refuses. */
+	if (operation >= WILDCARD_REFUSED && operation <= LISTEN_REFUSED &&
+	    !is_extended)
+		return;
 	switch (operation) {
 	case ADD_RULE:
 		add_random_rule(state);
@@ -284,6 +359,28 @@ static void operate(const enum operation operation, unsigned int *const state)
 	case TURN_SOCKET:
 		turn_socket();
 		break;
+	case ADD_EXTENDED_RULE:
+		if (is_c_landlock())
+			return;
+		add_extended_rule(state);
+		break;
+	case WILDCARD_REFUSED:
+		ret = new_connect(random_type(state), 0,
+				  next_random(state) % 2 ? "0.0.0.0" : "::",
+				  PORT_ALLOWED);
+		expect(ret == -EACCES, ret);
+		break;
+	case SOCKET_REFUSED:
+		ret = new_socket(AF_UNIX, SOCK_STREAM, 0);
+		expect(ret == -EACCES, ret);
+		break;
+	case OPTION_REFUSED:
+		set_refused_option(state);
+		break;
+	case LISTEN_REFUSED:
+		ret = tcp_listen("127.0.0.1", 0);
+		expect(ret == -EACCES, ret);
+		break;
 	case CHILD:
 		enforce_in_child(atomic_load(&slots[next_random(state) % SLOTS]),
 				 state);
@@ -301,6 +398,7 @@ static void *rage(void *const data)
 {
 	unsigned int state = getpid() * 31 + (unsigned long)data;
 
+	is_extended = data && !is_c_landlock();
 	/* Each thread is in its own domain. */
 	while (enforce(full_ruleset()))
 		if (atomic_load(&storm->wrong))
@@ -323,9 +421,10 @@ static void *rage(void *const data)
 static void rage_in_process(void)
 {
 	pthread_t threads[THREADS];
+	unsigned int state = getpid();
 
 	for (int i = 0; i < SLOTS; i++)
-		slots[i] = slot_ruleset();
+		slots[i] = slot_ruleset(&state);
 	for (int i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, rage,
 				   (void *)(unsigned long)i))
@@ -376,7 +475,8 @@ TEST_F_TIMEOUT(storm, domains_hold, TIMEOUT)
 	for (int i = 0; i < OPERATIONS; i++) {
 		TH_LOG("%s: %ld", operation_names[i],
 		       atomic_load(&storm->done[i]));
-		EXPECT_LT(0, atomic_load(&storm->done[i]));
+		if (!is_c_landlock() || i < ADD_EXTENDED_RULE || i > LISTEN_REFUSED)
+			EXPECT_LT(0, atomic_load(&storm->done[i]));
 	}
 	TH_LOG("closed meanwhile: %ld, turned into IPv4: %ld",
 	       atomic_load(&storm->lost), atomic_load(&storm->turned));
