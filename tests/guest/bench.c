@@ -9,7 +9,8 @@
  * The calls that are measured fail right after the hook, so that little more than
  * the hook is in the figure: a bound socket is bound again, a listening one is
  * connected, a datagram is too long, no route leads to an address, an IPv6
- * socket that serves only IPv6 is given an address of IPv4.
+ * socket that serves only IPv6 is given an address of IPv4, another socket listens
+ * already, a family has no such type of socket.
  */
 
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/portlock.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -32,6 +34,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "extended.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define CALLS 50
@@ -49,9 +52,16 @@
 	 LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP)
 /* With this one, each call that sends asks whether the socket has a port. */
 #define ALL_RIGHTS (RIGHTS | LANDLOCK_ACCESS_NET_BIND_UDP)
+#define EXTENDED_RIGHTS (ALL_RIGHTS | PORTLOCK_ACCESS_NET_LISTEN_TCP)
+/* What is asked about addresses. */
+#define TCP_RIGHTS \
+	(LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP)
 #define GROUP "/sys/fs/cgroup/bench"
 
 static const int rule_counts[] = { 1, 16, 256, 4096, 65536 };
+
+/* Rules about addresses.  A check costs differently in between, too. */
+static const int address_counts[] = { 1, 3, 16, 40, 100, 256, 1000, 4096 };
 
 /* Set-up is measured for more of them, in between only where ports have gaps. */
 static const struct {
@@ -76,6 +86,20 @@ enum pattern {
 	NEIGHBOURS_DIFFERENT,
 	/* Ports with gaps between them, small and large, all with the same rights. */
 	GAPS,
+	LANDLOCK_PATTERNS,
+	/* These are rules of an extended ruleset.  Ports far from each other. */
+	EXTENDED = LANDLOCK_PATTERNS,
+	/* Kinds of sockets. */
+	KINDS,
+	/* Single addresses, each with its own range of ports, or all with one port. */
+	HOSTS,
+	HOSTS_ONE_PORT,
+	/* Networks apart from each other, likewise. */
+	NETWORKS,
+	NETWORKS_ONE_PORT,
+	/* A tree: a network has sixteen others in it, and each of them sixteen. */
+	NESTED,
+	NESTED_ONE_PORT,
 	PATTERNS,
 };
 
@@ -85,7 +109,16 @@ static const char *const pattern_names[] = {
 	"neighbours",
 	"neighbours-different",
 	"gaps",
+	"extended",
+	"kinds",
+	"hosts",
+	"hosts-one-port",
+	"networks",
+	"networks-one-port",
+	"nested",
+	"nested-one-port",
 };
+_Static_assert(ARRAY_SIZE(pattern_names) == PATTERNS, "each has a name");
 
 #define MAX_GAP 650
 
@@ -94,6 +127,8 @@ struct rules {
 	int count;
 	/* What the ruleset handles. */
 	uint64_t handled;
+	/* Whether the addresses are of IPv6. */
+	bool is_ipv6;
 };
 
 static _Noreturn void die(const char *const what)
@@ -105,7 +140,11 @@ static _Noreturn void die(const char *const what)
 static void report(const char *const what, const struct rules *const rules,
 		   const int layers, const uint64_t cost)
 {
-	printf("%s %s %d %d %llu\n", what,
+	const char *family = "";
+
+	if (rules && rules->pattern >= HOSTS)
+		family = rules->is_ipv6 ? "ipv6-" : "ipv4-";
+	printf("%s %s%s %d %d %llu\n", what, family,
 	       rules ? pattern_names[rules->pattern] : "none",
 	       rules ? rules->count : 0, layers, (unsigned long long)cost);
 	fflush(stdout);
@@ -132,6 +171,8 @@ static uint16_t port_of(const struct rules *const rules, const int which)
 {
 	if (rules->pattern == GAPS)
 		return gap_ports[which];
+	if (rules->pattern == EXTENDED)
+		return 2000 + which * (60000 / rules->count);
 	if (rules->pattern == NEIGHBOURS ||
 	    rules->pattern == NEIGHBOURS_DIFFERENT)
 		return rules->count == PORTS ? which : 2000 + which;
@@ -152,13 +193,109 @@ static uint64_t rights_of(const struct rules *const rules, const int which)
 	return rules->handled;
 }
 
+/* Rules about addresses. */
+
+#define BRANCHES 16
+#define ONE_PORT 8443
+
+/* Something between 0 and @range, from all over it, for the @which of @count. */
+static uint64_t spread(const int which, const int count, const uint64_t range)
+{
+	const uint64_t share = range / count;
+
+	return which * share + (which * 2654435761ULL >> 4) % share;
+}
+
+static void put_bytes(uint8_t *const bytes, const int size, const uint64_t value)
+{
+	for (int i = 0; i < size; i++)
+		bytes[i] = value >> 8 * (size - 1 - i);
+}
+
+/*
+ * All addresses are in 127.0.0.0/8 or fd00::/16, and all prefixes end with a
+ * byte.
+ */
+static void write_address(const struct rules *const rules, const int which,
+			  struct portlock_net_attr *const rule)
+{
+	const int step = rules->is_ipv6 ? 2 : 1;
+	uint8_t *const bytes = rule->address;
+	int depth = 0;
+
+	rule->family = rules->is_ipv6 ? AF_INET6 : AF_INET;
+	bytes[0] = rules->is_ipv6 ? 0xfd : 127;
+	switch (rules->pattern) {
+	case HOSTS:
+	case HOSTS_ONE_PORT:
+		rule->prefix_len = rules->is_ipv6 ? 128 : 32;
+		if (rules->is_ipv6)
+			put_bytes(bytes + 8, 8, which * 2654435761ULL + 1);
+		break;
+	case NETWORKS:
+	case NETWORKS_ONE_PORT:
+		rule->prefix_len = rules->is_ipv6 ? 64 : 24;
+		break;
+	default:
+		for (int at = which; at; at = (at - 1) / BRANCHES)
+			depth++;
+		rule->prefix_len = 8 * step * (depth + 1);
+		for (int at = which; at; at = (at - 1) / BRANCHES)
+			bytes[step * (depth--) + step - 1] =
+				1 + (at - 1) % BRANCHES * 15;
+		return;
+	}
+	if (rules->is_ipv6)
+		put_bytes(bytes + 2, 6, spread(which, rules->count, 1ULL << 48));
+	else
+		put_bytes(bytes + 1, rule->prefix_len / 8 - 1,
+			  spread(which, rules->count,
+				 1 << (rule->prefix_len - 8)));
+}
+
+static struct portlock_net_attr net_rule(const struct rules *const rules,
+					 const int which)
+{
+	struct portlock_net_attr rule = {
+		.allowed_access = rules->handled,
+		.port_first = ONE_PORT,
+		.port_last = ONE_PORT,
+	};
+
+	switch (rules->pattern) {
+	case EXTENDED:
+		rule.port_first = port_of(rules, which);
+		rule.port_last = rule.port_first;
+		return rule;
+	case HOSTS:
+	case NETWORKS:
+	case NESTED:
+		/* The multiplier has no divisor with the other number. */
+		rule.port_first = 2000 + which * 37813U % 60000;
+		rule.port_last =
+			rule.port_first + (which * 40503U >> 3) % 1000;
+		break;
+	default:
+		break;
+	}
+	write_address(rules, which, &rule);
+	return rule;
+}
+
+static bool is_extended(const struct rules *const rules)
+{
+	return rules->pattern >= LANDLOCK_PATTERNS;
+}
+
 static int make_ruleset(const struct rules *const rules)
 {
 	const struct landlock_ruleset_attr attr = {
 		.handled_access_net = rules->handled,
 	};
-	const int fd = syscall(__NR_landlock_create_ruleset, &attr,
-			       sizeof(attr), 0);
+	const int fd = is_extended(rules) ?
+			       create_extended(rules->handled, 0) :
+			       syscall(__NR_landlock_create_ruleset, &attr,
+				       sizeof(attr), 0);
 
 	if (fd < 0)
 		die("landlock_create_ruleset");
@@ -172,7 +309,14 @@ static void add_rule(const int fd, const struct rules *const rules,
 		.allowed_access = rights_of(rules, which),
 		.port = port_of(rules, which),
 	};
+	struct portlock_net_attr net;
 
+	if (is_extended(rules)) {
+		net = net_rule(rules, which);
+		if (add_net_rule(fd, &net))
+			die("landlock_add_rule");
+		return;
+	}
 	if (syscall(__NR_landlock_add_rule, fd, LANDLOCK_RULE_NET_PORT, &attr,
 		    0))
 		die("landlock_add_rule");
@@ -203,7 +347,11 @@ static void restrict_self(const int fd)
 
 struct sockets {
 	int bound;
+	int bound6;
 	int listening;
+	int listening6;
+	/* Has the address of the one that listens, so that it cannot. */
+	int twin;
 	int stream;
 	/* All of these have a port. */
 	int datagram;
@@ -235,16 +383,28 @@ static struct sockaddr_in6 mapped(const uint16_t port)
 	return address;
 }
 
-static int tcp_socket(void)
+static int tcp_socket(const uint16_t port)
 {
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const struct sockaddr_in any = loopback(0);
+	const struct sockaddr_in any = loopback(port);
 	const int one = 1;
 
 	if (fd < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
 	    bind(fd, (const struct sockaddr *)&any, sizeof(any)))
 		die("socket");
+	return fd;
+}
+
+static int tcp6_socket(void)
+{
+	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in6 any = {
+		.sin6_family = AF_INET6,
+	};
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof(any)))
+		die("socket of IPv6");
 	return fd;
 }
 
@@ -272,7 +432,8 @@ static int udp6_socket(const int only)
 	return fd;
 }
 
-static void open_sockets(struct sockets *const sockets)
+/* @port is where one listens, or 0 if it may be any. */
+static void open_sockets(struct sockets *const sockets, const uint16_t port)
 {
 	/* Nobody listens there. */
 	const struct sockaddr_in peer = loopback(8080);
@@ -280,12 +441,16 @@ static void open_sockets(struct sockets *const sockets)
 	struct sockaddr_in server;
 	socklen_t len = sizeof(server);
 
-	sockets->bound = tcp_socket();
-	sockets->listening = tcp_socket();
-	if (listen(sockets->listening, 8) ||
-	    getsockname(sockets->listening, (struct sockaddr *)&server, &len))
+	sockets->bound = tcp_socket(0);
+	sockets->bound6 = tcp6_socket();
+	sockets->listening = tcp_socket(port);
+	sockets->listening6 = tcp6_socket();
+	if (getsockname(sockets->listening, (struct sockaddr *)&server, &len))
+		die("getsockname");
+	sockets->twin = tcp_socket(ntohs(server.sin_port));
+	if (listen(sockets->listening, 8) || listen(sockets->listening6, 8))
 		die("listen");
-	sockets->stream = tcp_socket();
+	sockets->stream = tcp_socket(0);
 	if (connect(sockets->stream, (const struct sockaddr *)&server, len))
 		die("connect");
 	sockets->datagram = udp_socket();
@@ -302,7 +467,10 @@ static void open_sockets(struct sockets *const sockets)
 static void close_sockets(const struct sockets *const sockets)
 {
 	close(sockets->bound);
+	close(sockets->bound6);
 	close(sockets->listening);
+	close(sockets->listening6);
+	close(sockets->twin);
 	close(sockets->stream);
 	close(sockets->datagram);
 	close(sockets->datagram6);
@@ -321,6 +489,12 @@ enum call {
 	UDP6_SENDTO,
 	UDP6_SEND,
 	SETUID,
+	LISTEN,
+	SETSOCKOPT,
+	/* These make sockets. */
+	CREATE,
+	SOCKET,
+	SOCKETPAIR,
 };
 
 /* Where calls go: one port, written in each way that they need. */
@@ -341,6 +515,8 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 		(const struct sockaddr *)&target->unroutable;
 	const struct sockaddr *const sa6 =
 		(const struct sockaddr *)&target->mapped;
+	const int one = 1;
+	int fds[2];
 
 	switch (call) {
 	case BIND:
@@ -370,11 +546,31 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 	case SETUID:
 		/* Prepares credentials, and aborts them. */
 		return syscall(__NR_setuid, 1);
+	case LISTEN:
+		return listen(sockets->twin, 8);
+	case SETSOCKOPT:
+		return setsockopt(sockets->bound, SOL_SOCKET, SO_REUSEADDR,
+				  &one, sizeof(one));
+	case CREATE:
+		/* A type that the family does not have: no socket is made. */
+		return socket(AF_UNIX, SOCK_RDM, 0);
+	case SOCKET:
+		fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+		return fds[0] < 0 ? fds[0] : close(fds[0]);
+	case SOCKETPAIR:
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+			return -1;
+		close(fds[0]);
+		return close(fds[1]);
 	}
 	return 0;
 }
 
-/* The least cost of a call, which must fail with @expected, or not if that is 0. */
+/*
+ * The least cost of a call, which must fail with @expected, or not if that is 0.
+ * Calls that make sockets are measured one by one: among fifty, some find no memory
+ * ready, and how many differs.
+ */
 static uint64_t cost_of(const enum call call,
 			const struct sockets *const sockets,
 			const uint16_t port, const int expected)
@@ -384,6 +580,7 @@ static uint64_t cost_of(const enum call call,
 		.unroutable = loopback(port),
 		.mapped = mapped(port),
 	};
+	const int calls = call >= CREATE ? 1 : CALLS;
 	uint64_t least = UINT64_MAX;
 	int ret;
 
@@ -396,16 +593,16 @@ static uint64_t cost_of(const enum call call,
 			ret < 0 ? strerror(errno) : "allowed");
 		exit(EXIT_FAILURE);
 	}
-	for (int batch = 0; batch < BATCHES; batch++) {
+	for (int batch = 0; batch < BATCHES * CALLS / calls; batch++) {
 		uint64_t begin = now();
 
-		for (int i = 0; i < CALLS; i++)
+		for (int i = 0; i < calls; i++)
 			do_call(call, sockets, &target);
 		begin = now() - begin;
 		if (begin < least)
 			least = begin;
 	}
-	return (least - clock_cost() + CALLS / 2) / CALLS;
+	return (least - clock_cost() + calls / 2) / calls;
 }
 
 /* Beside the port in the middle, so that the index has a leaf for it. */
@@ -436,6 +633,12 @@ static void report_calls(const struct sockets *const sockets,
 	report("send", rules, layers, cost_of(SEND, sockets, allowed, 0));
 	report("setuid", rules, layers,
 	       cost_of(SETUID, sockets, allowed, EPERM));
+	if (!rules || is_extended(rules)) {
+		report("listen", rules, layers,
+		       cost_of(LISTEN, sockets, 0, EADDRINUSE));
+		report("setsockopt", rules, layers,
+		       cost_of(SETSOCKOPT, sockets, 0, 0));
+	}
 	if (!rules || !has_port_without_rule(rules, &denied))
 		return;
 	report("bind-denied", rules, layers,
@@ -465,7 +668,9 @@ static void report_udp_calls(const struct sockets *const sockets,
 		{ UDP6_SENDTO, ENETUNREACH, "udp6-sendto", "udp6-sendto-free" },
 		{ UDP6_SEND, EMSGSIZE, "udp6-send", "udp6-send-free" },
 	};
-	const uint16_t port = rules ? port_of(rules, middle(rules)) : 8080;
+	const uint16_t port = rules && rules->pattern <= EXTENDED ?
+				      port_of(rules, middle(rules)) :
+				      8080;
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		report(free ? calls[i].free : calls[i].name, rules, layers,
@@ -536,6 +741,7 @@ static void measure_setup(const struct rules *const rules)
 		.pattern = rules->pattern,
 		.count = 1,
 		.handled = rules->handled,
+		.is_ipv6 = rules->is_ipv6,
 	};
 	const int repeats = repeats_of(rules, SETUPS, 2);
 	uint64_t least = 0;
@@ -577,7 +783,8 @@ static void measure_setup(const struct rules *const rules)
  * What layers cost who adds them: a fresh ruleset a layer, or one ruleset that
  * is enforced again and again.
  */
-static void measure_layers(const struct rules *const rules, const bool again)
+static void measure_layers(const struct rules *const rules, const bool again,
+			   const int most)
 {
 	const int repeats = repeats_of(rules, REPEATS, 1);
 	uint64_t restrict_cost[MAX_LAYERS + 1] = {};
@@ -593,11 +800,11 @@ static void measure_layers(const struct rules *const rules, const bool again)
 			uint64_t cost[MAX_LAYERS + 1] = {};
 			int fd = full_ruleset(rules);
 
-			for (int layer = 1; layer <= MAX_LAYERS; layer++) {
+			for (int layer = 1; layer <= most; layer++) {
 				cost[layer] = now();
 				restrict_self(fd);
 				cost[layer] = now() - cost[layer];
-				if (!again && layer < MAX_LAYERS) {
+				if (!again && layer < most) {
 					close(fd);
 					fd = full_ruleset(rules);
 				}
@@ -607,7 +814,7 @@ static void measure_layers(const struct rules *const rules, const bool again)
 			_exit(0);
 		}
 		close(fds[1]);
-		for (int layer = 0; layer <= MAX_LAYERS; layer++) {
+		for (int layer = 0; layer <= most; layer++) {
 			uint64_t cost;
 
 			if (read(fds[0], &cost, sizeof(cost)) != sizeof(cost))
@@ -617,7 +824,7 @@ static void measure_layers(const struct rules *const rules, const bool again)
 		close(fds[0]);
 		wait_for(child);
 	}
-	for (int layer = 1; layer <= MAX_LAYERS; layer++)
+	for (int layer = 1; layer <= most; layer++)
 		if (is_measured(layer))
 			report(again ? "restrict_self-again" : "restrict_self",
 			       rules, layer, restrict_cost[layer]);
@@ -631,7 +838,10 @@ static void measure_being(const struct rules *const rules)
 	if (!child) {
 		struct sockets sockets;
 
-		open_sockets(&sockets);
+		open_sockets(&sockets,
+			     is_extended(rules) ?
+				     port_of(rules, middle(rules)) :
+				     0);
 		for (int layer = 1; layer <= MAX_LAYERS; layer++) {
 			const int fd = full_ruleset(rules);
 
@@ -664,7 +874,7 @@ static void measure_datagrams(const struct rules *const rules,
 	if (!child) {
 		struct sockets sockets;
 
-		open_sockets(&sockets);
+		open_sockets(&sockets, 0);
 		for (int layer = 1; layer <= layers; layer++) {
 			const int fd = full_ruleset(&own);
 
@@ -672,7 +882,7 @@ static void measure_datagrams(const struct rules *const rules,
 			close(fd);
 			if (layer == 1 || layer == MAX_LAYERS)
 				report_udp_calls(&sockets, &own, layer,
-						 handled != ALL_RIGHTS);
+						 handled == RIGHTS);
 		}
 		close_sockets(&sockets);
 		fflush(stdout);
@@ -731,7 +941,7 @@ static void measure_leaving(const struct rules *const rules, const int layers)
  * run, every two seconds, by a timer that an idle processor puts off.  By then,
  * what was let go of is freed, too.
  */
-static uint64_t slab_bytes(void)
+static uint64_t kernel_bytes(void)
 {
 	unsigned long long value, found = 0;
 	char name[64];
@@ -747,8 +957,8 @@ static uint64_t slab_bytes(void)
 	if (!file)
 		die(GROUP);
 	while (fscanf(file, "%63s %llu", name, &value) == 2)
-		if (!strcmp(name, "slab"))
-			found = value;
+		if (!strcmp(name, "slab") || !strcmp(name, "vmalloc"))
+			found += value;
 	fclose(file);
 	return found;
 }
@@ -766,7 +976,7 @@ static void write_file(const char *const path, const char *const text)
  * Processes of a memory cgroup enforce a layer in turns with being counted.  They
  * are several, because a processor may keep a page's worth of charges to itself.
  */
-static void measure_memory(const struct rules *const rules)
+static void measure_memory(const struct rules *const rules, const int most)
 {
 	const int processes = rules->count > 4096 ? 8 : 16;
 	int go[2], ready[2];
@@ -782,12 +992,12 @@ static void measure_memory(const struct rules *const rules)
 			write_file(GROUP "/cgroup.procs", "0");
 			if (write(ready[1], "", 1) != 1)
 				_exit(1);
-			for (int layer = 0; layer <= MAX_LAYERS; layer++) {
+			for (int layer = 0; layer <= most; layer++) {
 				int fd;
 
 				if (read(go[0], &byte, 1) != 1)
 					_exit(1);
-				if (layer == MAX_LAYERS)
+				if (layer == most)
 					_exit(0);
 				fd = full_ruleset(rules);
 				restrict_self(fd);
@@ -802,8 +1012,8 @@ static void measure_memory(const struct rules *const rules)
 	for (int i = 0; i < processes; i++)
 		if (read(ready[0], &byte, 1) != 1)
 			die("read");
-	before = slab_bytes();
-	for (int layer = 1; layer <= MAX_LAYERS; layer++) {
+	before = kernel_bytes();
+	for (int layer = 1; layer <= most; layer++) {
 		/* One at a time: two turns must not go to one process. */
 		for (int i = 0; i < processes; i++) {
 			if (write(go[1], "", 1) != 1 ||
@@ -811,7 +1021,7 @@ static void measure_memory(const struct rules *const rules)
 				die("pipe");
 		}
 		if (is_measured(layer)) {
-			const uint64_t after = slab_bytes();
+			const uint64_t after = kernel_bytes();
 
 			if (after <= before) {
 				fputs("bench: A domain takes no memory.\n",
@@ -835,6 +1045,489 @@ static void measure_memory(const struct rules *const rules)
 	close(ready[1]);
 }
 
+static bool is_chosen(const int count, char *const counts[])
+{
+	if (!*counts)
+		return true;
+	for (; *counts; counts++)
+		if (atoi(*counts) == count)
+			return true;
+	return false;
+}
+
+/* Making sockets. */
+
+static void report_creation(const struct sockets *const sockets)
+{
+	report("socket-create", NULL, 0,
+	       cost_of(CREATE, sockets, 0, ESOCKTNOSUPPORT));
+	report("socket", NULL, 0, cost_of(SOCKET, sockets, 0, 0));
+	report("socketpair", NULL, 0, cost_of(SOCKETPAIR, sockets, 0, 0));
+}
+
+/* What it takes to connect a socket to a listener, and to accept it there. */
+static uint64_t cost_of_handshake(void)
+{
+	/* No socket waits for its last packet. */
+	const struct linger linger = {
+		.l_onoff = 1,
+	};
+	const int listener = tcp_socket(0);
+	struct sockaddr_in server;
+	socklen_t len = sizeof(server);
+	uint64_t least = UINT64_MAX;
+
+	if (listen(listener, 8) ||
+	    getsockname(listener, (struct sockaddr *)&server, &len))
+		die("listen");
+	for (int i = 0; i < BATCHES; i++) {
+		const int client = tcp_socket(0);
+		uint64_t took = now();
+		int accepted = -1;
+
+		if (connect(client, (const struct sockaddr *)&server, len) ||
+		    (accepted = accept(listener, NULL, NULL)) < 0)
+			die("connect");
+		took = now() - took;
+		if (took < least)
+			least = took;
+		if (setsockopt(client, SOL_SOCKET, SO_LINGER, &linger,
+			       sizeof(linger)))
+			die("SO_LINGER");
+		close(client);
+		close(accepted);
+	}
+	close(listener);
+	return least - clock_cost();
+}
+
+/* What it takes to decide by rules about kinds of sockets. */
+static void measure_kinds(const int count)
+{
+	const struct rules rules = {
+		.pattern = KINDS,
+		.count = count,
+	};
+	const pid_t child = fork();
+
+	if (!child) {
+		const int fd = create_extended(
+			0, PORTLOCK_PERMISSION_SOCKET_CREATE);
+		struct sockets sockets;
+
+		become_nobody();
+		open_sockets(&sockets, 0);
+		for (int i = 0; i < count; i++) {
+			/* Two for each family.  The first one is asked for. */
+			const struct portlock_socket_attr attr = {
+				.permissions =
+					PORTLOCK_PERMISSION_SOCKET_CREATE,
+				.family = i < 2 ? AF_UNIX : AF_INET + i / 2,
+				.type = i % 2 ? SOCK_STREAM : SOCK_RDM,
+			};
+
+			if (syscall(__NR_landlock_add_rule, fd,
+				    PORTLOCK_RULE_SOCKET, &attr, 0))
+				die("landlock_add_rule");
+		}
+		restrict_self(fd);
+		close(fd);
+		report("socket-create", &rules, 1,
+		       cost_of(CREATE, &sockets, 0, ESOCKTNOSUPPORT));
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* Calls decided by address. */
+
+/* How many endpoints are asked for: the mean of them is the figure. */
+#define MAX_ASKED 64
+#define ADDRESS_BATCHES 10
+
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in ipv4;
+	struct sockaddr_in6 ipv6;
+};
+
+struct asked {
+	int count;
+	union endpoint endpoints[MAX_ASKED];
+};
+
+/* The rules, to see what they grant. */
+static struct portlock_net_attr known_rules[4096];
+
+static bool is_granted(const int count, const uint8_t *const address,
+		       const uint16_t port)
+{
+	for (int i = 0; i < count; i++) {
+		const struct portlock_net_attr *const rule = &known_rules[i];
+
+		if (port >= rule->port_first && port <= rule->port_last &&
+		    !memcmp(address, rule->address, rule->prefix_len / 8))
+			return true;
+	}
+	return false;
+}
+
+/* The rule that a call finds: with a tree, also one some levels up from @which. */
+static int up_from(const struct rules *const rules, int which, int levels)
+{
+	if (rules->pattern == NESTED)
+		for (; which && levels; levels--)
+			which = (which - 1) / BRANCHES;
+	return which;
+}
+
+/* Writes to @address one of the rule's that is in no smaller prefix of others. */
+static void address_in(const struct portlock_net_attr *const rule,
+		       uint8_t *const address)
+{
+	const int len = rule->prefix_len / 8;
+
+	memcpy(address, rule->address, len);
+	/* No branch of a tree has this number. */
+	memset(address + len, 0xfb, 16 - len);
+}
+
+static void add_asked(struct asked *const asked, const bool is_ipv6,
+		      const uint8_t *const address, const uint16_t port)
+{
+	union endpoint *const endpoint = &asked->endpoints[asked->count++];
+
+	if (is_ipv6) {
+		endpoint->ipv6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6,
+			.sin6_port = htons(port),
+		};
+		memcpy(&endpoint->ipv6.sin6_addr, address, 16);
+	} else {
+		endpoint->ipv4 = loopback(port);
+		memcpy(&endpoint->ipv4.sin_addr, address, 4);
+	}
+}
+
+/*
+ * Chooses endpoints from all over the rules.  Those that are refused have the
+ * address of a rule and the port of another, or, if all rules have one port, an
+ * address beside that of a rule.
+ */
+static void choose_asked(const struct rules *const rules,
+			 struct asked *const allowed,
+			 struct asked *const refused)
+{
+	const int count = rules->count;
+	const int most = count < MAX_ASKED ? count : MAX_ASKED;
+	const bool one_port = rules->pattern == HOSTS_ONE_PORT ||
+			      rules->pattern == NETWORKS_ONE_PORT ||
+			      rules->pattern == NESTED_ONE_PORT;
+
+	for (int i = 0; i < count; i++)
+		known_rules[i] = net_rule(rules, i);
+	allowed->count = 0;
+	refused->count = 0;
+	for (int i = 0; i < most; i++) {
+		const int which = (uint64_t)i * count / most;
+		const struct portlock_net_attr *const rule = &known_rules[which];
+		const struct portlock_net_attr *const found =
+			&known_rules[up_from(rules, which, i % 4)];
+		uint8_t address[16];
+		uint16_t port = (found->port_first + found->port_last) / 2;
+
+		address_in(rule, address);
+		add_asked(allowed, rules->is_ipv6, address, port);
+		if (one_port) {
+			address[rules->pattern == NESTED_ONE_PORT ?
+					0 :
+					rule->prefix_len / 8 - 1] ^= 1;
+		} else if (count == 1) {
+			port = rule->port_last + 1;
+		} else {
+			port = known_rules[(which + count / 2) % count]
+				       .port_first;
+		}
+		if (!is_granted(count, address, port))
+			add_asked(refused, rules->is_ipv6, address, port);
+	}
+	if (!refused->count) {
+		fputs("bench: All is allowed.\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static int ask(const bool is_bind, const struct sockets *const sockets,
+	       const union endpoint *const endpoint)
+{
+	if (endpoint->any.sa_family == AF_INET6)
+		return is_bind ? bind(sockets->bound6, &endpoint->any,
+				      sizeof(endpoint->ipv6)) :
+				 connect(sockets->listening6, &endpoint->any,
+					 sizeof(endpoint->ipv6));
+	return is_bind ? bind(sockets->bound, &endpoint->any,
+			      sizeof(endpoint->ipv4)) :
+			 connect(sockets->listening, &endpoint->any,
+				 sizeof(endpoint->ipv4));
+}
+
+/* The mean cost of a call, which fails for each endpoint with @expected. */
+static uint64_t mean_cost(const bool is_bind,
+			  const struct sockets *const sockets,
+			  const struct asked *const asked, const int expected)
+{
+	const int rounds = (MAX_ASKED + asked->count - 1) / asked->count;
+	const int calls = rounds * asked->count;
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < asked->count; i++) {
+		errno = 0;
+		if (ask(is_bind, sockets, &asked->endpoints[i]) >= 0 ||
+		    errno != expected) {
+			fprintf(stderr, "bench: %s to endpoint %d: %s\n",
+				is_bind ? "bind" : "connect", i,
+				strerror(errno));
+			exit(EXIT_FAILURE);
+		}
+	}
+	for (int batch = 0; batch < ADDRESS_BATCHES; batch++) {
+		uint64_t begin = now();
+
+		for (int round = 0; round < rounds; round++)
+			for (int i = 0; i < asked->count; i++)
+				ask(is_bind, sockets, &asked->endpoints[i]);
+		begin = now() - begin;
+		if (begin < least)
+			least = begin;
+	}
+	return (least - clock_cost() + calls / 2) / calls;
+}
+
+static void report_asked(const struct sockets *const sockets,
+			 const struct rules *const rules, const int layers,
+			 const bool is_ipv6, const struct asked *const asked,
+			 const char *const how, const bool is_refused)
+{
+	for (int is_bind = 1; is_bind >= 0; is_bind--) {
+		const int expected = is_refused ? EACCES :
+				     is_bind	? EINVAL :
+						  EISCONN;
+		char what[64];
+
+		snprintf(what, sizeof(what), "%s-ipv%d%s",
+			 is_bind ? "bind" : "connect", is_ipv6 ? 6 : 4, how);
+		report(what, rules, layers,
+		       mean_cost(is_bind, sockets, asked, expected));
+	}
+}
+
+/* Without a domain, all addresses cost the same. */
+static void report_base_of_addresses(const struct sockets *const sockets,
+				     const bool is_ipv6)
+{
+	const struct rules rules = {
+		.pattern = HOSTS,
+		.count = MAX_ASKED,
+		.is_ipv6 = is_ipv6,
+	};
+	struct asked allowed, refused;
+
+	choose_asked(&rules, &allowed, &refused);
+	report_asked(sockets, NULL, 0, is_ipv6, &allowed, "", false);
+}
+
+/*
+ * What a call costs in a domain of up to @most layers, which have one ruleset, or
+ * with @anew a ruleset each.
+ */
+static void measure_asking(const struct rules *const rules, const int most,
+			   const bool anew)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		struct asked allowed, refused;
+		struct sockets sockets;
+		int fd;
+
+		become_nobody();
+		choose_asked(rules, &allowed, &refused);
+		open_sockets(&sockets, 0);
+		fd = full_ruleset(rules);
+		for (int layer = 1; layer <= most; layer++) {
+			restrict_self(fd);
+			if (layer > 1 && (layer == 2 || layer == most))
+				report_asked(&sockets, rules, layer,
+					     rules->is_ipv6, &allowed,
+					     anew ? "-distinct" : "", false);
+			if (layer == 1 && !anew) {
+				report_asked(&sockets, rules, layer,
+					     rules->is_ipv6, &allowed, "",
+					     false);
+				report_asked(&sockets, rules, layer,
+					     rules->is_ipv6, &refused,
+					     "-denied", true);
+			}
+			if (anew) {
+				close(fd);
+				fd = full_ruleset(rules);
+			}
+		}
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+static int bound_to(const union endpoint *const endpoint)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int one = 1;
+
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, &endpoint->any, sizeof(endpoint->ipv4)))
+		die("socket");
+	return fd;
+}
+
+/*
+ * Other calls of a task with rules about addresses: what some of them decide by
+ * address, and what others pay because there are such rules.
+ */
+static void measure_beside_addresses(const struct rules *const rules)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		struct portlock_net_attr rule = {
+			.allowed_access = rules->handled,
+			.port_first = 8080,
+			.port_last = 8080,
+			.family = AF_INET,
+			.prefix_len = 32,
+		};
+		struct asked ports = {};
+		struct asked ports6 = {};
+		struct asked allowed, refused;
+		struct sockets sockets;
+		const int fd = full_ruleset(rules);
+
+		become_nobody();
+		choose_asked(rules, &allowed, &refused);
+		open_sockets(&sockets, 0);
+		/* The one that listens before stays open, too. */
+		sockets.twin = bound_to(&allowed.endpoints[allowed.count / 2]);
+		if (listen(bound_to(&allowed.endpoints[allowed.count / 2]), 8))
+			die("listen");
+		/* Where datagrams go. */
+		put_bytes(rule.address, 4, INADDR_LOOPBACK);
+		if (add_net_rule(fd, &rule))
+			die("landlock_add_rule");
+		put_bytes(rule.address, 4, 0xc0000201);
+		if (add_net_rule(fd, &rule))
+			die("landlock_add_rule");
+		/* All addresses on one port. */
+		rule.family = 0;
+		rule.prefix_len = 0;
+		rule.port_first = 1999;
+		rule.port_last = 1999;
+		memset(rule.address, 0, sizeof(rule.address));
+		if (add_net_rule(fd, &rule))
+			die("landlock_add_rule");
+		restrict_self(fd);
+		report("listen", rules, 1, cost_of(LISTEN, &sockets, 0, EADDRINUSE));
+		report("setsockopt", rules, 1,
+		       cost_of(SETSOCKOPT, &sockets, 0, 0));
+		report("send", rules, 1, cost_of(SEND, &sockets, 0, 0));
+		report_udp_calls(&sockets, rules, 1, false);
+		for (int i = 0; i < allowed.count; i++) {
+			const uint8_t *const address =
+				(const uint8_t *)&allowed.endpoints[i]
+					.ipv4.sin_addr;
+			const uint8_t ipv6[16] = { 0xfd, [15] = i };
+
+			add_asked(&ports, false, address, 1999);
+			add_asked(&ports6, true, ipv6, 1999);
+		}
+		report_asked(&sockets, rules, 1, false, &ports, "-by-port",
+			     false);
+		report_asked(&sockets, rules, 1, true, &ports6, "-by-port",
+			     false);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* What rules about addresses cost who makes them. */
+static void measure_making(const struct rules *const rules)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		become_nobody();
+		measure_setup(rules);
+		measure_layers(rules, false, 2);
+		measure_layers(rules, true, 2);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+static void measure_addresses(const struct rules *const rules)
+{
+	const bool has_goal = rules->count == 1 || rules->count == 16 ||
+			      rules->count == 256 || rules->count == 4096;
+	/* The calls above say what the other patterns do. */
+	const bool has_layers = has_goal && (rules->pattern == HOSTS ||
+					     rules->pattern == NESTED);
+
+	/* A single rule has no others beside it. */
+	if (rules->count == 1 && rules->pattern != HOSTS &&
+	    rules->pattern != NETWORKS)
+		return;
+	measure_asking(rules, has_layers ? MAX_LAYERS : 1, false);
+	if (has_layers)
+		measure_asking(rules, 4, true);
+	if (rules->count > 1 &&
+	    (has_layers || (has_goal && rules->pattern == HOSTS_ONE_PORT))) {
+		measure_making(rules);
+		measure_memory(rules, 2);
+	}
+}
+
+/* What there is only in extended rulesets. */
+static void measure_extended(char *const counts[])
+{
+	const struct rules beside = {
+		.pattern = HOSTS,
+		.count = 16,
+		.handled = EXTENDED_RIGHTS,
+	};
+	struct rules rules = {
+		.handled = TCP_RIGHTS,
+	};
+
+	for (int count = 1; count <= 16; count += 15)
+		if (is_chosen(count, counts))
+			measure_kinds(count);
+	if (is_chosen(beside.count, counts))
+		measure_beside_addresses(&beside);
+	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		for (rules.pattern = HOSTS; rules.pattern < PATTERNS;
+		     rules.pattern++) {
+			for (size_t i = 0; i < ARRAY_SIZE(address_counts); i++) {
+				rules.is_ipv6 = is_ipv6;
+				rules.count = address_counts[i];
+				if (is_chosen(rules.count, counts))
+					measure_addresses(&rules);
+			}
+		}
+	}
+}
+
 /* Without any rule: on a kernel without Landlock, all there is to measure. */
 static void measure_base(void)
 {
@@ -844,9 +1537,13 @@ static void measure_base(void)
 		struct sockets sockets;
 
 		become_nobody();
-		open_sockets(&sockets);
+		open_sockets(&sockets, 0);
 		report_calls(&sockets, NULL, 0);
 		report_udp_calls(&sockets, NULL, 0, false);
+		report_creation(&sockets);
+		report("handshake", NULL, 0, cost_of_handshake());
+		for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
+			report_base_of_addresses(&sockets, is_ipv6);
 		report("fork", NULL, 0, cost_of_fork());
 		fflush(stdout);
 		_exit(0);
@@ -860,22 +1557,14 @@ static bool has_landlock(void)
 		       LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
-static bool is_chosen(const int count, char *const counts[])
-{
-	if (!*counts)
-		return true;
-	for (; *counts; counts++)
-		if (atoi(*counts) == count)
-			return true;
-	return false;
-}
-
 /* Whether there are such rules, which are not those of another pattern as well. */
 static bool exist(const struct rules *const rules)
 {
 	if (rules->count == PORTS)
 		return rules->pattern == NEIGHBOURS ||
 		       rules->pattern == NEIGHBOURS_DIFFERENT;
+	if (rules->pattern == EXTENDED)
+		return has_extended();
 	return rules->count > 1 || rules->pattern == SCATTERED;
 }
 
@@ -897,15 +1586,18 @@ static void measure_all_else(const struct rules *const rules)
 {
 	pid_t child;
 
-	measure_memory(rules);
+	measure_memory(rules, MAX_LAYERS);
 	child = fork();
 	if (!child) {
 		become_nobody();
-		measure_layers(rules, false);
-		measure_layers(rules, true);
+		measure_layers(rules, false, MAX_LAYERS);
+		measure_layers(rules, true, MAX_LAYERS);
 		measure_being(rules);
 		/* The calls above say what another pattern does. */
-		if (rules->pattern == SCATTERED || rules->count == PORTS) {
+		if (rules->pattern == EXTENDED) {
+			measure_datagrams(rules, rules->handled);
+		} else if (rules->pattern == SCATTERED ||
+			   rules->count == PORTS) {
 			measure_datagrams(rules, ALL_RIGHTS);
 			measure_datagrams(rules, RIGHTS);
 		}
@@ -927,10 +1619,11 @@ int main(int argc, char *argv[])
 		return EXIT_SUCCESS;
 	if (mkdir(GROUP, 0755) && errno != EEXIST)
 		die(GROUP);
-	for (enum pattern pattern = 0; pattern < PATTERNS; pattern++) {
+	for (enum pattern pattern = 0; pattern <= EXTENDED; pattern++) {
 		struct rules rules = {
 			.pattern = pattern,
-			.handled = RIGHTS,
+			.handled = pattern == EXTENDED ? EXTENDED_RIGHTS :
+							 RIGHTS,
 		};
 
 		for (size_t i = 0; i < ARRAY_SIZE(setups); i++) {
@@ -951,5 +1644,7 @@ int main(int argc, char *argv[])
 				measure_all_else(&rules);
 		}
 	}
+	if (has_extended())
+		measure_extended(argv + 1);
 	return EXIT_SUCCESS;
 }

@@ -54,6 +54,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "extended.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define CALLS 50
@@ -1025,6 +1026,39 @@ static void enter_all_layers(const enum call call, const int count)
 	add_layers(count, MAX_LAYERS);
 }
 
+/*
+ * Portlock: the addresses of the call's network, with all ports, as the trie has
+ * them.
+ */
+static void enter_addresses(const enum call call, const int count)
+{
+	const uint64_t rights = LANDLOCK_ACCESS_NET_BIND_TCP |
+				LANDLOCK_ACCESS_NET_CONNECT_TCP;
+	const uint32_t network = call == CONNECT ? NETWORK : LOOPBACKS;
+	const int fd = create_extended(rights, 0);
+
+	if (fd < 0)
+		die("landlock_create_ruleset");
+	for (int i = 0; i < count; i++) {
+		struct portlock_net_attr rule = {
+			.allowed_access = rights,
+			.port_last = PORTS - 1,
+			.family = AF_INET,
+			.prefix_len = 32,
+		};
+		const uint32_t address = htonl(address_of(network, i, count));
+
+		memcpy(rule.address, &address, sizeof(address));
+		if (add_net_rule(fd, &rule))
+			die("landlock_add_rule");
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		die("PR_SET_NO_NEW_PRIVS");
+	if (syscall(__NR_landlock_restrict_self, fd, 0))
+		die("landlock_restrict_self");
+	close(fd);
+}
+
 /* The boots. */
 
 /* Whether "lsm=" says so. */
@@ -1137,9 +1171,16 @@ static void boot_landlock(const char *const name, const char *const all_layers)
 
 static void boot_portlock(void)
 {
+	/* The row to compare with cgroup-lpm. */
+	static const struct mechanism addresses = {
+		.name = "portlock-addresses",
+		.error = EACCES,
+		.enter = enter_addresses,
+		.has_addresses = true,
+	};
+
 	boot_landlock("portlock", "portlock-16");
-	/* The place of the row to compare with cgroup-lpm. */
-	puts("skip portlock-addresses Portlock has no rules for addresses yet");
+	measure(&addresses);
 }
 
 /*

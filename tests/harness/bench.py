@@ -34,8 +34,25 @@ T = TypeVar("T")
 DATAGRAMS = tuple(f"{family}-{call}" for family in ("udp", "udp6") for call in ("connect", "sendto", "send"))
 FREE = "-free"
 
+#: Other calls that a hook is called for. "socket" and "socketpair" are with closing, "handshake" is connect and accept.
+OTHERS = ("listen", "setsockopt", "socket-create", "socket", "socketpair", "handshake")
+
+#: Calls decided by the address, over sockets of each family. With "-by-port" behind it: a rule without an address decides.
+BY_ADDRESS = tuple(f"{call}-{family}" for family in ("ipv4", "ipv6") for call in ("bind", "connect"))
+BY_PORT = "-by-port"
+#: Behind it: each layer has a ruleset of its own, and not all the same one.
+DISTINCT = "-distinct"
+
 #: Calls whose cost is given as what it adds to a kernel without Landlock.
-ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit", *DATAGRAMS)
+ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit", *DATAGRAMS, *OTHERS, *BY_ADDRESS)
+VARIANTS = (FREE, BY_PORT, DISTINCT)
+
+#: Rules about addresses, and how much a call decided by them may cost, for IPv4. For IPv6 it may be more, and for each further
+#: layer with a ruleset of its own it may be that once more, with something off.
+ADDRESS_LIMITS = ((1, 200), (16, 300), (256, 460), (4096, 700))
+BETWEEN = (3, 40, 100, 1000)
+IPV6_MORE = 100
+DISTINCT_LESS = 60
 
 #: So few rules may cost a little more to set up than C Landlock's: what is fixed is most of it.
 FEW_RULES = 3
@@ -64,6 +81,11 @@ class Goal:
         """At most C's figure, or a share of it."""
         return cls(what, key, lambda c: (c or 0) * share, "≤ C" if share == 1 else f"≤ C × {share:g}")
 
+    @classmethod
+    def beside_c(cls, what: str, key: Key, more: float) -> "Goal":
+        """At most so much above C's figure, where C Landlock adds something that Portlock does not take the place of."""
+        return cls(what, key, lambda c: (c or 0) + more, f"≤ C + {more:,.0f}")
+
 
 def _goals(rows: list["Row"]) -> Iterator[Goal]:
     for call in ("bind", "connect"):
@@ -80,7 +102,7 @@ def _goals(rows: list["Row"]) -> Iterator[Goal]:
             yield Goal.most(f"{call}, {what}", (call, "scattered", rules, layers), limit)
     for row in rows:
         what, pattern, rules, _ = row.key
-        if what == "setup":
+        if what == "setup" and row.c is not None:
             yield Goal.at_most_c(f"set-up, {rules:,} {'rule' if rules == 1 else 'rules'}, {pattern}", row.key, FEW_SHARE if rules <= FEW_RULES else 1)
     for rules, limit in ((256, 30_000), (4096, 100_000)):
         for layer, name in ((2, "2nd"), (16, "16th")):
@@ -93,6 +115,60 @@ def _goals(rows: list["Row"]) -> Iterator[Goal]:
     yield Goal.at_most_c("memory of a 2nd layer, 256 rules", ("further", "scattered", 256, 2))
     yield Goal.at_most_c("memory of a 2nd layer, 4,096 rules", ("further", "scattered", 4096, 2))
     yield Goal.at_most_c("memory, 65,536 equal neighbours", ("memory", "neighbours", 65536, 1), 0.01)
+    yield from _goals_of_extended(rows)
+    yield from _goals_of_addresses(rows)
+
+
+def _worst(rows: list["Row"], what: str, pattern: str, numbers: tuple[int, int] | None = None) -> Key:
+    """The key of the largest figure, of patterns that begin so and, if `numbers` says so, with so many rules and layers."""
+    found = [row for row in rows if row.rust is not None and row.key[0] == what and row.key[1].startswith(pattern)
+             and numbers in (None, row.key[2:])]
+    # Without any, this is the key of no figure.
+    return max(found, key=lambda row: row.rust or 0).key if found else (what, pattern, *(numbers or (0, 0)))
+
+
+def _goals_of_extended(rows: list["Row"]) -> Iterator[Goal]:
+    # Two hooks are called for a listen.
+    for what, limit in (("listen", 40), ("setsockopt", 20), ("send", 20)):
+        yield Goal.most(f"{what}, task without a domain", (what, "none", 0, 0), limit)
+    # C Landlock has something in the inode of each socket.
+    for what, limit in (("socket-create", 20), ("socket", 400), ("socketpair", 800), ("handshake", 400)):
+        yield Goal.beside_c(f"{what}, task without a domain", (what, "none", 0, 0), limit)
+    for call, limit in (("bind", 60), ("connect", 60), *((call, 50 if call.endswith("-send") else 80) for call in DATAGRAMS)):
+        yield Goal.most(f"{call}, any extended rules about ports", _worst(rows, call, "extended"), limit)
+    for call in BY_ADDRESS:
+        yield Goal.most(f"{call}, a port for all addresses", (call + BY_PORT, "ipv4-hosts", 16, 1), 60)
+    # There are two groups of four rights.
+    for rules, limit in ((256, 60_000), (4096, 200_000)):
+        yield Goal.most(f"restrict_self, enforced before, {rules:,} extended rules, 16th layer",
+                        ("restrict_self-again", "extended", rules, 16), limit)
+    yield Goal.most("memory, 16 extended rules", ("memory", "extended", 16, 1), 4 * KIB)
+
+
+def _goals_of_addresses(rows: list["Row"]) -> Iterator[Goal]:
+    """For each the worst of all patterns."""
+    def most(name: str, what: str, rules: int, layers: int, family: str, limit: float) -> Goal:
+        key = _worst(rows, what, family, (rules, layers))
+        return Goal.most(f"{name}, {rules:,} {key[1].removeprefix(family + '-')}", key, limit)
+
+    for call in BY_ADDRESS:
+        family = call.split("-")[1]
+        more = IPV6_MORE if family == "ipv6" else 0
+        for rules in (*dict(ADDRESS_LIMITS), *BETWEEN):
+            # In between, the next goal holds.
+            limit = more + next(limit for most_rules, limit in ADDRESS_LIMITS if rules <= most_rules)
+            yield most(call, call, rules, 1, family, limit)
+            for layers in () if rules in BETWEEN else (2, 16):
+                yield most(f"{call}, {layers} equal layers", call, rules, layers, family, limit)
+            for layers in () if rules in BETWEEN else (2, 4):
+                yield most(f"{call}, {layers} distinct layers", call + DISTINCT, rules, layers, family,
+                           limit + (layers - 1) * (limit - DISTINCT_LESS))
+    for family in ("ipv4", "ipv6"):
+        for rules, first, again in ((256, 300_000, 30_000), (4096, 6_000_000, 100_000)):
+            yield most(f"restrict_self, 1st layer, {family}", "restrict_self", rules, 1, family, first)
+            yield most(f"restrict_self, enforced before, {family}", "restrict_self-again", rules, 2, family, again)
+        for rules in (16, 256, 4096):
+            yield most(f"memory, {family}", "memory", rules, 1, family, 256 * rules)
 
 
 def run(paths: Paths, rules: list[str]) -> int:
@@ -113,7 +189,7 @@ def run(paths: Paths, rules: list[str]) -> int:
     if not rules:
         (folder / "bench.json").write_text(_json(rows), "utf-8")
         _plots(rows, folder)
-        print(f"\nfigures: {folder}/bench.json, layers.svg, rules.svg")
+        print(f"\nfigures: {folder}/bench.json, layers.svg, rules.svg, addresses.svg")
     return 1 if missed else 0
 
 
@@ -187,10 +263,12 @@ class Row:
 def _rows(figures: dict[str, Figures]) -> Iterator[Row]:
     """What each adds to a kernel without Landlock, where that can be said, else what it costs."""
     base = figures["none"]
-    for key in figures["C"]:
+    for key in {**figures["C"], **figures["Rust"]}:
         what, pattern, rules, layers = key
         c, rust = (figures[name].get(key) for name in ("C", "Rust"))
-        call = what.removesuffix(FREE)
+        call = what
+        for variant in VARIANTS:
+            call = call.removesuffix(variant)
         if call in ADDED:
             without = base[call, "none", 0, 0]
             c, rust = (None if cost is None else cost - without for cost in (c, rust))
@@ -202,11 +280,11 @@ def _rows(figures: dict[str, Figures]) -> Iterator[Row]:
 
 
 def _table(rows: list[Row]) -> str:
-    lines = [f"{'instructions or bytes':<22}{'rules':<29}{'layers':>6}{'C':>14}{'Rust':>12}{'ratio':>8}"]
+    lines = [f"{'instructions or bytes':<24}{'rules':<29}{'layers':>6}{'C':>14}{'Rust':>12}{'ratio':>8}"]
     for row in rows:
         what, pattern, rules, layers = row.key
         ratio = f"{row.ratio:.3f}" if row.ratio is not None else ""
-        lines.append(f"{what:<22}{f'{rules:,} {pattern}' if rules else 'no domain':<29}{layers:>6}"
+        lines.append(f"{what:<24}{f'{rules:,} {pattern}' if rules else 'no domain':<29}{layers:>6}"
                      f"{'' if row.c is None else row.c:>14}{'' if row.rust is None else row.rust:>12}{ratio:>8}")
     return "\n".join(lines)
 
@@ -215,7 +293,7 @@ def _check_goals(rows: list[Row], complete: bool) -> int:
     """Prints each goal, and each figure above C's; returns how many goals are missed. If the run is `complete`, each has to
     have its figure."""
     by_key = {row.key: row for row in rows}
-    print(f"\n{'goal':<46}{'C':>12}{'Rust':>12}{'':>3}goal")
+    print(f"\n{'goal':<64}{'C':>12}{'Rust':>12}{'':>3}goal")
     missed = 0
     for goal in _goals(rows):
         row = by_key.get(goal.key)
@@ -225,7 +303,7 @@ def _check_goals(rows: list[Row], complete: bool) -> int:
             continue
         met = row.rust is not None and row.rust <= goal.limit(row.c)
         missed += not met
-        print(f"{goal.what:<46}{_number(row.c)}{_number(row.rust)}   {goal.text}{'' if met else '   MISSED'}")
+        print(f"{goal.what:<64}{_number(row.c)}{_number(row.rust)}   {goal.text}{'' if met else '   MISSED'}")
     worse = [row for row in rows if row.c is not None and row.rust is not None and row.rust > row.c]
     for row in worse:
         print(f"worse than C: {' '.join(map(str, row.key))}: {row.rust:,} against {row.c:,}")
@@ -243,7 +321,7 @@ def _json(rows: list[Row]) -> str:
 
 
 def _plots(rows: list[Row], folder: Path) -> None:
-    """Two pictures: a call's cost by layers, and a first domain's by rules."""
+    """Three pictures: a call's cost by layers, a first domain's by rules, and a call's by rules about addresses."""
     pyplot = plotter()
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     for side, colour in (("c", "tab:blue"), ("rust", "tab:orange")):
@@ -262,6 +340,30 @@ def _plots(rows: list[Row], folder: Path) -> None:
     axes.set(xlabel="rules, for scattered ports", ylabel="instructions", xscale="log", yscale="log",
              title="The cost of a first domain: create_ruleset, each add_rule, restrict_self")
     finish(figure, axes, folder / "rules.svg")
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for family, colour in (("ipv4", "tab:orange"), ("ipv6", "tab:red")):
+        for pattern, line in (("hosts", "-"), ("nested", "--")):
+            points = [(row.key[2], row.rust) for row in rows
+                      if row.key[:2] == (f"connect-{family}", f"{family}-{pattern}") and row.key[3] == 1]
+            axes.plot(*zip(*points), line, color=colour, marker="o",
+                      label=f"Portlock, {'IPv4' if family == 'ipv4' else 'IPv6'}, {pattern}")
+    if trie := _trie(folder):
+        axes.plot(*zip(*trie), color="tab:green", marker="o", label="cgroup-BPF, trie of IPv4 addresses")
+    axes.set(xlabel="rules about addresses", ylabel="instructions that an allowed connect(2) pays", xscale="log", ylim=(0, None),
+             title="The cost of a check by address")
+    axes.set_xticks((1, 16, 256, 4096), labels=("1", "16", "256", "4,096"), minor=False)
+    axes.minorticks_off()
+    finish(figure, axes, folder / "addresses.svg")
+
+
+def _trie(folder: Path) -> list[tuple[int, int]]:
+    """What the trie adds to a connect by its rules, if `run.py bench --peers` left its figures."""
+    file = folder / "peers.json"
+    if not file.is_file():
+        return []
+    return [(figure["rules"], figure["added"]) for figure in json.loads(file.read_text("utf-8"))["figures"]
+            if figure["call"] == "connect" and figure["mechanism"] == "cgroup-lpm" and figure["rules"] and figure["added"] is not None]
 
 
 def plotter():

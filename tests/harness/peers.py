@@ -21,6 +21,8 @@ BOOTS = {"none": "yama", "bpf": "bpf", "tomoyo": "tomoyo", "landlock": "landlock
 #: What the others are compared with.
 BASE = "none"
 OURS = "portlock"
+#: Those with rules about addresses, with Portlock's own.
+BY_ADDRESS = {"cgroup-lpm": "portlock-addresses"}
 
 #: What peers.c calls a mechanism, and how it is shown. Each needs a figure or a reason why there is none.
 MECHANISMS = {
@@ -154,7 +156,7 @@ def cheaper(results: Results) -> Iterator[str]:
             if mechanism.startswith(OURS):
                 continue
             for rules in RULES:
-                theirs, ours = (results.added(call, name, rules) for name in (mechanism, OURS))
+                theirs, ours = (results.added(call, name, rules) for name in (mechanism, BY_ADDRESS.get(mechanism, OURS)))
                 if theirs is not None and ours is not None and theirs < ours:
                     who = f"{rules:,} rules" if rules else "a task that is not restricted"
                     yield f"cheaper than Portlock: {title}, {call}, {who}: {theirs:,} against {ours:,}"
@@ -173,7 +175,7 @@ def _plot(results: Results, path: Path) -> None:
         points = [(rules, added) for rules in RULES[1:] if (added := results.added("bind", mechanism, rules)) is not None]
         if points:
             axes.plot(*zip(*points), marker="o", linewidth=3 if mechanism == OURS else 1.5, label=title,
-                      linestyle="--" if mechanism.endswith(("-16", "-lpm")) else "-")
+                      linestyle="--" if mechanism.endswith(("-16", "-lpm", "-addresses")) else "-")
     axes.set(xlabel="rules", ylabel="instructions that an allowed bind(2) pays", xscale="log", yscale="log",
              title="What holds a task to its ports, and what it adds to a bind")
     axes.set_xticks(RULES[1:], labels=[f"{rules:,}" for rules in RULES[1:]], minor=False)
