@@ -7,7 +7,7 @@
  * tests/harness/fuzz.py writes FILE.  It contains programs, with one operation
  * in each line:
  *
- *   program 12 [trace]
+ *   program 12 [trace] [observe]
  *   0 ruleset 0 48 0 0 0 3 0 0 0 0 0
  *   1 restrict 0 0
  *   end
@@ -22,6 +22,10 @@
  * trace events follow, each after a "|".  Last comes "! STATUS" with the wait
  * status of the process.
  *
+ * With "observe", a line "~ STATE" comes before the result of an operation on a
+ * socket.  It says what was known of the socket before the operation, for
+ * tests/spec/predict.rs.
+ *
  * Operations name descriptors by slots.  No operation waits for long: sockets
  * do not block, and a program that does not end is killed.
  */
@@ -33,7 +37,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/if_tun.h>
 #include <linux/landlock.h>
+#include <linux/portlock.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -82,6 +88,7 @@ struct shared {
 	struct {
 		int64_t value;
 		int64_t reached;
+		char state[256];
 	} result[MAX_OPS];
 	char text[MAX_TEXT];
 };
@@ -96,6 +103,8 @@ struct op {
 struct kind {
 	const char *name;
 	int64_t (*run)(const uint64_t *arg);
+	/* Whether the first argument is the slot of a socket. */
+	bool has_socket;
 };
 
 static struct op ops[MAX_OPS];
@@ -110,6 +119,17 @@ static int next_op, end_op;
  * results would depend on which is faster.
  */
 static bool is_leisurely;
+
+/* Whether the state of sockets is told. */
+static bool is_observed;
+
+/*
+ * The network namespaces of a program that is observed, and their cookies.  It
+ * begins in the first one.  The second one is there if an operation enters it.
+ */
+static bool has_second_network;
+static int networks[2];
+static uint64_t network_cookies[2];
 
 /* The end of a page.  The next page is not mapped. */
 static char *edge;
@@ -178,7 +198,10 @@ static void *place(const void *const bytes, const size_t size,
 	}
 }
 
-/* Addresses take six arguments: layout, family, host, port, length, place. */
+/*
+ * Addresses take six arguments: layout, family, host, port, length, place.  Or
+ * layout 3, their bytes as four numbers, and the length.
+ */
 
 union address {
 	struct sockaddr_in in;
@@ -199,6 +222,11 @@ static void *address_of(const uint64_t *const arg, socklen_t *const len)
 	};
 	union address address = {};
 
+	if (arg[0] == 3) {
+		memcpy(address.bytes, arg + 1, 4 * sizeof(*arg));
+		*len = arg[5];
+		return place(&address, *len <= 256 ? *len : 128, 0);
+	}
 	switch (arg[0]) {
 	case 0:
 		inet_pton(AF_INET, hosts4[arg[2] % 6], &address.in.sin_addr);
@@ -262,6 +290,70 @@ static int64_t op_port(const uint64_t *const arg)
 	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[0]),
 			      (uint32_t)arg[2],
 			      place(&attr, sizeof(attr), arg[3]),
+			      (uint32_t)arg[1]));
+}
+
+/* Extended rulesets */
+
+static int64_t op_extended(const uint64_t *const arg)
+{
+	struct {
+		struct portlock_ruleset_attr attr;
+		char rest[8192 - sizeof(struct portlock_ruleset_attr)];
+	} attr = {
+		.attr = {
+			.handled_access_net = arg[4],
+			.quiet_access_net = arg[5],
+			.handled_permissions = arg[6],
+			.flags = arg[7],
+			.observer_fd = arg[8],
+			.observer_cookie = arg[9],
+		},
+	};
+	const uint64_t size = arg[1];
+
+	/* A byte after the fields that the kernel knows. */
+	if (arg[10])
+		attr.rest[arg[10] % 64] = 1;
+	return keep(syscall(__NR_landlock_create_ruleset,
+			    place(&attr, size < sizeof(attr) ? size : 64,
+				  arg[3]),
+			    size, (uint32_t)arg[2]),
+		    arg[0]);
+}
+
+static int64_t op_net(const uint64_t *const arg)
+{
+	struct portlock_net_attr attr = {
+		.allowed_access = arg[3],
+		.port_first = arg[4],
+		.port_last = arg[5],
+		.family = arg[6],
+		.prefix_len = arg[7],
+		.ifindex = arg[10],
+		.reserved = arg[11],
+	};
+
+	memcpy(attr.address, arg + 8, sizeof(attr.address));
+	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[0]),
+			      PORTLOCK_RULE_NET,
+			      place(&attr, sizeof(attr), arg[2]),
+			      (uint32_t)arg[1]));
+}
+
+static int64_t op_kind(const uint64_t *const arg)
+{
+	const struct portlock_socket_attr attr = {
+		.permissions = arg[3],
+		.family = arg[4],
+		.type = arg[5],
+		.protocol = arg[6],
+		.reserved = arg[7],
+	};
+
+	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[0]),
+			      PORTLOCK_RULE_SOCKET,
+			      place(&attr, sizeof(attr), arg[2]),
 			      (uint32_t)arg[1]));
 }
 
@@ -332,9 +424,12 @@ static int reset_on_close(const int fd)
 static int64_t op_socket(const uint64_t *const arg)
 {
 	const int fd = socket(arg[1], (int)arg[2] | SOCK_NONBLOCK, arg[3]);
-	const int error = errno;
+	const int error = errno, on = 1;
 
 	reset_on_close(fd);
+	/* Else the network stack answers EACCES too. */
+	if (is_observed && fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
 	errno = error;
 	return keep(fd, arg[0]);
 }
@@ -401,7 +496,7 @@ static int64_t op_sendmmsg(const uint64_t *const arg)
 		message->msg_iov = &part;
 		message->msg_iovlen = 1;
 		/* address_of() has one buffer for each thread. */
-		if (which[5]) {
+		if (which[0] != 3 && which[5]) {
 			message->msg_name = name;
 		} else {
 			memcpy(names[i / 2], name, sizeof(names[0]));
@@ -424,6 +519,33 @@ static int64_t op_recv(const uint64_t *const arg)
 
 	return answer(recv(fd_of(arg[0]), buffer, sizeof(buffer),
 			   (int)arg[1] | MSG_DONTWAIT));
+}
+
+/* A message with a control message, and without a destination if len is 0. */
+static int64_t op_control(const uint64_t *const arg)
+{
+	struct iovec part = { "portlock", 4 };
+	union {
+		char bytes[CMSG_SPACE(3 * sizeof(*arg))];
+		struct cmsghdr align;
+	} control = {};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(arg[10]),
+	};
+	struct cmsghdr *const head = &control.align;
+
+	if (arg[10] > 3 * sizeof(*arg))
+		return -EINVAL;
+	message.msg_name = address_of(arg + 2, &message.msg_namelen);
+	head->cmsg_level = arg[8];
+	head->cmsg_type = arg[9];
+	head->cmsg_len = CMSG_LEN(arg[10]);
+	memcpy(CMSG_DATA(head), arg + 11, arg[10]);
+	return answer(sendmsg(fd_of(arg[0]), &message,
+			      (int)arg[1] | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 static int64_t op_listen(const uint64_t *const arg)
@@ -455,6 +577,19 @@ static int64_t op_setsockopt(const uint64_t *const arg)
 				 sizeof(value)));
 }
 
+/* setsockopt() with up to 32 bytes. */
+static int64_t op_option(const uint64_t *const arg)
+{
+	return answer(setsockopt(fd_of(arg[0]), arg[1], arg[2], arg + 4,
+				 arg[3] % 33));
+}
+
+/* Enters a network namespace of the program. */
+static int64_t op_network(const uint64_t *const arg)
+{
+	return answer(setns(networks[arg[0] % 2], CLONE_NEWNET));
+}
+
 static int64_t op_getsockopt(const uint64_t *const arg)
 {
 	socklen_t len = sizeof(int);
@@ -483,6 +618,82 @@ static int64_t op_name(const uint64_t *const arg)
 	if (port >= 32768 && port <= 60999)
 		port = 40000;
 	return (int64_t)address.in.sin_family << 16 | port;
+}
+
+static int option_of(const int fd, const int level, const int name)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, level, name, &value, &len) ? 0 : value;
+}
+
+static uint64_t long_option_of(const int fd, const int name)
+{
+	uint64_t value = 0;
+	socklen_t len = sizeof(value);
+
+	getsockopt(fd, SOL_SOCKET, name, &value, &len);
+	return value;
+}
+
+/* Whether an option of variable length has a value. */
+static bool has_option(const int fd, const int level, const int name)
+{
+	char value[128];
+	socklen_t len = sizeof(value);
+
+	return !getsockopt(fd, level, name, value, &len) && len;
+}
+
+static void print_name(char *const text, const int fd, const bool of_peer)
+{
+	uint8_t bytes[128];
+	socklen_t len = sizeof(bytes);
+	const int ret = of_peer ?
+				getpeername(fd, (struct sockaddr *)bytes, &len) :
+				getsockname(fd, (struct sockaddr *)bytes, &len);
+
+	strcpy(text, "-");
+	for (socklen_t i = 0; !ret && i < len && i < 28; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+}
+
+/*
+ * What is known of a socket: the cookie of its namespace; family, type and
+ * protocol; whether it listens; devices; whether it has a route; its own
+ * address and that of its peer.
+ */
+static void observe(const struct op *const op, char *const text)
+{
+	const int fd = fd_of(op->arg[0]), error = errno;
+	char local[64], peer[64];
+
+	*text = '\0';
+	if (op->kind->run == op_restrict)
+		sprintf(text, "%llu %llu",
+			(unsigned long long)network_cookies[0],
+			(unsigned long long)network_cookies[1]);
+	else if (op->kind->has_socket && option_of(fd, SOL_SOCKET, SO_TYPE)) {
+		print_name(local, fd, false);
+		print_name(peer, fd, true);
+		sprintf(text, "%llu %d %d %d %d %d %u %u %d %s %s",
+			(unsigned long long)long_option_of(fd, SO_NETNS_COOKIE),
+			option_of(fd, SOL_SOCKET, SO_DOMAIN),
+			option_of(fd, SOL_SOCKET, SO_TYPE),
+			option_of(fd, SOL_SOCKET, SO_PROTOCOL),
+			option_of(fd, SOL_SOCKET, SO_ACCEPTCONN),
+			option_of(fd, SOL_SOCKET, SO_BINDTOIFINDEX),
+			ntohl(option_of(fd, IPPROTO_IP, IP_UNICAST_IF)),
+			ntohl(option_of(fd, IPPROTO_IPV6, IPV6_UNICAST_IF)),
+			has_option(fd, IPPROTO_IP, IP_OPTIONS) ||
+				has_option(fd, IPPROTO_IPV6, IPV6_RTHDR) ||
+				option_of(fd, IPPROTO_IP, IP_FREEBIND) ||
+				option_of(fd, IPPROTO_IP, IP_TRANSPARENT) ||
+				option_of(fd, SOL_SOCKET, SO_DONTROUTE),
+			local, peer);
+	}
+	errno = error;
 }
 
 /* Descriptors */
@@ -731,26 +942,32 @@ static int64_t op_exec(const uint64_t *const arg)
 
 static const struct kind kinds[] = {
 	{ "about", op_about },
-	{ "accept", op_accept },
-	{ "bind", op_bind },
+	{ "accept", op_accept, true },
+	{ "bind", op_bind, true },
 	{ "close", op_close },
-	{ "connect", op_connect },
+	{ "connect", op_connect, true },
+	{ "control", op_control, true },
 	{ "drop_caps", op_drop_caps },
 	{ "dup", op_dup },
 	{ "epoll", op_epoll },
 	{ "exec", op_exec },
+	{ "extended", op_extended },
 	{ "flags", op_flags },
 	{ "fork", op_fork },
 	{ "getsockopt", op_getsockopt },
 	{ "has_nnp", op_has_nnp },
 	{ "ioctl", op_ioctl },
 	{ "join", op_join },
+	{ "kind", op_kind },
 	{ "link", op_link },
-	{ "listen", op_listen },
+	{ "listen", op_listen, true },
 	{ "mode", op_mode },
 	{ "name", op_name },
+	{ "net", op_net },
+	{ "network", op_network },
 	{ "nnp", op_nnp },
 	{ "open", op_open },
+	{ "option", op_option, true },
 	{ "pair", op_pair },
 	{ "pass", op_pass },
 	{ "path", op_path },
@@ -762,18 +979,18 @@ static const struct kind kinds[] = {
 	{ "restrict", op_restrict },
 	{ "ruleset", op_ruleset },
 	{ "seek", op_seek },
-	{ "send", op_send },
-	{ "sendmmsg", op_sendmmsg },
-	{ "sendmsg", op_sendmsg },
-	{ "sendto", op_sendto },
-	{ "setsockopt", op_setsockopt },
-	{ "shutdown", op_shutdown },
+	{ "send", op_send, true },
+	{ "sendmmsg", op_sendmmsg, true },
+	{ "sendmsg", op_sendmsg, true },
+	{ "sendto", op_sendto, true },
+	{ "setsockopt", op_setsockopt, true },
+	{ "shutdown", op_shutdown, true },
 	{ "signal", op_signal },
 	{ "socket", op_socket },
 	{ "take", op_take },
 	{ "uid", op_uid },
 	{ "user_namespace", op_user_namespace },
-	{ "write", op_write },
+	{ "write", op_write, true },
 };
 
 /* Threads: each runs one operation when asked, and the caller waits for it. */
@@ -840,6 +1057,8 @@ static void run_until(const int end)
 				     op->kind->run == op_join;
 		int64_t value;
 
+		if (is_observed)
+			observe(op, shared->result[at].state);
 		if (op->thread && !is_flow)
 			value = run_in_thread(&workers[op->thread], op);
 		else
@@ -878,6 +1097,8 @@ static void parse_op(char *const line)
 	op_count++;
 	if (op->kind->run == op_socket && op->arg[3] == IPPROTO_MPTCP)
 		is_leisurely = true;
+	if (op->kind->run == op_network)
+		has_second_network = true;
 }
 
 /* Parses the operations in the shared text. */
@@ -886,7 +1107,7 @@ static void parse(void)
 	char line[512];
 
 	op_count = 0;
-	is_leisurely = false;
+	is_leisurely = has_second_network = false;
 	for (const char *text = shared->text; *text;) {
 		const char *const end = strchrnul(text, '\n');
 
@@ -925,6 +1146,48 @@ static void own_network(void)
 	close(fd);
 }
 
+/* A second interface, tap0: no packet comes back from it. */
+static void add_device(void)
+{
+	struct ifreq request = {
+		.ifr_name = "tap0",
+		.ifr_flags = IFF_TAP | IFF_NO_PI,
+	};
+	const int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in *const address =
+		(struct sockaddr_in *)&request.ifr_addr;
+
+	if (tap < 0 || fd < 0 || ioctl(tap, TUNSETIFF, &request))
+		die("tap0");
+	request.ifr_flags = IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &request))
+		die("tap0");
+	address->sin_family = AF_INET;
+	address->sin_port = 0;
+	address->sin_addr.s_addr = htonl(0x0a000001);
+	if (ioctl(fd, SIOCSIFADDR, &request))
+		die("tap0");
+	close(fd);
+}
+
+/* The networks of a program that is observed, with a second interface each. */
+static void own_networks(void)
+{
+	for (int i = has_second_network; i >= 0; i--) {
+		int fd;
+
+		own_network();
+		add_device();
+		networks[i] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		fd = socket(AF_INET, SOCK_DGRAM, 0);
+		network_cookies[i] = long_option_of(fd, SO_NETNS_COOKIE);
+		if (networks[i] < 0 || !network_cookies[i])
+			die("network");
+		close(fd);
+	}
+}
+
 static void make_playground(void)
 {
 	static const char *const folders[] = {
@@ -960,7 +1223,7 @@ static int run_program(void)
 	int status;
 	pid_t child;
 
-	memset(shared->result, 0, sizeof(shared->result));
+	memset(shared->result, 0, op_count * sizeof(*shared->result));
 	make_playground();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
@@ -970,7 +1233,10 @@ static int run_program(void)
 		die("fork");
 	if (!child) {
 		setpgid(0, 0);
-		own_network();
+		if (is_observed)
+			own_networks();
+		else
+			own_network();
 		next_op = 0;
 		end_op = op_count;
 		run_until(op_count);
@@ -1040,6 +1306,7 @@ static void run_all(const char *const path)
 			exit(EXIT_FAILURE);
 		}
 		trace = strstr(line, " trace");
+		is_observed = strstr(line, " observe");
 		while (fgets(line, sizeof(line), file) &&
 		       strcmp(line, "end\n")) {
 			if (len + strlen(line) >= sizeof(shared->text)) {
@@ -1059,9 +1326,13 @@ static void run_all(const char *const path)
 		status = run_program();
 		printf("= %u\n", number);
 		for (int i = 0; i < op_count; i++)
-			if (shared->result[i].reached)
+			if (shared->result[i].reached) {
+				if (*shared->result[i].state)
+					printf("~ %s\n",
+					       shared->result[i].state);
 				printf("%d %lld\n", i,
 				       (long long)shared->result[i].value);
+			}
 		if (trace)
 			print_trace();
 		printf("! %d\n", status);

@@ -4,11 +4,15 @@ one.
 
 A program is a list of operations, one in each line. tests/guest/fuzz.c executes them and explains the format. Both guests
 boot the same image with another `lsm=`.
+
+Programs with extended rulesets have half of the operations. They only run under Portlock: the specification predicts what is
+right for each operation, from what was known before it (tests/spec/predict.rs). It does so for some plain programs too.
 """
 
 import concurrent.futures
 import errno
 import re
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import guest as guests
-from . import kernel_log, ktap, report
-from .base import HarnessError, Paths
+from . import fuzz_extended, fuzz_programs, kernel_log, ktap, report
+from .base import REPOSITORY, TESTS, HarnessError, Paths, find_tool, run_logged
 from .catalogue import Boot
-from .fuzz_programs import Program, generate
+from .fuzz_programs import Program
 from .session import BootResult, Outcome
 from .vm import Machine, stopping
 
@@ -44,7 +48,7 @@ REPEATS = 16
 CHANCES = 20
 
 #: Answers that must occur in a run of at least this many operations. Without them the fuzz tests little.
-FLOOR_OPERATIONS = 30_000
+FLOOR_OPERATIONS = 60_000
 FLOOR = {
     "bind": ("ok", "EACCES", "EINVAL", "EAFNOSUPPORT", "EBADF", "ENOTSOCK", "EFAULT"),
     "connect": ("ok", "EACCES", "EINVAL", "EAFNOSUPPORT", "ECONNREFUSED", "EINPROGRESS"),
@@ -55,6 +59,65 @@ FLOOR = {
     "sendmsg": ("ok", "EACCES", "EINVAL"),
     "sendto": ("ok", "EACCES", "EINVAL"),
 }
+
+#: Predictions that must occur in such a run: the reason of each, and whether the operation is allowed.
+PREDICTED_FLOOR = {
+    "bind": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "connect": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "control": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "extended": ("allowed by attr", "refused by attr"),
+    "kind": ("allowed by attr", "refused by attr"),
+    "listen": ("allowed by port", "allowed by address", "refused by port", "refused by address"),
+    "net": ("allowed by attr", "refused by attr"),
+    "option": ("allowed by option", "refused by option"),
+    "pair": ("allowed by kind", "refused by kind"),
+    "port": ("allowed by attr", "refused by attr"),
+    "restrict": ("allowed by attr", "refused by attr"),
+    "sendmmsg": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "sendmsg": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "sendto": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    "socket": ("allowed by kind", "refused by kind"),
+}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Which results of an operation are right."""
+
+    #: What tests/spec/predict.rs says: `stack`, `done`, `upto N`, or results.
+    right: str
+    #: What the decision depends on.
+    why: str
+
+    def allows(self, result: int) -> bool:
+        """Whether a result is right."""
+        match self.right.split():
+            case ["any"]:
+                return True
+            case ["stack"]:
+                return result != -errno.EACCES
+            case ["done"]:
+                return result >= 0
+            case ["upto", count]:
+                return result <= int(count) and result != -errno.EACCES
+            case results:
+                return str(result) in results
+
+    @property
+    def decision(self) -> str:
+        """The decision in words."""
+        decision = "refused" if self.right[0] in "-u" else "allowed"
+        if self.why in ("unasked", "unsure"):
+            return self.why
+        return f"{decision} {'as' if self.why == 'wrong' else 'by'} {self.why}"
+
+    def __str__(self) -> str:
+        results = self.right.split()
+        if results[0] in ("any", "stack", "done", "upto"):
+            text = {"any": "any", "stack": "any but EACCES", "done": "no error"}.get(self.right, f"at most {results[-1]}")
+        else:
+            text = " or ".join(named(int(result)) for result in results)
+        return f"{text} ({self.decision})"
 
 
 @dataclass
@@ -67,6 +130,10 @@ class Answer:
     events: list[str] = field(default_factory=list)
     #: The status of its process as in wait(2). None if the guest did not report it.
     status: int | None = None
+    #: What was known of the sockets before the operations, if that was told.
+    states: dict[int, str] = field(default_factory=dict)
+    #: What is right, if it was predicted.
+    predictions: dict[int, Prediction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,9 +146,10 @@ class Difference:
     #: What differs, and the answer of each side.
     what: str
     answers: tuple[str, str]
+    sides: tuple[str, ...] = tuple(BOOTS)
 
     def __str__(self) -> str:
-        sides = "\n".join(f"    {name + ':':<12} {answer}" for name, answer in zip(BOOTS, self.answers))
+        sides = "\n".join(f"    {name + ':':<12} {answer}" for name, answer in zip(self.sides, self.answers))
         return f"  {self.what}\n{sides}"
 
 
@@ -99,6 +167,7 @@ class Reader:
         self.answers: dict[int, Answer] = {}
         self._current = Answer()
         self._number: int | None = None
+        self._state = ""
         #: Lines that do not have the format: error messages of the guest.
         self.complaints: list[str] = []
 
@@ -109,6 +178,8 @@ class Reader:
             match line[:1], line[1:].strip():
                 case "=", number:
                     self._number, self._current = int(number), Answer()
+                case "~", state:
+                    self._state = state
                 case "|", event:
                     self._current.events.append(event)
                 case "!", status if self._number is not None:
@@ -120,6 +191,9 @@ class Reader:
                     words = line.split()
                     if len(words) == 2 and words[0].isdigit():
                         self._current.results[int(words[0])] = int(words[1])
+                        if self._state:
+                            self._current.states[int(words[0])] = self._state
+                            self._state = ""
                     elif words:
                         self.complaints.append(line)
         return finished
@@ -147,13 +221,64 @@ def normal(events: list[str]) -> list[str]:
     return in_time + late
 
 
-def compare(program: Program, oracle: Answer, ours: Answer) -> Difference | None:
-    """The first difference between two answers."""
+class Predictor:
+    """The specification as a program: tests/spec/predict.rs."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._program = paths.build / "fuzz/predict"
+        source = TESTS / "spec/predict.rs"
+        newest = max(file.stat().st_mtime for file in (source, REPOSITORY / "security/portlock/spec.rs"))
+        if not self._program.is_file() or self._program.stat().st_mtime <= newest:
+            self._program.parent.mkdir(parents=True, exist_ok=True)
+            compiler = paths.toolchain().get("RUSTC") or find_tool("rustc", package="rustc")
+            run_logged([compiler, "--edition", "2021", "-O", "-o", str(self._program), str(source)],
+                       paths.log / "fuzz-predict.log", "tests/spec/predict.rs does not build.")
+
+    def predict(self, answers: list[tuple[Program, Answer]]) -> None:
+        """Add predictions to the answers."""
+        lines: list[str] = []
+        asked: list[tuple[Answer, int]] = []
+        for number, (program, answer) in enumerate(answers):
+            lines.append(f"= {number}")
+            for place in sorted(answer.results):
+                lines.append(f"< {program.operations[place]}")
+                if place in answer.states:
+                    lines.append(f"~ {answer.states[place]}")
+                lines += ["?", f"> {answer.results[place]}"]
+                asked.append((answer, place))
+        done = subprocess.run([str(self._program)], input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=False)
+        told = done.stdout.splitlines()
+        if done.returncode or len(told) != len(asked):
+            raise HarnessError(f"tests/spec/predict.rs failed: {done.stderr.strip()[-300:]}")
+        for (answer, place), line in zip(asked, told):
+            why, right = line.split(" ", 1)
+            answer.predictions[place] = Prediction(right, why)
+
+
+def mistake(program: Program, answer: Answer, place: int) -> Difference | None:
+    """The difference between an answer and what was predicted of an operation, if there is one."""
+    result, prediction = answer.results.get(place), answer.predictions.get(place)
+    if result is None or prediction is None or prediction.allows(result):
+        return None
+    return Difference(program, place, f"operation {place}: {program.operations[place]}\n  state: {answer.states.get(place, 'none')}",
+                      (str(prediction), named(result)), ("Prediction", "Portlock"))
+
+
+def compare(program: Program, oracle: Answer | None, ours: Answer) -> Difference | None:
+    """The first difference between two answers, or between ours and what was predicted. There is no oracle for a program with
+    extended rulesets."""
     for place, text in enumerate(program.operations):
+        if found := mistake(program, ours, place):
+            return found
+        if not oracle:
+            continue
         left, right = oracle.results.get(place), ours.results.get(place)
         if left != right:
             answers = tuple("not reached" if result is None else named(result) for result in (left, right))
             return Difference(program, place, f"operation {place}: {text}", answers)
+    if not oracle:
+        return None if ours.status == 0 else Difference(program, None, "wait status of the program", ("0", str(ours.status)),
+                                                        ("Prediction", "Portlock"))
     # Objects may be freed only after the events of the program were read. These events are not compared.
     left_events, right_events = ([event for event in answer.events if not _LATE.match(event)] for answer in (oracle, ours))
     for index in range(max(len(left_events), len(right_events))):
@@ -190,6 +315,12 @@ class Repeated:
         """The first operation with an answer that one boot gave again and the other never. If there is none, the first answer
         whose events or status differ from every answer of the other boot."""
         oracle, ours = self.answers
+        for place in range(len(self._program.operations)):
+            for answer in ours[1:]:
+                if found := mistake(self._program, answer, place):
+                    return found
+        if self._program.extended:
+            return next(filter(None, (compare(self._program, None, answer) for answer in ours[1:])), None)
         for place, text in enumerate(self._program.operations):
             left, right = ([answer.results.get(place) for answer in answers] for answers in self.answers)
             # The first answers are those of the batch.
@@ -209,12 +340,13 @@ class Arena:
     def __init__(self, paths: Paths, guest: guests.Guest) -> None:
         self._paths = paths
         self._guest = guest
+        self._predictor = Predictor(paths)
         #: Seconds that each boot's guests have run programs.
         self.seconds: dict[str, float] = dict.fromkeys(BOOTS, 0.0)
         self.reports: list[list[str]] = []
 
     def run(self, programs: list[Program]) -> tuple[dict[int, Answer], dict[int, Answer]]:
-        """Answers by number, of the oracle and of Portlock."""
+        """Answers by number, of the oracle and of Portlock. The oracle runs what it can."""
         with concurrent.futures.ThreadPoolExecutor(len(BOOTS)) as pool:
             running = [pool.submit(self._boot, name, programs) for name in BOOTS]
             try:
@@ -222,11 +354,15 @@ class Arena:
             except BaseException:
                 stopping.set()
                 raise
+        self._predictor.predict([(programs[number], answer) for number, answer in ours.items() if programs[number].observed])
         return oracle, ours
 
     def _boot(self, name: str, programs: list[Program]) -> dict[int, Answer]:
         lsm = BOOTS[name]
-        text = "".join(program.text(number) for number, program in enumerate(programs))
+        chosen = [number for number, program in enumerate(programs) if name == "Portlock" or not program.extended]
+        if not chosen:
+            return {}
+        text = "".join(programs[number].text(number) for number in chosen)
         initramfs = self._guest.archive + guests.plan("fuzz", {}, fuzz=text)
         machine = Machine(self._paths, f"fuzz-{lsm.replace(',', '-')}", lsm, initramfs, processors=1)
         reader = Reader()
@@ -250,20 +386,20 @@ class Arena:
         self.reports += kernel_log.reports(log)
         if stopping.is_set():
             raise KeyboardInterrupt
-        if not self.reports and (why or "exit fuzz 0 " not in status or len(reader.answers) != len(programs)):
+        if not self.reports and (why or "exit fuzz 0 " not in status or len(reader.answers) != len(chosen)):
             raise HarnessError(
                 f"The guest with lsm={lsm} ended early: {why or 'its fuzz program failed'}; {len(reader.answers)} of "
-                f"{len(programs)} programs ran. {' '.join(reader.complaints[-3:])}")
+                f"{len(chosen)} programs ran. {' '.join(reader.complaints[-3:])}")
         return reader.answers
 
 
-def repeat(arena: Arena, programs: list[tuple[Program, Answer, Answer]]) -> list[Repeated]:
+def repeat(arena: Arena, programs: list[tuple[Program, Answer | None, Answer]]) -> list[Repeated]:
     """Runs each program again, and adds the new answers to the first ones of the oracle and of Portlock."""
     oracle, ours = arena.run([program for program, _, _ in programs for _ in range(REPEATS)])
     again: list[Repeated] = []
     for index, (program, left, right) in enumerate(programs):
         numbers = range(index * REPEATS, (index + 1) * REPEATS)
-        again.append(Repeated(program, [left, *(oracle[number] for number in numbers if number in oracle)],
+        again.append(Repeated(program, [*([left] if left else []), *(oracle[number] for number in numbers if number in oracle)],
                               [right, *(ours[number] for number in numbers if number in ours)]))
     return again
 
@@ -277,7 +413,7 @@ def shrink(arena: Arena, difference: Difference, say: report.Progress) -> Differ
         say.step(f"shrinking: {len(best.program.operations)} operations, {len(candidates)} shorter programs to try")
         oracle, ours = arena.run(candidates) if candidates else ({}, {})
         found = [found for number, candidate in enumerate(candidates)
-                 if number in oracle and number in ours and (found := compare(candidate, oracle[number], ours[number]))]
+                 if number in ours and (found := compare(candidate, oracle.get(number), ours[number]))]
         if found:
             best = min(found, key=lambda each: len(each.program.operations))
         elif chunk == 1:
@@ -286,17 +422,17 @@ def shrink(arena: Arena, difference: Difference, say: report.Progress) -> Differ
 
 
 def _batches(seed: int, operations: int) -> Iterator[list[Program]]:
-    batch: list[Program] = []
-    size = done = 0
-    for program in generate(seed):
-        batch.append(program)
-        size += len(program.operations)
-        done += len(program.operations)
-        if size >= BATCH or done >= operations:
-            yield batch
-            batch, size = [], 0
-        if done >= operations:
-            return
+    """Half of the operations of each batch are those of programs with extended rulesets."""
+    extended, plain = fuzz_extended.generate(seed), fuzz_programs.generate(seed)
+    done = 0
+    while done < operations:
+        batch: list[Program] = []
+        wanted = min(BATCH, operations - done)
+        while (size := sum(len(program.operations) for program in batch)) < wanted:
+            half = sum(len(program.operations) for program in batch if program.extended)
+            batch.append(next(extended if half < wanted / 2 else plain))
+        done += size
+        yield batch
 
 
 class Coverage:
@@ -304,6 +440,9 @@ class Coverage:
 
     def __init__(self) -> None:
         self.counts: dict[str, Counter[str]] = {}
+        #: Decisions that were predicted.
+        self.predictions: dict[str, Counter[str]] = {}
+        self.extended = 0
         self.events: Counter[str] = Counter()
         self.operations = 0
         self.unreached = 0
@@ -316,6 +455,9 @@ class Coverage:
                 self.unreached += 1
                 continue
             self.operations += 1
+            self.extended += program.extended
+            if prediction := answer.predictions.get(place):
+                self.predictions.setdefault(text.split()[1], Counter())[prediction.decision] += 1
             self.counts.setdefault(text.split()[1], Counter())["ok" if result >= 0 else named(result)] += 1
         self.events.update(event.split(":", 1)[0] for event in answer.events if not _LATE.match(event))
 
@@ -326,12 +468,16 @@ class Coverage:
             shown = ", ".join(f"{answer} {count}" for answer, count in answers.most_common())
             lines.append(f"{name:<14} {answers.total():>7}  {shown}")
         lines += [f"{name:<29} {count:>7}  trace events" for name, count in sorted(self.events.items())]
+        lines.append("\npredicted      times  decisions")
+        for name, decisions in sorted(self.predictions.items()):
+            shown = ", ".join(f"{decision} {count}" for decision, count in sorted(decisions.items()))
+            lines.append(f"{name:<14} {decisions.total():>7}  {shown}")
         return "\n".join(lines)
 
     def missing(self) -> list[str]:
         """Answers that should have occurred."""
-        return [f"{name} {answer}" for name, answers in FLOOR.items() for answer in answers
-                if not self.counts.get(name, Counter())[answer]]
+        return [f"{name} {answer}" for floor, counts in ((FLOOR, self.counts), (PREDICTED_FLOOR, self.predictions))
+                for name, answers in floor.items() for answer in answers if not counts.get(name, Counter())[answer]]
 
 
 def run(paths: Paths, operations: int, seed: int, repro: Path | None) -> int:
@@ -368,7 +514,10 @@ def _replay(arena: Arena, repro: Path, progress: report.Progress) -> int:
     repeated = Repeated(program, list(oracle.values()), list(ours.values()))
     for place, text in enumerate(program.operations):
         left, right = repeated.texts(place)
-        print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
+        if prediction := ours[0].predictions.get(place):
+            print(f"{place:>4} {text:<60} {right}   predicted: {prediction}{'' if prediction.allows(ours[0].results[place]) else '   WRONG'}")
+        if not program.extended and (left != right or not prediction):
+            print(f"{place:>4} {text:<60} {left}{'' if left == right else f'   BUT Portlock: {right}'}")
     found = repeated.difference()
     for text in arena.reports:
         print("\n".join(text))
@@ -386,8 +535,8 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
         for number, program in enumerate(batch):
             if number in ours:
                 coverage.add(program, ours[number])
-        once = [(found, oracle[number], ours[number]) for number, program in enumerate(batch)
-                if number in oracle and number in ours and (found := compare(program, oracle[number], ours[number]))]
+        once = [(found, oracle.get(number), ours[number]) for number, program in enumerate(batch)
+                if number in ours and (found := compare(program, oracle.get(number), ours[number]))]
         different: list[Difference] = []
         if len(once) > CHANCES:
             different = [found for found, _, _ in once]
@@ -404,9 +553,11 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
             break
     progress.end()
     print(f"\n{coverage.table()}")
-    rates = ", ".join(f"{coverage.operations / max(seconds, 1e-9):.0f} a second under {name}"
-                      for name, seconds in arena.seconds.items())
-    print(f"{coverage.operations} operations ({coverage.unreached} not reached), seed {seed}: {rates}")
+    runs = {"C Landlock": coverage.operations - coverage.extended, "Portlock": coverage.operations}
+    rates = ", ".join(f"{runs[name] / max(seconds, 1e-9):.0f} a second under {name}" for name, seconds in arena.seconds.items())
+    predicted = sum(decisions.total() for decisions in coverage.predictions.values())
+    print(f"{coverage.operations} operations ({coverage.unreached} not reached), seed {seed}; {predicted} predicted, "
+          f"{coverage.extended} of them in programs with extended rulesets; {rates}")
     for text in arena.reports:
         print("\nIn the kernel's log:\n" + "\n".join(text))
     if unsteady:
@@ -418,7 +569,7 @@ def _search(arena: Arena, paths: Paths, operations: int, seed: int, progress: re
         shrunk = shrink(arena, first, progress)
         progress.end()
         file = paths.build / "fuzz" / f"seed-{seed}.fuzz"
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(shrunk.program.text(0), "utf-8")
         print(f"\nShrunk to {len(shrunk.program.operations)} operations:\n{shrunk}\n\n{shrunk.program.text(0)}"
               f"\nReplay it with: make fuzz REPRO={file}")

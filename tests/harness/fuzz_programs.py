@@ -7,7 +7,7 @@ operation is a line for tests/guest/fuzz.c: a thread, a name, and numbers.
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .base import HarnessError
 
@@ -52,11 +52,17 @@ class Program:
     operations: tuple[str, ...]
     #: Whether Landlock's trace events are compared too.
     traced: bool = False
+    #: Whether the state of sockets is told, and the results are predicted.
+    observed: bool = False
+    #: Whether there are extended rulesets, so that C Landlock cannot run it.
+    extended: bool = False
 
     def text(self, number: int) -> str:
         """The program in the format for the guest."""
         lines = "".join(f"{operation}\n" for operation in self.operations)
-        return f"program {number}{' trace' if self.traced else ''}\n{lines}end\n"
+        marks = "".join(f" {mark}" for mark, is_set in
+                        (("trace", self.traced), ("observe", self.observed), ("extended", self.extended)) if is_set)
+        return f"program {number}{marks}\n{lines}end\n"
 
     @classmethod
     def parse(cls, text: str) -> "Program":
@@ -64,14 +70,15 @@ class Program:
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
         if not lines or not lines[0].startswith("program ") or lines[-1] != "end":
             raise HarnessError("A program begins with the line `program 0` and ends with the line `end`.")
-        return cls(tuple(lines[1:-1]), lines[0].endswith(" trace"))
+        marks = lines[0].split()
+        return cls(tuple(lines[1:-1]), "trace" in marks, "observe" in marks, "extended" in marks)
 
     def without(self, chunk: int) -> Iterator["Program"]:
         """The program without the first `chunk` operations, without the next ones, and so on."""
         for start in range(0, len(self.operations), chunk):
             rest = self.operations[:start] + self.operations[start + chunk:]
             if rest:
-                yield Program(rest, self.traced)
+                yield replace(self, operations=rest)
 
 
 def generate(seed: int) -> Iterator[Program]:
@@ -81,10 +88,10 @@ def generate(seed: int) -> Iterator[Program]:
         # Switching the trace on and off takes time, so 50 programs in a row are traced or not.
         traced = source.random() < 0.2
         for _ in range(50):
-            yield Program(tuple(_Writer(source).program()), traced)
+            yield Program(tuple(Writer(source).program()), traced)
 
 
-class _Writer:
+class Writer:
     """Writes one program."""
 
     def __init__(self, source: random.Random) -> None:
@@ -441,8 +448,8 @@ _OPTIONS = (
 )
 
 _STEPS, _WEIGHTS = zip(
-    (_Writer._ruleset, 5), (_Writer._about, 1), (_Writer._rule, 8), (_Writer._path_rule, 2), (_Writer._restrict, 4),
-    (_Writer._privilege, 2), (_Writer._socket, 14), (_Writer._bind, 16), (_Writer._connect, 14), (_Writer._sendto, 12),
-    (_Writer._sendmmsg, 3), (_Writer._serve, 3), (_Writer._addrform, 2), (_Writer._socket_call, 10), (_Writer._descriptor, 6),
-    (_Writer._pass, 1), (_Writer._file, 3), (_Writer._flow, 4),
+    (Writer._ruleset, 5), (Writer._about, 1), (Writer._rule, 8), (Writer._path_rule, 2), (Writer._restrict, 4),
+    (Writer._privilege, 2), (Writer._socket, 14), (Writer._bind, 16), (Writer._connect, 14), (Writer._sendto, 12),
+    (Writer._sendmmsg, 3), (Writer._serve, 3), (Writer._addrform, 2), (Writer._socket_call, 10), (Writer._descriptor, 6),
+    (Writer._pass, 1), (Writer._file, 3), (Writer._flow, 4),
 )

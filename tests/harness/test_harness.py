@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of the harness itself, without a guest: python3 -m unittest discover -s tests/harness -t tests"""
 
+import contextlib
+import io
 import subprocess
 import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
-from . import fuzz, fuzz_programs, kernel_log, ktap, peers, units
-from .base import REPOSITORY, HarnessError
+from . import bench, doc, fuzz, fuzz_extended, fuzz_programs, kernel_log, ktap, peers, units
+from .base import REPOSITORY, HarnessError, Paths
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
+from .guest import PAGE
 from .session import Follower
 
 
@@ -52,6 +56,83 @@ class Repeated(unittest.TestCase):
         sides = [[fuzz.Answer({0: 3, 1: 0}, [event], 0) for _ in range(3)] for event in ("one", "another")]
         found = fuzz.Repeated(self.program, *sides).difference()
         self.assertEqual((found and found.place, found and found.answers), (None, ("one", "another")))
+
+
+class Predicted(unittest.TestCase):
+    """What counts as a difference from what was predicted, and what the specification predicts of a program."""
+
+    paths = Paths(REPOSITORY / "build/none", REPOSITORY / "build/linux", REPOSITORY / "build")
+    # 127.0.0.1, ports 80 and 81, as tests/guest/fuzz.c reads them.
+    LO_80, LO_81 = "3 72058140840951810 0 0 0 16", "3 72058140857729026 0 0 0 16"
+    STATE = "7 2 1 6 0 0 0 0 0 02000000000000000000000000000000 -"
+    # A layer that lets TCP bind to ports of 127.0.0.0/8.
+    PROGRAM = fuzz_programs.Program(
+        ("0 extended 0 40 2147483648 0 1 0 0 0 0 0 0", "0 net 0 0 0 1 80 80 2 8 127 0 0 0", "0 restrict 0 0", "0 socket 4 2 1 0",
+         f"0 bind 4 {LO_80}", f"0 bind 4 {LO_81}"), observed=True, extended=True)
+
+    def answer(self, *results: int) -> fuzz.Answer:
+        """What Portlock answered to the program, with the predictions."""
+        answer = fuzz.Answer(dict(enumerate(results)), status=0, states={2: "7 0", 4: self.STATE, 5: self.STATE})
+        fuzz.Predictor(self.paths).predict([(self.PROGRAM, answer)])
+        return answer
+
+    def test_only_some_results_are_right(self) -> None:
+        for right, good, bad in (("stack", (0, 5, -22, -97, -111), (-13,)), ("done", (0, 7), (-1, -13, -22)), ("-13", (-13,), (0, -22, 13)),
+                                 ("-13 -22", (-13, -22), (0, -1)), ("0", (0,), (1, -13)), ("upto 2", (-111, 0, 2), (3, 4, -13))):
+            prediction = fuzz.Prediction(right, "port")
+            self.assertEqual([result for result in good + bad if prediction.allows(result)], list(good), right)
+
+    def test_decisions_have_words(self) -> None:
+        for right, why, words in (("stack", "address", "allowed by address"), ("-13", "kind", "refused by kind"), ("0", "attr", "allowed by attr"),
+                                  ("upto 1", "port", "refused by port"), ("-97", "wrong", "refused as wrong"), ("stack", "unasked", "unasked")):
+            self.assertEqual(fuzz.Prediction(right, why).decision, words)
+
+    def test_the_specification_predicts(self) -> None:
+        predictions = self.answer(3, 0, 0, 3, 0, -13).predictions
+        self.assertEqual([(each.right, each.decision) for each in predictions.values()],
+                         [("done", "allowed by attr"), ("0", "allowed by attr"), ("0", "allowed by attr"), ("stack", "unasked"),
+                          ("stack", "allowed by address"), ("-13", "refused by port")])
+
+    def test_a_prediction_does_not_depend_on_its_result(self) -> None:
+        self.assertEqual(self.answer(3, 0, 0, 3, 0, -13).predictions, self.answer(3, 0, 0, 3, -13, 0).predictions)
+
+    def test_what_was_predicted_is_no_difference(self) -> None:
+        self.assertIsNone(fuzz.compare(self.PROGRAM, None, self.answer(3, 0, 0, 3, 0, -13)))
+
+    def test_another_answer_is_one(self) -> None:
+        for place, result in ((0, -22), (1, -22), (2, -7), (4, -13), (5, 0), (5, -22), (5, -98)):
+            results = [3, 0, 0, 3, 0, -13]
+            results[place] = result
+            found = fuzz.compare(self.PROGRAM, None, self.answer(*results))
+            self.assertEqual(found and found.place, place)
+
+    def test_an_answer_that_comes_again_is_one(self) -> None:
+        good, bad = self.answer(3, 0, 0, 3, 0, -13), self.answer(3, 0, 0, 3, 0, 0)
+        self.assertIsNone(fuzz.Repeated(self.PROGRAM, [], [bad, good, good]).difference())
+        found = fuzz.Repeated(self.PROGRAM, [], [bad, good, bad]).difference()
+        self.assertEqual(found and found.sides, ("Prediction", "Portlock"))
+
+    def test_a_plain_program_has_two_oracles(self) -> None:
+        program, answer = replace(self.PROGRAM, extended=False), self.answer(3, 0, 0, 3, 0, -13)
+        self.assertIsNone(fuzz.compare(program, answer, answer))
+        found = fuzz.compare(program, replace(answer, results={**answer.results, 4: -98}), answer)
+        self.assertEqual(found and found.answers, ("EADDRINUSE", "0"))
+
+    def test_half_of_the_operations_have_extended_rulesets(self) -> None:
+        for operations in (20_000, 120_000):
+            programs = [program for batch in fuzz._batches(1, operations) for program in batch]
+            sizes = [sum(len(program.operations) for program in programs if not is_extended or program.extended) for is_extended in (0, 1)]
+            self.assertGreaterEqual(2 * sizes[1], operations)
+            self.assertLess(2 * sizes[1], operations + 1_000)
+            self.assertLess(sizes[0], operations + 1_000)
+            self.assertEqual({(each.observed, each.extended) for each in programs}, {(False, False), (True, False), (True, True)})
+
+    def test_programs_that_are_never_run_are_missed(self) -> None:
+        self.assertIn("listen refused by address", fuzz.Coverage().missing())
+
+    def test_programs_are_read_as_they_were_written(self) -> None:
+        written = next(fuzz_extended.generate(1))
+        self.assertEqual(fuzz_programs.Program.parse(written.text(5)), written)
 
 
 class Ktap(unittest.TestCase):
@@ -155,6 +236,20 @@ class Listing(unittest.TestCase):
         self.assertEqual(parse_listing(listing), [
             "short.one.first", "short.one.second", "short.one.third", "short.two.first", "short.two.second", "short.two.third",
             "a_fixture_of_a_long_name.alone", "f.a_variant_of_a_name_that_is_long.only", "f.other.only"])
+
+
+class Page(unittest.TestCase):
+    """What is taken out of a page of the documentation."""
+
+    def test_a_block_with_a_name_is_a_program(self) -> None:
+        page = (".. code-block:: c\n\n    a fragment\n\nText\n\n"
+                ".. code-block:: c\n    :name: one\n\n    int a;\n\n        int b;\n\nText\n\n"
+                ".. code-block:: sh\n    :name: other\n\n    ls\n\n"
+                ".. code-block:: c\n    :name: two\n\n    int c;\n")
+        self.assertEqual(doc.programs(page), {"one": "int a;\n\n    int b;\n", "two": "int c;\n"})
+
+    def test_the_guide_has_programs(self) -> None:
+        self.assertEqual(list(doc.programs(PAGE.read_text("utf-8"))), ["agent", "server", "client"])
 
 
 class Selection(unittest.TestCase):
@@ -339,6 +434,37 @@ class Cpio(unittest.TestCase):
             self.assertTrue((root / "a/run").stat().st_mode & 0o100)
 
 
+class Bench(unittest.TestCase):
+    """What the program that counts prints."""
+
+    @staticmethod
+    def rows(*rust: str) -> dict[bench.Key, bench.Row]:
+        """Rows of a run where Portlock says more than the other boots."""
+        both = ["connect-ipv4 none 0 0 700", "memory scattered 16 1 90"]
+        figures = {name: dict(map(bench._figure, lines)) for name, lines in (("none", both[:1]), ("C", both), ("Rust", [*both, *rust]))}
+        return {row.key: row for row in bench._rows(figures)}
+
+    def test_what_c_landlock_lacks_has_a_row(self) -> None:
+        rows = self.rows("connect-ipv4 ipv4-hosts 16 1 990", "connect-ipv4-distinct ipv4-hosts 16 2 1200",
+                         "connect-ipv4-denied ipv4-hosts 16 1 1500")
+        self.assertEqual(rows["connect-ipv4", "ipv4-hosts", 16, 1], bench.Row(("connect-ipv4", "ipv4-hosts", 16, 1), None, 290))
+        self.assertEqual(rows["connect-ipv4-distinct", "ipv4-hosts", 16, 2].rust, 500)
+        self.assertEqual(rows["connect-ipv4-denied", "ipv4-hosts", 16, 1].rust, 1500)
+        self.assertEqual(rows["memory", "scattered", 16, 1].ratio, 1)
+
+    def test_the_worst_pattern_has_to_reach_the_goal(self) -> None:
+        rows = list(self.rows("connect-ipv4 ipv4-hosts 16 1 990", "connect-ipv4 ipv4-nested 16 1 1010").values())
+        goals = {goal.what: goal for goal in bench._goals_of_addresses(rows)}
+        self.assertEqual(goals["connect-ipv4, 16 nested"].limit(None), 300)
+        self.assertEqual(goals["connect-ipv4, 16 nested"].key, ("connect-ipv4", "ipv4-nested", 16, 1))
+        self.assertEqual(goals["connect-ipv6, 40 ipv6"].limit(None), 560)
+        self.assertEqual(goals["connect-ipv4, 4 distinct layers, 16 ipv4"].limit(None), 300 + 3 * 240)
+
+    def test_a_goal_without_a_figure_is_an_error(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertRaises(HarnessError, bench._check_goals, list(self.rows().values()), True)
+
+
 class Peers(unittest.TestCase):
     """What the program that measures other mechanisms prints."""
 
@@ -385,6 +511,13 @@ class Peers(unittest.TestCase):
         self.assertEqual(list(peers.cheaper(self.results())), [])
         self.assertEqual(list(peers.cheaper(self.results("cost bind cgroup-hash 16 149"))),
                          ["cheaper than Portlock: cgroup-BPF, hash of ports, bind, 16 rules: 49 against 50"])
+
+    def test_addresses_are_compared_with_addresses(self) -> None:
+        self.assertEqual(list(peers.cheaper(self.results("cost bind portlock-addresses 16 152", "cost bind cgroup-lpm 16 151"))),
+                         ["cheaper than Portlock: cgroup-BPF, trie of addresses, bind, 16 rules: 51 against 52"])
+        self.assertEqual(list(peers.cheaper(self.results("cost bind portlock 16 152"))),
+                         [f"cheaper than Portlock: {title}, bind, 16 rules: 50 against 52" for name, title in peers.MECHANISMS.items()
+                          if name not in peers.BY_ADDRESS and not name.startswith("portlock")])
 
     def test_other_lines_say_nothing(self) -> None:
         self.assertEqual(self.results("0: R1=ctx() R10=fp0", ""), self.results())
