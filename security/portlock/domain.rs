@@ -74,7 +74,6 @@ pub(crate) enum ByPort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusing {
     pub(crate) level: u8,
-    pub(crate) is_extended: bool,
     /// Whether a rule for the endpoint keeps the refusal out of the logs.
     pub(crate) quiet: bool,
 }
@@ -143,7 +142,6 @@ impl Layer {
     fn refusing(&self, quiet: bool) -> Refusing {
         Refusing {
             level: self.level,
-            is_extended: self.handled().is_extended,
             quiet,
         }
     }
@@ -210,8 +208,8 @@ impl Domain {
     ///
     /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`. `net`
     /// is the cookie of the network namespace in which the layer's addresses are valid. `stages` is
-    /// what `frozen` allows on each port. Returns
-    /// `E2BIG` if there are [`MAX_LAYERS`] layers already, or `ENOMEM` if there is no memory.
+    /// what `frozen` allows on each port. Returns `E2BIG` if there are [`MAX_LAYERS`] layers already,
+    /// or `ENOMEM` if there is no memory.
     pub(crate) fn new(
         parent: Option<&Self>,
         level: u8,

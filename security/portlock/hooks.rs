@@ -10,14 +10,14 @@ use crate::{
     subject::Subject,
     verdict::{
         check,
+        check_call,
         check_creation,
-        check_fast_open,
         check_listen,
-        check_mptcp,
         check_option,
         check_smc,
         check_udp_connect,
-        check_udp_send, //
+        check_udp_send,
+        Call, //
     },
     way::Mark,
     Portlock, //
@@ -159,7 +159,15 @@ fn fast_open(sock: &Socket, address: Sockaddr<'_>, domain: &Domain, msg: &Msg) -
     let kind = sock.sk().kind();
 
     if kind.is_tcp() || kind.is_mptcp() {
-        check_fast_open(domain, sock.sk(), address, msg, kind.is_mptcp())
+        check_call(&Call {
+            domain,
+            sk: sock.sk(),
+            address: address.bytes(),
+            used: Use::Connect,
+            access: Access::ConnectTcp,
+            is_mptcp: kind.is_mptcp(),
+            msg: Some(msg),
+        })
     } else {
         other(sock, address, domain, Use::Connect, Access::ConnectTcp)
     }
@@ -197,7 +205,15 @@ fn other(
     if kind.is_smc() {
         check_smc(domain, sock.sk(), Some(address), used, access)
     } else if kind.is_mptcp() {
-        check_mptcp(domain, sock.sk(), address, used, access)
+        check_call(&Call {
+            domain,
+            sk: sock.sk(),
+            address: address.bytes(),
+            used,
+            access,
+            is_mptcp: true,
+            msg: None,
+        })
     } else {
         Ok(())
     }

@@ -365,7 +365,7 @@ impl PortSet {
     /// Adds a port.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn insert(&mut self, port: u16) -> Result {
+    fn insert(&mut self, port: u16) -> Result {
         let word = usize::from(port >> 6);
 
         if self.ports.is_empty() {
@@ -375,6 +375,18 @@ impl PortSet {
         self.words[word >> 6] |= 1 << (word & 63);
         self.groups |= 1 << (word >> 6);
         Ok(())
+    }
+
+    /// Adds the ports at which something changes if `range` is for something: its first port, and the
+    /// one after its last.
+    ///
+    /// Returns `ENOMEM` as [`PortSet::insert`] does.
+    pub(crate) fn insert_turns(&mut self, range: RangeInclusive<u16>) -> Result {
+        self.insert(*range.start())?;
+        match range.end().checked_add(1) {
+            Some(after) => self.insert(after),
+            None => Ok(()),
+        }
     }
 
     /// Takes the least port out of the set.

@@ -667,10 +667,7 @@ impl Chains {
     /// Makes the cells: one at each port where a rule begins, or before which one ends.
     fn cut(&mut self) -> Result {
         for Link { grant, .. } in &self.links {
-            self.ports.insert(grant.first)?;
-            if let Some(after) = grant.last.checked_add(1) {
-                self.ports.insert(after)?;
-            }
+            self.ports.insert_turns(grant.first..=grant.last)?;
         }
 
         self.cells.clear();

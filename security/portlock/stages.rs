@@ -198,10 +198,7 @@ fn at_some_address(rules: &Rules) -> Result<KVVec<Granted>> {
     let mut granted: KVVec<Granted> = KVVec::new();
 
     for (range, _) in Iterator::chain(of_ports(), of_nets()) {
-        ports.insert(*range.start())?;
-        if let Some(after) = range.end().checked_add(1) {
-            ports.insert(after)?;
-        }
+        ports.insert_turns(range)?;
     }
     while let Some(from) = ports.pop() {
         let change = Tally::default();

@@ -51,16 +51,17 @@ use kernel::{
 };
 
 /// A call that uses an address.
-struct Call<'a> {
-    domain: &'a Domain,
-    sk: &'a Sock,
+pub(crate) struct Call<'a> {
+    pub(crate) domain: &'a Domain,
+    pub(crate) sk: &'a Sock,
     /// What the program passed, or what stands for it.
-    address: &'a [u8],
-    used: Use,
-    access: Access,
-    is_mptcp: bool,
+    pub(crate) address: &'a [u8],
+    pub(crate) used: Use,
+    pub(crate) access: Access,
+    /// Whether the socket is one of MPTCP: only extended layers are about it.
+    pub(crate) is_mptcp: bool,
     /// The message that is sent, if one is.
-    msg: Option<&'a Msg>,
+    pub(crate) msg: Option<&'a Msg>,
 }
 
 /// Whether `domain` lets `sk`, whose family was `socket_family`, use `address` for what `access` is
@@ -214,50 +215,11 @@ fn may_get_port(domain: &Domain, udp: &UdpSock) -> bool {
     !domain.handles(Access::BindUdp, false) || udp.is_known_bound()
 }
 
-/// [`check`], for a socket of TCP or MPTCP that connects to `address` by sending `msg`.
-pub(crate) fn check_fast_open(
-    domain: &Domain,
-    sk: &Sock,
-    address: Sockaddr<'_>,
-    msg: &Msg,
-    is_mptcp: bool,
-) -> Result {
-    judge_and_note(&Call {
-        domain,
-        sk,
-        address: address.bytes(),
-        used: Use::Connect,
-        access: Access::ConnectTcp,
-        is_mptcp,
-        msg: Some(msg),
-    })
-}
-
-/// [`check`], for a socket of MPTCP: only extended layers are about it.
-pub(crate) fn check_mptcp(
-    domain: &Domain,
-    sk: &Sock,
-    address: Sockaddr<'_>,
-    used: Use,
-    access: Access,
-) -> Result {
-    judge_and_note(&Call {
-        domain,
-        sk,
-        address: address.bytes(),
-        used,
-        access,
-        is_mptcp: true,
-        msg: None,
-    })
-}
-
-/// [`check`], step by step in the order of C Landlock's `current_check_access_socket()`: which error
-/// a program gets for two mistakes is part of the interface.
+/// [`check`], step by step.
 #[cold]
 #[inline(never)]
 fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
-    judge_and_note(&Call {
+    check_call(&Call {
         domain,
         sk,
         address,
@@ -299,13 +261,14 @@ fn decide_udp_send(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
     check_udp_autobind(domain, udp, Some(msg))
 }
 
-/// What the rules say, and whether the call may bind the socket to a device.
-fn judge_and_note(call: &Call<'_>) -> Result {
+/// [`check`], of any call: what the rules say, and whether it may bind the socket to a device.
+pub(crate) fn check_call(call: &Call<'_>) -> Result {
     judge(call)?;
     note_device(call)
 }
 
-/// What the rules say.
+/// What the rules say, in the order of C Landlock's `current_check_access_socket()`: which error a
+/// program gets for two mistakes is part of the interface.
 fn judge(call: &Call<'_>) -> Result {
     let Call { domain, access, .. } = *call;
 
