@@ -29,6 +29,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef IPPROTO_MPTCP
@@ -413,6 +414,40 @@ static inline int receive_descriptor(int usock)
 		return -EBADMSG;
 	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
 	return fd;
+}
+
+/* Whether C Landlock decides in this boot: it has no extended rulesets. */
+static inline bool is_c_landlock(void)
+{
+	const char *const boot = getenv("PORTLOCK_BOOT");
+
+	return boot && !strcmp(boot, "landlock");
+}
+
+static inline long now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static inline void pause_ms(long ms)
+{
+	const struct timespec time = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000,
+	};
+
+	nanosleep(&time, NULL);
+}
+
+/* Renames a file from one directory to another and back. */
+static inline int rename_across(void)
+{
+	if (rename("a/file", "b/file"))
+		return -errno;
+	return rename("b/file", "a/file") ? -errno : 0;
 }
 
 #endif /* PORTLOCK_COMMON_H */

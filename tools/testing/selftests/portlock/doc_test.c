@@ -115,14 +115,6 @@ static int run(const char *program, const char *words)
 	return wait_child(child);
 }
 
-/* Whether C Landlock decides in this boot: it has no extended rulesets. */
-static bool is_c_landlock(void)
-{
-	const char *const boot = getenv("PORTLOCK_BOOT");
-
-	return boot && !strcmp(boot, "landlock");
-}
-
 /* The agent and the client need Portlock.  Without it they do nothing. */
 static int here(int expected)
 {

@@ -41,14 +41,6 @@
 #define ALL_IPV4 "0.0.0.0/0"
 #define ALL_IPV6 "::/0"
 
-/* Returns true, with the reason to skip, if C Landlock decides in this boot. */
-static inline bool is_c_landlock(void)
-{
-	const char *const boot = getenv("PORTLOCK_BOOT");
-
-	return boot && !strcmp(boot, "landlock");
-}
-
 #define C_LANDLOCK "C Landlock has no extended rulesets"
 
 /* Rulesets */

@@ -14,14 +14,6 @@
 /* Seconds, in a guest with an emulated processor. */
 #define TIMEOUT 600
 
-static long now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
 /* A rule as the loop reads it: @bits of @address are fixed. */
 struct rule {
 	int family, bits;

@@ -3699,13 +3699,6 @@ FIXTURE_VARIANT_ADD(stack, extended_first)
 	.plain_first = false,
 };
 
-static int rename_across(void)
-{
-	if (rename("a/file", "b/file"))
-		return -errno;
-	return rename("b/file", "a/file") ? -errno : 0;
-}
-
 FIXTURE_SETUP(stack)
 {
 	int fd;

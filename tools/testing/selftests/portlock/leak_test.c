@@ -58,16 +58,6 @@ static int read_usage(struct usage *usage)
 	return found == 3 ? 0 : -ENODATA;
 }
 
-static void pause_ms(long ms)
-{
-	const struct timespec time = {
-		.tv_sec = ms / 1000,
-		.tv_nsec = ms % 1000 * 1000000,
-	};
-
-	nanosleep(&time, NULL);
-}
-
 /* Waits until two readings in a row are equal, or until the time is over. */
 static int settle(struct usage *usage)
 {

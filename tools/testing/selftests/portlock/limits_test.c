@@ -45,24 +45,6 @@ static long read_number(const char *path, const char *name)
 	return -ENODATA;
 }
 
-static long now_ms(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static void pause_ms(long ms)
-{
-	const struct timespec time = {
-		.tv_sec = ms / 1000,
-		.tv_nsec = ms % 1000 * 1000000,
-	};
-
-	nanosleep(&time, NULL);
-}
-
 /*
  * Asks whether a port is allowed: returns 0 or -EACCES.  The address is not of
  * this machine.  A socket cannot be bound or connected to it, so the same

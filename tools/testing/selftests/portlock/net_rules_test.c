@@ -675,14 +675,6 @@ TEST_F(net, a_ruleset_is_enforced_while_it_is_written)
 
 /* Filesystem and network together */
 
-/* Renames a file from one directory to another and back. */
-static int rename_across(void)
-{
-	if (rename("a/file", "b/file"))
-		return -errno;
-	return rename("b/file", "a/file") ? -errno : 0;
-}
-
 FIXTURE(with_fs)
 {
 };

@@ -9,42 +9,20 @@
 
 #include <linux/audit.h>
 #include <linux/netlink.h>
-#include <linux/portlock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 
 #include "kselftest_harness.h"
-#include "common.h"
-
-#define LISTEN_TCP PORTLOCK_ACCESS_NET_LISTEN_TCP
-#define SOCKET_CREATE PORTLOCK_PERMISSION_SOCKET_CREATE
-
-#ifndef IPPROTO_SMC
-#define IPPROTO_SMC 256
-#endif
-
-#ifndef AF_SMC
-#define AF_SMC 43
-#endif
+#include "extended.h"
 
 /* The port that is refused, and another one. */
 #define PORT 1025
 #define OTHER_PORT 1026
 
-/* Returns true if C Landlock decides in this boot. */
-static bool is_c_landlock(void)
-{
-	const char *const boot = getenv("PORTLOCK_BOOT");
-
-	return boot && !strcmp(boot, "landlock");
-}
-
-#define C_LANDLOCK "C Landlock has no extended rulesets"
-
 /* Rulesets */
 
-static int extended(__u64 access_net, __u64 quiet, __u64 permissions)
+static int extended_with(__u64 access_net, __u64 quiet, __u64 permissions)
 {
 	const struct portlock_ruleset_attr attr = {
 		.handled_access_net = access_net,
@@ -55,22 +33,10 @@ static int extended(__u64 access_net, __u64 quiet, __u64 permissions)
 	return create_ruleset(&attr, sizeof(attr), PORTLOCK_CREATE_RULESET);
 }
 
-static int add_net(int ruleset_fd, const struct portlock_net_attr *attr,
-		   __u32 flags)
+static int add_net_attr(int ruleset_fd, const struct portlock_net_attr *attr,
+			__u32 flags)
 {
 	return add_rule(ruleset_fd, PORTLOCK_RULE_NET, attr, flags);
-}
-
-static int add_socket(int ruleset_fd, int family, int type, int protocol)
-{
-	const struct portlock_socket_attr attr = {
-		.permissions = SOCKET_CREATE,
-		.family = family,
-		.type = type,
-		.protocol = protocol,
-	};
-
-	return add_rule(ruleset_fd, PORTLOCK_RULE_SOCKET, &attr, 0);
 }
 
 /* Enforces @ruleset_fd, with @flags, and closes it. */
@@ -87,7 +53,7 @@ static int enforce_with(int ruleset_fd, __u32 flags)
 /* Adds a layer that refuses to listen. */
 static int refuse_listen(__u32 flags)
 {
-	return enforce_with(extended(LISTEN_TCP, 0, 0), flags);
+	return enforce_with(extended_with(LISTEN_TCP, 0, 0), flags);
 }
 
 /* Denials */
@@ -280,7 +246,8 @@ FIXTURE_SETUP(trace)
 	if (ret)
 		SKIP(return, "no trace events: %s", strerror(-ret));
 	ASSERT_EQ(0, own_network());
-	self->fd = extended(ALL_NET | LISTEN_TCP, LISTEN_TCP, SOCKET_CREATE);
+	self->fd = extended_with(ALL_NET | LISTEN_TCP, LISTEN_TCP,
+				 SOCKET_CREATE);
 	ASSERT_LE(0, self->fd);
 	self->ruleset = id_of("landlock_create_ruleset", "ruleset=");
 	ASSERT_NE(0, self->ruleset);
@@ -366,15 +333,15 @@ TEST_F(trace, rules_about_networks_have_an_event)
 		.port_last = 443,
 	};
 
-	ASSERT_EQ(0, add_net(self->fd, &ipv4, 0));
+	ASSERT_EQ(0, add_net_attr(self->fd, &ipv4, 0));
 	EXPECT_EVENT("portlock_add_rule_net",
 		     "ruleset=%llx.1 flags=0x0 access_rights=bind_tcp|listen_tcp port_first=8000 port_last=65535 family=2 address=192.168.2.0 prefix_len=23",
 		     self->ruleset);
-	ASSERT_EQ(0, add_net(self->fd, &ipv6, 0));
+	ASSERT_EQ(0, add_net_attr(self->fd, &ipv6, 0));
 	EXPECT_EVENT("portlock_add_rule_net",
 		     "ruleset=%llx.2 flags=0x0 access_rights=connect_send_udp port_first=0 port_last=0 family=10 address=2001:db8:0:1:: prefix_len=64",
 		     self->ruleset);
-	ASSERT_EQ(0, add_net(self->fd, &any, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(self->fd, &any, LANDLOCK_ADD_RULE_QUIET));
 	EXPECT_EVENT("portlock_add_rule_net",
 		     "ruleset=%llx.3 flags=0x1 access_rights= port_first=443 port_last=443 family=0 address= prefix_len=0",
 		     self->ruleset);
@@ -430,7 +397,7 @@ TEST_F(trace, a_rule_that_is_not_added_has_no_event)
 		.port_first = 1,
 	};
 
-	ASSERT_EQ(-EINVAL, add_net(self->fd, &net, 0));
+	ASSERT_EQ(-EINVAL, add_net_attr(self->fd, &net, 0));
 	ASSERT_EQ(-EINVAL, add_socket(self->fd, 255, -1, -1));
 	EXPECT_NO_EVENT("portlock_add_rule_net");
 	EXPECT_NO_EVENT("portlock_add_rule_socket");
@@ -453,7 +420,7 @@ TEST_F(trace, landlocks_rights_keep_their_events)
 	};
 	unsigned long long domain;
 
-	ASSERT_EQ(0, add_net(self->fd, &rule, 0));
+	ASSERT_EQ(0, add_net_attr(self->fd, &rule, 0));
 	ASSERT_EQ(0, add_socket(self->fd, AF_INET, -1, -1));
 	ASSERT_EQ(0, no_new_privs());
 	ASSERT_EQ(0, restrict_self(self->fd, 0));
@@ -486,9 +453,9 @@ TEST_F(trace, what_is_allowed_has_no_event)
 		.port_first = PORT,
 		.port_last = PORT,
 	};
-	const int fd = extended(LISTEN_TCP, 0, 0);
+	const int fd = extended_with(LISTEN_TCP, 0, 0);
 
-	ASSERT_EQ(0, add_net(fd, &rule, 0));
+	ASSERT_EQ(0, add_net_attr(fd, &rule, 0));
 	ASSERT_EQ(0, enforce(fd));
 	EXPECT_EQ(0, listen_ipv4(-1));
 	EXPECT_NO_EVENT("portlock_deny");
@@ -563,11 +530,11 @@ TEST_F(trace, a_quiet_rule_clears_logged)
 		.prefix_len = 8,
 		.address = { 10 },
 	};
-	const int fd = extended(LISTEN_TCP, LISTEN_TCP, 0);
+	const int fd = extended_with(LISTEN_TCP, LISTEN_TCP, 0);
 	unsigned long long domain;
 
-	ASSERT_EQ(0, add_net(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
-	ASSERT_EQ(0, add_net(fd, &other, 0));
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(fd, &other, 0));
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
@@ -589,10 +556,10 @@ TEST_F(trace, a_quiet_rule_may_be_the_only_one_with_an_address)
 		.prefix_len = 8,
 		.address = { 127 },
 	};
-	const int fd = extended(LISTEN_TCP, LISTEN_TCP, 0);
+	const int fd = extended_with(LISTEN_TCP, LISTEN_TCP, 0);
 	unsigned long long domain;
 
-	ASSERT_EQ(0, add_net(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
@@ -606,10 +573,10 @@ TEST_F(trace, a_quiet_rule_is_about_quiet_rights_only)
 		.port_first = PORT,
 		.port_last = PORT,
 	};
-	const int fd = extended(BIND_UDP | LISTEN_TCP, BIND_UDP, 0);
+	const int fd = extended_with(BIND_UDP | LISTEN_TCP, BIND_UDP, 0);
 	unsigned long long domain;
 
-	ASSERT_EQ(0, add_net(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
@@ -911,10 +878,10 @@ FIXTURE_SETUP(denial)
 		SKIP(return, "no trace events: %s", strerror(-fd));
 	self->audit = start_audit();
 	ASSERT_LE(0, self->audit);
-	fd = extended(variant->access, 0, variant->permissions);
+	fd = extended_with(variant->access, 0, variant->permissions);
 	ASSERT_LE(0, fd);
 	if (variant->granted)
-		ASSERT_EQ(0, add_net(fd, &rule, 0));
+		ASSERT_EQ(0, add_net_attr(fd, &rule, 0));
 	ASSERT_EQ(0, enforce(fd));
 	self->domain = last_domain();
 	ASSERT_NE(0, self->domain);
@@ -989,9 +956,9 @@ TEST_F(audit, quiet_denials_have_no_record)
 		.port_first = PORT,
 		.port_last = PORT,
 	};
-	const int fd = extended(LISTEN_TCP, LISTEN_TCP, 0);
+	const int fd = extended_with(LISTEN_TCP, LISTEN_TCP, 0);
 
-	ASSERT_EQ(0, add_net(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
 	ASSERT_EQ(0, enforce(fd));
 	ASSERT_EQ(-EACCES, listen_on_port(AF_INET, 0, PORT));
 	ASSERT_EQ(-EACCES, listen_on_port(AF_INET, 0, OTHER_PORT));
@@ -1012,7 +979,7 @@ TEST_F(audit, log_flags_silence_records)
 
 TEST_F(audit, landlocks_rights_keep_their_records)
 {
-	ASSERT_EQ(0, enforce(extended(BIND_TCP | CONNECT_TCP, 0, 0)));
+	ASSERT_EQ(0, enforce(extended_with(BIND_TCP | CONNECT_TCP, 0, 0)));
 	ASSERT_EQ(-EACCES, try_bind(AF_INET, SOCK_STREAM, PORT));
 	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025",
 		     denial_record(self->fd));
