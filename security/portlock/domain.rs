@@ -89,17 +89,15 @@ impl Layer {
             && (self.handled().is_extended || !question.is_mptcp)
     }
 
-    /// Says by `asks` whether a rule about addresses is for the endpoint.
-    fn by_address(
-        &self,
-        question: &Question,
-        asks: impl Fn(&Prefixes, u16, &Address) -> bool,
-    ) -> bool {
+    /// The rules about addresses with the port and the address to ask them about, if they are for
+    /// what is asked at all.
+    #[inline(always)]
+    fn by_address<'a>(&'a self, question: &'a Question) -> Option<(&'a Prefixes, u16, &'a Address)> {
         match (&self.frozen.prefixes, question.port, &question.address) {
             (Some(prefixes), Some(port), Some(address)) if self.net == question.net => {
-                asks(prefixes, port, address)
+                Some((prefixes, port, address))
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -114,19 +112,31 @@ impl Layer {
     /// Whether a rule for the endpoint keeps a refusal out of the logs.
     fn is_quiet(&self, question: &Question) -> bool {
         self.handled().quiet.contains(question.access)
-            && (self.by_port(question).quiet || self.by_address(question, Prefixes::is_quiet))
+            && (self.by_port(question).quiet
+                || self
+                    .by_address(question)
+                    .is_some_and(|(prefixes, port, address)| prefixes.is_quiet(port, address)))
     }
 
     /// Whether a rule about addresses grants what is asked.
+    #[inline(always)]
     fn grants_by_address(&self, question: &Question) -> bool {
-        self.by_address(question, |prefixes, port, address| {
-            prefixes.grants(port, address, question.access)
-        })
+        match self.by_address(question) {
+            Some((prefixes, port, address)) => prefixes.grants(port, address, question.access),
+            None => false,
+        }
     }
 
-    /// Whether a rule grants what is asked. The layer handles it.
+    /// Whether a rule about the port grants what is asked, or the layer does not handle it.
+    #[inline(never)]
+    fn grants_by_port(&self, question: &Question) -> bool {
+        !self.handles(question) || self.by_port(question).access.contains(question.access)
+    }
+
+    /// Whether a rule grants what is asked, or the layer does not handle it.
+    #[inline(never)]
     fn grants(&self, question: &Question) -> bool {
-        self.grants_by_address(question) || self.by_port(question).access.contains(question.access)
+        self.grants_by_port(question) || self.grants_by_address(question)
     }
 
     /// Whether `other` says the same, since it is of the same ruleset.
@@ -157,6 +167,7 @@ impl Layer {
 /// # Invariants
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
+/// - `is_uniform` is whether all layers say the same, since they are of one ruleset.
 /// - `access` and `permissions` are what the layers together handle, and `by_address` is the rights
 ///   for which one of them has a rule about addresses.
 /// - `stages` is what all layers allow. `mptcp` is what those layers allow that are extended.
@@ -170,6 +181,7 @@ pub(crate) struct Domain {
     /// All layers but the youngest, the oldest first: most domains have only one layer.
     outer: KVec<Layer>,
     youngest: Layer,
+    is_uniform: bool,
     #[pin]
     free: Work<Domain>,
 }
@@ -219,6 +231,8 @@ impl Domain {
     ) -> Result<Arc<Self>> {
         let (handled, by_address) = (frozen.handled, frozen.by_address);
         let youngest = Layer { level, net, frozen };
+        let is_uniform =
+            parent.is_none_or(|parent| parent.is_uniform && parent.youngest.is_same(&youngest));
 
         // INVARIANT: The layers are counted in `to_outer`. The sets are the unions of those of the
         // layers, and the stages are the intersections of theirs.
@@ -254,6 +268,7 @@ impl Domain {
                 mptcp: this.mptcp,
                 outer: this.outer,
                 youngest,
+                is_uniform,
                 free <- new_work!("Domain::free"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -346,8 +361,7 @@ impl Domain {
     /// whatever the address.
     pub(crate) fn refusing_way(&self, question: &Question) -> Option<Refusing> {
         self.layers()
-            .filter(|layer| layer.is_about_addresses(AccessSet::UDP) && layer.handles(question))
-            .find(|layer| !layer.grants(question))
+            .find(|layer| layer.is_about_addresses(AccessSet::UDP) && !layer.grants(question))
             .map(|layer| layer.refusing(layer.is_quiet(question)))
     }
 
@@ -385,25 +399,39 @@ impl Domain {
         }
     }
 
+    /// Whether all layers are of one ruleset, enforced in one network namespace.
+    #[inline]
+    pub(crate) fn is_uniform(&self) -> bool {
+        self.is_uniform
+    }
+
+    /// [`Domain::grants_at_address`], of a uniform domain.
+    ///
+    /// The port alone does not decide: its layers grant what is asked by the address or not at all.
+    #[inline(always)]
+    pub(crate) fn grants_uniformly(&self, question: &Question) -> bool {
+        self.youngest.grants_by_address(question)
+    }
+
     /// Whether each layer grants what is asked, or does not handle it. Not all layers grant it by the
     /// port alone, cf. [`Domain::by_port`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn grants_at_address(&self, question: &Question) -> bool {
+        let mut last = None;
+
         if question.address.is_none() {
             return false;
         }
-        // The port alone does not decide: the only layer grants it by the address or not at all.
-        if self.outer.is_empty() {
-            return self.youngest.grants_by_address(question);
+        for layer in self.layers() {
+            let is_new = last
+                .replace(layer)
+                .is_none_or(|last| !layer.is_same(last));
+
+            if is_new && !layer.grants_by_address(question) && !layer.grants_by_port(question) {
+                return false;
+            }
         }
-
-        let mut last: Option<&Layer> = None;
-
-        self.layers().all(|layer| {
-            last.replace(layer).is_some_and(|last| last.is_same(layer))
-                || !layer.handles(question)
-                || layer.grants(question)
-        })
+        true
     }
 
     /// Whether the domain allows what is asked.
@@ -442,7 +470,7 @@ impl Domain {
         }
 
         self.layers()
-            .find(|layer| layer.handles(question) && !layer.grants(question))
+            .find(|layer| !layer.grants(question))
             .map(|layer| layer.refusing(layer.is_quiet(question)))
     }
 

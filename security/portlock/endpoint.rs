@@ -5,12 +5,15 @@
 //! The order of the checks is that of C Landlock's `current_check_access_socket()`: which error a
 //! program gets for an address that is wrong in two ways is part of the interface.
 
-use crate::abi::{
-    AF_INET,
-    AF_INET6,
-    AF_UNSPEC,
-    SIN6_LEN_RFC2133,
-    SOCKADDR_IN_LEN, //
+use crate::{
+    abi::{
+        AF_INET,
+        AF_INET6,
+        AF_UNSPEC,
+        SIN6_LEN_RFC2133,
+        SOCKADDR_IN_LEN, //
+    },
+    access::Access, //
 };
 use core::net::IpAddr;
 use kernel::{
@@ -48,10 +51,29 @@ impl Address {
         }
     }
 
+    /// Whether rules with an address may match this one, which `access` is about.
+    ///
+    /// To bind, a wildcard is an address as any other. As a remote address it means this machine, or an
+    /// address that the socket is bound to, whatever list contains it: only rules without an address
+    /// match.
+    #[inline]
+    pub(crate) fn can_match(&self, access: Access) -> bool {
+        /// Few calls ask this.
+        #[cold]
+        #[inline(never)]
+        fn is_about_local(access: Access) -> bool {
+            access.is_about_local()
+        }
+
+        !self.is_wildcard() || is_about_local(access)
+    }
+
     /// Whether this is the wildcard address of its family.
     pub(crate) fn is_wildcard(&self) -> bool {
-        matches!(self, Self::V4([0, 0, 0, 0]))
-            || matches!(self, Self::V6(bytes) if *bytes == [0; 16])
+        match self {
+            Self::V4(bytes) => u32::from_ne_bytes(*bytes) == 0,
+            Self::V6(bytes) => u128::from_ne_bytes(*bytes) == 0,
+        }
     }
 
     /// Whether a device is part of the address: a link-local IPv6 address, or a multicast one.
@@ -62,6 +84,15 @@ impl Address {
             Self::V4([first, ..]) => first >> 4 == 14,
             Self::V6([0xfe, second, ..]) => second >> 6 == 2,
             Self::V6([first, ..]) => *first == 0xff,
+        }
+    }
+
+    /// Whether [`Address::is_of_a_link`] may be true: a cheaper question.
+    #[inline]
+    pub(crate) fn may_be_of_a_link(&self) -> bool {
+        match self {
+            Self::V4([first, ..]) => *first >= 0xe0,
+            Self::V6([first, ..]) => *first >= 0xfe,
         }
     }
 
@@ -174,6 +205,29 @@ pub(crate) enum Use {
     Send,
 }
 
+impl Use {
+    /// What bind(2), connect(2) or listen(2) does with the address that `access` is about.
+    #[inline]
+    pub(crate) const fn of(access: Access) -> Self {
+        if access.is_about_local() {
+            Self::Bind
+        } else {
+            Self::Connect
+        }
+    }
+}
+
+/// Whether `address`, of which there are as many bytes as a plain address has, may be an IPv6 address
+/// with which a device counts: a link-local or a multicast one.
+///
+/// The byte that tells it means nothing in an IPv4 address, of which this may be true as well.
+#[inline]
+pub(crate) fn may_be_of_a_link(address: Sockaddr<'_>) -> bool {
+    address
+        .first_chunk::<SOCKADDR_IN_LEN>()
+        .is_none_or(|bytes| bytes[8] >= 0xfe)
+}
+
 /// Whether a socket that uses the address may be bound to a device by that: an IPv6 address that
 /// needs a scope, or a multicast one to connect to.
 pub(crate) fn names_device(bytes: &[u8], used: Use) -> bool {
@@ -200,19 +254,21 @@ pub(crate) enum Asked {
     Unknowable,
 }
 
-/// The address that the bytes of a socket address name, if [`asked`] found a port in them, `used` for
-/// what rules about addresses are to match; `None` if only rules without an address match.
-///
-/// To bind, a wildcard is an address as any other. As a remote address it means this machine, or an
-/// address that the socket is bound to, whatever list contains it.
-pub(crate) fn address(bytes: &[u8], used: Use) -> Option<Address> {
-    let address = match family(bytes)? {
-        AF_INET6 => Address::from_ipv6(*bytes.get(8..)?.first_chunk()?),
-        // As an IPv4 socket takes it, whatever its family is.
-        _ => Address::V4(*bytes.get(4..)?.first_chunk()?),
-    };
+/// The address that a socket address names, if [`asked`] found a port in it, or `None` if it is too
+/// short.
+#[inline]
+pub(crate) fn address(address: Sockaddr<'_>) -> Option<Address> {
+    let [family_0, family_1, _, _, ipv4 @ ..] = *address.first_chunk::<8>()?;
 
-    (used == Use::Bind || !address.is_wildcard()).then_some(address)
+    match u16::from_ne_bytes([family_0, family_1]) {
+        AF_INET6 => {
+            let bytes = address.first_chunk::<SIN6_LEN_RFC2133>()?;
+
+            Some(Address::from_ipv6(*bytes.last_chunk()?))
+        }
+        // As an IPv4 socket takes it, whatever its family is.
+        _ => Some(Address::V4(ipv4)),
+    }
 }
 
 /// The family of `address` (`sa_family`), or `None` if it is too short to have one.

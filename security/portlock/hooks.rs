@@ -53,10 +53,17 @@ impl Lsm for Portlock {
         Ok(())
     }
 
+    #[inline(always)]
     fn socket_create(subject: &Subject, params: SocketParams) -> Result {
         match subject.domain() {
-            Some(domain) if !params.kern => check_creation(domain, params),
-            _ => Ok(()),
+            Some(domain) => create(
+                params.family,
+                params.type_,
+                params.protocol,
+                params.kern,
+                domain,
+            ),
+            None => Ok(()),
         }
     }
 
@@ -76,15 +83,15 @@ impl Lsm for Portlock {
         }
     }
 
+    #[inline(always)]
     fn socket_listen(subject: &Subject, sock: &Socket, _backlog: c_int) -> Result {
         match subject.domain() {
-            Some(domain) if sock.sk().kind().is_smc() => {
-                check_smc(domain, sock.sk(), None, Use::Bind, Access::ListenTcp)
-            }
-            _ => Ok(()),
+            Some(domain) => listen_smc(sock, domain),
+            None => Ok(()),
         }
     }
 
+    #[inline(always)]
     fn inet_listen(subject: &Subject, sk: &LockedSock) -> Result {
         match subject.domain() {
             Some(domain) => listen(sk, domain),
@@ -92,9 +99,10 @@ impl Lsm for Portlock {
         }
     }
 
+    #[inline(always)]
     fn socket_setsockopt(subject: &Subject, sock: &Socket, level: c_int, optname: c_int) -> Result {
         match subject.domain() {
-            Some(domain) => check_option(domain, sock.sk(), level, optname),
+            Some(domain) => set_option(sock, level, optname, domain),
             None => Ok(()),
         }
     }
@@ -112,21 +120,31 @@ impl Lsm for Portlock {
 // it, and no argument is moved, since the arguments have the order of the hooks'.
 
 #[inline(never)]
+fn create(family: c_int, type_: c_int, protocol: c_int, kern: bool, domain: &Domain) -> Result {
+    if kern {
+        Ok(())
+    } else {
+        check_creation(
+            domain,
+            SocketParams {
+                family,
+                type_,
+                protocol,
+                kern,
+            },
+        )
+    }
+}
+
+#[inline(never)]
 fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     let kind = sock.sk().kind();
     let family = kind.family();
 
     if kind.is_tcp() {
-        check(
-            domain,
-            sock.sk(),
-            family,
-            address,
-            Use::Bind,
-            Access::BindTcp,
-        )
+        check(sock.sk(), address, domain, family, Access::BindTcp)
     } else if let Some(udp) = kind.as_udp() {
-        bind_udp(domain, udp, family, address)
+        bind_udp(udp, address, domain, family)
     } else {
         other(sock, address, domain, Use::Bind, Access::BindTcp)
     }
@@ -138,14 +156,7 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     let family = kind.family();
 
     if kind.is_tcp() {
-        check(
-            domain,
-            sock.sk(),
-            family,
-            address,
-            Use::Connect,
-            Access::ConnectTcp,
-        )
+        check(sock.sk(), address, domain, family, Access::ConnectTcp)
     } else if let Some(udp) = kind.as_udp() {
         connect_udp(domain, udp, family, address)
     } else {
@@ -219,6 +230,16 @@ fn other(
     }
 }
 
+/// Under an SMC socket is one of TCP that the kernel made for itself, which is not checked.
+#[inline(never)]
+fn listen_smc(sock: &Socket, domain: &Domain) -> Result {
+    if sock.sk().kind().is_smc() {
+        check_smc(domain, sock.sk(), None, Use::Bind, Access::ListenTcp)
+    } else {
+        Ok(())
+    }
+}
+
 /// The socket is not one of the kernel's own, and TCP or MPTCP, or there is nothing to check.
 #[inline(never)]
 fn listen(sk: &LockedSock, domain: &Domain) -> Result {
@@ -235,8 +256,8 @@ fn listen(sk: &LockedSock, domain: &Domain) -> Result {
 }
 
 #[inline(never)]
-fn bind_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) -> Result {
-    check(domain, udp, family, address, Use::Bind, Access::BindUdp)
+fn bind_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u16) -> Result {
+    check(udp, address, domain, family, Access::BindUdp)
 }
 
 #[inline(never)]
@@ -247,4 +268,9 @@ fn connect_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_
 #[inline(never)]
 fn send_udp(domain: &Domain, udp: &UdpSock, family: u16, msg: &Msg) -> Result {
     check_udp_send(domain, udp, family, msg)
+}
+
+#[inline(never)]
+fn set_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    check_option(domain, sock.sk(), level, option)
 }

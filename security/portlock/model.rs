@@ -349,7 +349,8 @@ impl Question {
                 Ok(Asked::Port(port)) => Some(port),
                 Ok(Asked::Unknowable) => None,
             };
-            question.address = endpoint::address(self.address(), used);
+            question.address = endpoint::address(self.address().into())
+                .filter(|address| address.can_match(self.access));
         }
 
         // What most calls ask is answered by the port.

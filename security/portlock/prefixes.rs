@@ -48,10 +48,10 @@
 //!
 //! Memory: a prefix has two edges, of 8 bytes (IPv4) or 20 bytes (IPv6), and begins at most one
 //! chain, of 12 bytes. A rule begins at most two segments, at its first port and after its last. A
-//! segment has 2 bytes, and 2 more for each two columns. So a rule takes 36 bytes (IPv4) or 60 bytes
-//! (IPv6) with one column, and 64 or 88 with 15 columns, one for each right. An allocation may be
+//! segment has 4 bytes with two columns, and 4 more for each four further columns. So a rule takes 36
+//! bytes (IPv4) or 60 bytes (IPv6) with one column, and 68 or 92 with 15 columns, one for each right. An allocation may be
 //! up to twice as large as what was asked for. [`Prefixes`] with a reference count has 128 bytes.
-//! Together that is at most 176 bytes for each of two rules or more, and 128 bytes once. A single
+//! Together that is at most 184 bytes for each of two rules or more, and 128 bytes once. A single
 //! rule has one column, and takes at most 248 bytes. Ranges are never multiplied by prefixes, nor
 //! rules by rights.
 
@@ -228,18 +228,19 @@ struct Chain {
 ///
 /// - `ipv4` and `ipv6` are sorted, and their places are those of the smallest prefixes.
 /// - A chain hangs on one with a smaller number, or on none.
-/// - `rows` begins with the first ports of the segments, which are sorted in each chain. Then, for
-///   each two columns, it has the depths of the segments: the low byte of a word is that of the
-///   first column.
+/// - `rows` begins with the segments: their first ports, which are sorted in each chain, with their
+///   depths in the first two columns. Then, for each four further columns, it has further depths of
+///   the segments. The low byte of a pair of depths is that of the first of the two columns.
 /// - No vector has room for more elements than it holds.
 pub(crate) struct Prefixes {
     ipv4: KVVec<Edge<u32>>,
     ipv6: KVVec<Edge<Wide>>,
     chains: KVVec<Chain>,
-    rows: KVVec<u16>,
+    rows: KVVec<[u16; 2]>,
     /// The number of segments, and so the length of each row.
     segments: u32,
-    /// The column of each right, or [`NO_COLUMN`].
+    /// Where the depths of each right begin in those of a segment, in bits: eight times its column. Or
+    /// [`NO_COLUMN`].
     columns: [u8; Right::COUNT],
 }
 
@@ -265,6 +266,7 @@ impl Prefixes {
     }
 
     /// Whether a rule grants `access` on `port` of `address`.
+    #[inline(always)]
     pub(crate) fn grants(&self, port: u16, address: &Address, access: Access) -> bool {
         self.allows(*address, port, access.into())
     }
@@ -310,6 +312,7 @@ impl Prefixes {
     }
 
     /// Whether a rule grants `right` on `port` of `address`.
+    #[inline(always)]
     fn allows(&self, address: Address, port: u16, right: Right) -> bool {
         let column = self.columns[right.number()];
         let mut place = match address {
@@ -328,38 +331,68 @@ impl Prefixes {
     }
 
     /// The least depth at which a prefix of `chain` has a rule for `port`, or [`NO_DEPTH`].
-    #[inline]
+    #[inline(always)]
     fn least_depth(&self, chain: &Chain, port: u16, column: u8) -> u8 {
         let (first, end) = (chain.first as usize, chain.end as usize);
-        let ports = self.rows.get(first..end).unwrap_or_default();
-        let Some(segment) = last_not_after(ports, |from| *from <= port) else {
+        let segments = self.rows.get(first..end).unwrap_or_default();
+        let Some((segment, [_, depths])) = last_not_after(segments, |[from, _]| *from <= port) else {
             return NO_DEPTH;
         };
-        let row = usize::from(column / 2).wrapping_add(1);
-        let word = row
+
+        match depths.checked_shr(column.into()) {
+            // CAST: The other column is cut off.
+            Some(depths) => depths as u8,
+            None => self.further_depth(first.wrapping_add(segment), column),
+        }
+    }
+
+    /// The depth of `segment` in a column that is none of the first two; `column` is as in `columns`.
+    #[inline(never)]
+    fn further_depth(&self, segment: usize, column: u8) -> u8 {
+        let column = usize::from(column / 8).wrapping_sub(2);
+        let row = (column / 4).wrapping_add(1);
+        let at = row
             .wrapping_mul(self.segments as usize)
-            .wrapping_add(first)
             .wrapping_add(segment);
 
-        self.rows.get(word).map_or(NO_DEPTH, |depths| {
-            // CAST: The other column is cut off.
-            (depths >> (column % 2 * 8)) as u8
+        self.rows.get(at).map_or(NO_DEPTH, |pairs| {
+            pairs[column / 2 % 2].to_le_bytes()[column % 2]
         })
     }
 }
 
 /// The smallest prefix that contains `address`.
-#[inline]
+#[inline(always)]
 fn find_place<T: Key>(edges: &[Edge<T>], address: T) -> Place {
     last_not_after(edges, |edge| edge.from <= address)
-        .and_then(|last| edges.get(last))
-        .map_or(Place::NOWHERE, |edge| edge.place)
+        .map_or(Place::NOWHERE, |(_, edge)| edge.place)
 }
 
-/// The index of the last element that `is_not_after` is true for. It is false for all after it.
-#[inline]
-fn last_not_after<T>(sorted: &[T], is_not_after: impl Fn(&T) -> bool) -> Option<usize> {
-    sorted.partition_point(is_not_after).checked_sub(1)
+/// The last element that `is_not_after` is true for, with its index. It is false for all after it.
+///
+/// This is shorter than `partition_point()`, from whose answer one has to find the way back. The last
+/// element is tried first, after which nothing is left to search where there is one rule.
+#[inline(always)]
+fn last_not_after<T>(sorted: &[T], is_not_after: impl Fn(&T) -> bool) -> Option<(usize, &T)> {
+    let (last, mut rest) = sorted.split_last()?;
+    let mut before = 0_usize;
+
+    if is_not_after(last) {
+        return Some((rest.len(), last));
+    }
+    while rest.len() > 1 {
+        let (left, right) = rest.split_at(rest.len() / 2);
+
+        if right.first().is_some_and(&is_not_after) {
+            before = before.wrapping_add(left.len());
+            rest = right;
+        } else {
+            rest = left;
+        }
+    }
+    rest.first()
+        .filter(|first| is_not_after(first))
+        .map(|first| (before, first))
 }
 
 /// A prefix in its tree, while a [`Prefixes`] is made.
@@ -552,13 +585,13 @@ impl Columns {
         &self.sets[..self.count]
     }
 
-    /// The column of each right, or [`NO_COLUMN`].
+    /// Eight times the column of each right, or [`NO_COLUMN`].
     fn of_rights(&self) -> [u8; Right::COUNT] {
         array::from_fn(|right| {
             let column = self.sets().iter().position(|set| set.0 >> right & 1 != 0);
 
             // CAST: There are few columns.
-            column.map_or(NO_COLUMN, |column| column as u8)
+            column.map_or(NO_COLUMN, |column| column as u8 * 8)
         })
     }
 }
@@ -569,6 +602,15 @@ impl Columns {
 struct Segment {
     from: u16,
     depths: [u8; Right::COUNT],
+}
+
+impl Segment {
+    /// The depths in two columns, those with the numbers `2 * pair` and one more.
+    fn pair(&self, pair: usize) -> u16 {
+        let depth = |column: usize| self.depths.get(column).copied().unwrap_or(NO_DEPTH);
+
+        u16::from_le_bytes([depth(2 * pair), depth(2 * pair + 1)])
+    }
 }
 
 /// A rule of a chain.
@@ -726,20 +768,20 @@ impl Chains {
         Ok(())
     }
 
-    /// The words of [`Prefixes::rows`].
-    fn rows(&self, columns: &Columns) -> Result<KVVec<u16>> {
-        let pairs = columns.count.div_ceil(2);
-        let len = self.segments.len() * (1 + pairs);
+    /// [`Prefixes::rows`].
+    fn rows(&self, columns: &Columns) -> Result<KVVec<[u16; 2]>> {
+        let further = columns.count.saturating_sub(2).div_ceil(4);
+        let len = self.segments.len() * (1 + further);
         let mut rows = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
 
         for segment in &self.segments {
-            rows.push(segment.from, GFP_KERNEL_ACCOUNT)?;
+            rows.push([segment.from, segment.pair(0)], GFP_KERNEL_ACCOUNT)?;
         }
-        for pair in 0..pairs {
+        for four in 0..further {
             for segment in &self.segments {
-                let depths = [segment.depths[2 * pair], segment.depths[2 * pair + 1]];
+                let pairs = [segment.pair(1 + 2 * four), segment.pair(2 + 2 * four)];
 
-                rows.push(u16::from_le_bytes(depths), GFP_KERNEL_ACCOUNT)?;
+                rows.push(pairs, GFP_KERNEL_ACCOUNT)?;
             }
         }
         Ok(rows)
@@ -1081,10 +1123,9 @@ mod tests {
 
     fn segments(prefixes: &Prefixes, chain: usize) -> impl Iterator<Item = (u16, u16)> + '_ {
         let Chain { first, end, .. } = prefixes.chains[chain];
-        let (ports, depths) = prefixes.rows.split_at(prefixes.segments as usize);
-        let range = first as usize..end as usize;
+        let segments = &prefixes.rows[first as usize..end as usize];
 
-        iter::zip(&ports[range.clone()], &depths[range]).map(|(port, depths)| (*port, depths & 255))
+        segments.iter().map(|[port, depths]| (*port, depths & 255))
     }
 
     #[test]

@@ -25,24 +25,85 @@ static bool is_device(const int ifindex)
 	return ifindex && ifindex != LOOPBACK_IFINDEX;
 }
 
+/* Sockets with these may use a source address that this machine does not have. */
+#define SOURCE_FLAGS (BIT(INET_FLAGS_FREEBIND) | BIT(INET_FLAGS_TRANSPARENT))
+
+static bool names_device(const struct sock *const sk)
+{
+	return is_device(READ_ONCE(sk->sk_bound_dev_if)) ||
+	       is_device(READ_ONCE(inet_sk(sk)->uc_index));
+}
+
+static bool names_route(const struct sock *const sk)
+{
+	return READ_ONCE(inet_sk(sk)->inet_flags) & SOURCE_FLAGS ||
+	       sock_flag(sk, SOCK_LOCALROUTE);
+}
+
 /* Programs clear IP options by setting none, which leaves an empty list. */
-static bool has_options(const struct inet_sock *const inet)
+static bool has_options(const struct sock *const sk)
 {
 	const struct ip_options_rcu *options;
 
-	if (!rcu_access_pointer(inet->inet_opt))
-		return false;
 	guard(rcu)();
-	options = rcu_dereference(inet->inet_opt);
+	options = rcu_dereference(inet_sk(sk)->inet_opt);
 	return options && options->opt.optlen;
 }
 
 #if IS_ENABLED(CONFIG_IPV6)
-static bool needs_device(const struct in6_addr *const addr)
+static bool ipv6_names_device(const struct ipv6_pinfo *const np)
+{
+	return is_device(READ_ONCE(np->ucast_oif)) ||
+	       is_device(READ_ONCE(np->sticky_pktinfo.ipi6_ifindex));
+}
+
+static bool ipv6_needs_device(const struct in6_addr *const addr)
 {
 	return __ipv6_addr_needs_scope_id(__ipv6_addr_type(addr));
 }
+
+static u32 ipv6_way(const struct sock *const sk,
+		    const struct ipv6_pinfo *const np)
+{
+	u32 way = 0;
+
+	if (ipv6_names_device(np))
+		way |= PORTLOCK_WAY_DEVICE;
+	if (rcu_access_pointer(np->opt))
+		way |= PORTLOCK_WAY_ROUTE;
+
+	/*
+	 * Binding or connecting an MPTCP socket to such an address binds only
+	 * its subflow to the device.
+	 */
+	if (sk->sk_protocol == IPPROTO_MPTCP &&
+	    (ipv6_needs_device(&sk->sk_v6_rcv_saddr) ||
+	     ipv6_needs_device(&sk->sk_v6_daddr)))
+		way |= PORTLOCK_WAY_DEVICE;
+	return way;
+}
 #endif /* IS_ENABLED(CONFIG_IPV6) */
+
+static noinline u32 sock_way(const struct sock *const sk)
+{
+	u32 way = 0;
+
+	if (names_device(sk))
+		way |= PORTLOCK_WAY_DEVICE;
+	if (names_route(sk) || has_options(sk))
+		way |= PORTLOCK_WAY_ROUTE;
+
+#if IS_ENABLED(CONFIG_IPV6)
+	const struct ipv6_pinfo *const np = READ_ONCE(inet_sk(sk)->pinet6);
+
+	if (rcu_access_pointer(inet_sk(sk)->ipv6_fl_list))
+		way |= PORTLOCK_WAY_ROUTE;
+	if (np)
+		way |= ipv6_way(sk, np);
+#endif /* IS_ENABLED(CONFIG_IPV6) */
+
+	return way;
+}
 
 /* The way of IP_PKTINFO, of which a short one is no PKTINFO at all. */
 static u32 pktinfo_way(const struct cmsghdr *const cmsg)
@@ -77,36 +138,23 @@ static u32 pktinfo6_way(const struct cmsghdr *const cmsg)
 u32 portlock_sock_way(const struct sock *const sk)
 {
 	const struct inet_sock *const inet = inet_sk(sk);
-	u32 way = 0;
 
-	if (is_device(READ_ONCE(sk->sk_bound_dev_if)) ||
-	    is_device(READ_ONCE(inet->uc_index)))
-		way |= PORTLOCK_WAY_DEVICE;
-	if (has_options(inet) || inet_test_bit(FREEBIND, sk) ||
-	    inet_test_bit(TRANSPARENT, sk) || sock_flag(sk, SOCK_LOCALROUTE))
-		way |= PORTLOCK_WAY_ROUTE;
+	/* Most sockets have none of this. */
+	if (unlikely(names_device(sk) || names_route(sk) ||
+		     rcu_access_pointer(inet->inet_opt) ||
+		     sk->sk_protocol == IPPROTO_MPTCP))
+		return sock_way(sk);
 
 #if IS_ENABLED(CONFIG_IPV6)
 	const struct ipv6_pinfo *const np = READ_ONCE(inet->pinet6);
 
-	if (np && (is_device(READ_ONCE(np->ucast_oif)) ||
-		   is_device(READ_ONCE(np->sticky_pktinfo.ipi6_ifindex))))
-		way |= PORTLOCK_WAY_DEVICE;
-	if ((np && rcu_access_pointer(np->opt)) ||
-	    rcu_access_pointer(inet->ipv6_fl_list))
-		way |= PORTLOCK_WAY_ROUTE;
-
-	/*
-	 * Binding or connecting an MPTCP socket to such an address binds only
-	 * its subflow to the device.
-	 */
-	if (sk->sk_protocol == IPPROTO_MPTCP && np &&
-	    (needs_device(&sk->sk_v6_rcv_saddr) ||
-	     needs_device(&sk->sk_v6_daddr)))
-		way |= PORTLOCK_WAY_DEVICE;
+	if (unlikely(rcu_access_pointer(inet->ipv6_fl_list) ||
+		     (np && (ipv6_names_device(np) ||
+			     rcu_access_pointer(np->opt)))))
+		return sock_way(sk);
 #endif /* IS_ENABLED(CONFIG_IPV6) */
 
-	return way;
+	return 0;
 }
 
 /**

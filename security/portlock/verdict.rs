@@ -3,10 +3,7 @@
 //! The decision: may this socket use this address?
 
 use crate::{
-    abi::{
-        AF_INET6,
-        SOCKADDR_STORAGE_LEN, //
-    },
+    abi::SOCKADDR_STORAGE_LEN,
     access::{
         Access,
         AccessSet,
@@ -64,8 +61,8 @@ pub(crate) struct Call<'a> {
     pub(crate) msg: Option<&'a Msg>,
 }
 
-/// Whether `domain` lets `sk`, whose family was `socket_family`, use `address` for what `access` is
-/// about.
+/// Whether `domain` lets `sk`, whose family was `socket_family`, bind or connect to `address`, which
+/// `access` is about.
 ///
 /// Returns `EINVAL` or `EAFNOSUPPORT` for an address that the network stack would refuse, else
 /// `EACCES` for one that a layer refuses.
@@ -74,67 +71,81 @@ pub(crate) struct Call<'a> {
 /// the same.
 #[inline(always)]
 pub(crate) fn check(
-    domain: &Domain,
     sk: &Sock,
+    address: Sockaddr<'_>,
+    domain: &Domain,
     socket_family: u16,
-    address: Sockaddr<'_>,
-    used: Use,
     access: Access,
 ) -> Result {
-    if is_plainly_allowed(domain, socket_family, address, used, access) {
-        Ok(())
-    } else {
-        check_address(domain, sk, address, used, access)
+    match endpoint::plain_port(address, socket_family) {
+        Some(port) if is_plainly_allowed(domain, port, address, access) => Ok(()),
+        Some(port) if domain.is_uniform() => {
+            check_address::<true>(sk, address, domain, port, access)
+        }
+        Some(port) => check_address::<false>(sk, address, domain, port, access),
+        None => decide(domain, sk, address.bytes(), Use::of(access), access),
     }
 }
 
-/// [`check`], where the port alone does not tell: a rule about addresses may grant what is asked.
+/// [`check`], where the port alone does not tell: rules about addresses may grant what is asked.
 ///
-/// Here too, what most calls ask is answered as [`decide`] would.
+/// Here too, what most calls ask is answered as [`decide`] would. `IS_UNIFORM` is whether the domain
+/// is uniform.
 #[inline(never)]
-fn check_address(
-    domain: &Domain,
+fn check_address<const IS_UNIFORM: bool>(
     sk: &Sock,
     address: Sockaddr<'_>,
-    used: Use,
+    domain: &Domain,
+    port: u16,
     access: Access,
 ) -> Result {
-    if domain.is_about_addresses(access.into())
-        && is_allowed_at_address(domain, sk, address, used, access)
-    {
+    if is_granted_at_address::<IS_UNIFORM>(sk, address, domain, port, access) {
         Ok(())
     } else {
-        decide(domain, sk, address.bytes(), used, access)
+        decide(domain, sk, address.bytes(), Use::of(access), access)
     }
 }
 
-/// Whether a call asks for what each layer grants at its address, which is of the socket's own family
-/// and of no link, and need not be traced or noted.
-#[inline]
-fn is_allowed_at_address(
-    domain: &Domain,
+/// Whether each layer grants what a call asks for. Its address is of no link, and it need not be traced
+/// or noted. The address is of the socket's own family, and has the port.
+#[inline(always)]
+fn is_granted_at_address<const IS_UNIFORM: bool>(
     sk: &Sock,
     address: Sockaddr<'_>,
-    used: Use,
+    domain: &Domain,
+    port: u16,
     access: Access,
 ) -> bool {
-    let port = endpoint::plain_port(address, sk.family());
-    let address = endpoint::address(address.bytes(), used);
-
-    if port.is_none()
-        || address.as_ref().is_none_or(Address::is_of_a_link)
+    // The way comes first, as it is the only call here: little has to be kept for later.
+    if !domain.is_about_addresses(access.into())
         || landlock::checks_are_traced()
         || Way::of(sk, None).is_own(None)
     {
         return false;
     }
-    domain.grants_at_address(&Question {
+
+    let Some(address) = endpoint::address(address) else {
+        return false;
+    };
+
+    if !address.can_match(access) || address.may_be_of_a_link() {
+        return false;
+    }
+
+    let question = Question {
         access,
-        port,
-        address,
+        port: Some(port),
+        address: Some(address),
         net: sk.net_cookie(),
         is_mptcp: false,
-    }) && is_marked(sk)
+    };
+    let is_granted = if IS_UNIFORM {
+        domain.grants_uniformly(&question)
+    } else {
+        domain.grants_at_address(&question)
+    };
+
+    is_granted && is_marked(sk)
 }
 
 /// Notes that `sk` carries what rules about addresses grant, if it cannot have been bound to a device
@@ -153,8 +164,9 @@ pub(crate) fn check_udp_connect(
     address: Sockaddr<'_>,
 ) -> Result {
     let access = Access::ConnectSendUdp;
+    let port = endpoint::plain_port(address, socket_family);
 
-    if is_plainly_allowed(domain, socket_family, address, Use::Connect, access)
+    if port.is_some_and(|port| is_plainly_allowed(domain, port, address, access))
         && may_get_port(domain, udp)
     {
         Ok(())
@@ -175,7 +187,8 @@ pub(crate) fn check_udp_send(
 ) -> Result {
     let access = Access::ConnectSendUdp;
     let is_allowed = match msg.name() {
-        Some(name) => is_plainly_allowed(domain, socket_family, name, Use::Send, access),
+        Some(name) => endpoint::plain_port(name, socket_family)
+            .is_some_and(|port| is_plainly_allowed(domain, port, name, access)),
         None => !domain.is_about_addresses(AccessSet::UDP),
     };
 
@@ -186,27 +199,19 @@ pub(crate) fn check_udp_send(
     }
 }
 
-/// Whether a call asks for a port that is allowed whatever the address, in an address of the socket's
-/// own family, and need not be traced or noted.
+/// Whether a call asks for a port that is allowed whatever the address, and need not be traced or
+/// noted. The address is of the socket's own family, and has the port.
 #[inline(always)]
 fn is_plainly_allowed(
     domain: &Domain,
-    socket_family: u16,
+    port: u16,
     address: Sockaddr<'_>,
-    used: Use,
     access: Access,
 ) -> bool {
-    // An IPv6 address may bind the socket to a device, which must be noted.
-    let is_noted = || {
-        used != Use::Send
-            && socket_family == AF_INET6
-            && domain.is_about_addresses(access.protocol())
-            && endpoint::names_device(address.bytes(), used)
-    };
-
-    endpoint::plain_port(address, socket_family).is_some_and(|port| domain.allows(port, access))
+    // An address of a link may bind the socket to a device, which must be noted.
+    domain.allows(port, access)
         && !landlock::checks_are_traced()
-        && !is_noted()
+        && !endpoint::may_be_of_a_link(address)
 }
 
 /// Whether `udp` surely has a local port, or may get any.
@@ -300,7 +305,7 @@ fn judge(call: &Call<'_>) -> Result {
         let own_way = || Way::of(call.sk, call.msg);
 
         if is_allowed(domain, &mut question, call.sk, own_way, || {
-            endpoint::address(call.address, call.used)
+            endpoint::address(call.address.into()).filter(|address| address.can_match(access))
         }) {
             return Ok(());
         }
@@ -320,7 +325,6 @@ fn judge(call: &Call<'_>) -> Result {
 /// reads unless the socket goes its own way.
 ///
 /// The question gets the address, by which a refusal is explained.
-#[inline(always)]
 fn is_allowed(
     domain: &Domain,
     question: &mut Question,

@@ -16,7 +16,8 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Atomic,
-        Full, //
+        Full,
+        Relaxed, //
     }, //
 };
 
@@ -66,6 +67,7 @@ impl Mark {
     /// Notes that the socket is granted something by its address.
     ///
     /// Returns `EACCES` if it may be bound to a device.
+    #[inline]
     pub(crate) fn grant_by_address(&self) -> Result {
         self.set(Self::GRANTED_BY_ADDRESS)
     }
@@ -73,11 +75,17 @@ impl Mark {
     /// Notes that the socket may be bound to a device from now on.
     ///
     /// Returns `EACCES` if it was granted something by its address.
+    #[inline(never)]
     pub(crate) fn name_device(&self) -> Result {
         self.set(Self::MAY_NAME_DEVICE)
     }
 
+    #[inline(always)]
     fn set(&self, mark: u32) -> Result {
+        // A mark stays, and to read it is cheaper than to try to set it again.
+        if self.0.load(Relaxed) == mark {
+            return Ok(());
+        }
         match self.0.cmpxchg(Self::NONE, mark, Full) {
             Ok(_) => Ok(()),
             Err(first) if first == mark => Ok(()),

@@ -203,7 +203,7 @@ static uint64_t spread(const int which, const int count, const uint64_t range)
 {
 	const uint64_t share = range / count;
 
-	return which * share + (which * 2654435761ULL >> 4) % share;
+	return which * share + ((which + 1) * 2654435761ULL >> 4) % share;
 }
 
 static void put_bytes(uint8_t *const bytes, const int size, const uint64_t value)
@@ -1210,6 +1210,13 @@ static void add_asked(struct asked *const asked, const bool is_ipv6,
 	}
 }
 
+/* Repeats endpoints, so that the loops over them cost the same however many there are. */
+static void fill_up(struct asked *const asked)
+{
+	for (int i = 0; asked->count < MAX_ASKED; i++)
+		asked->endpoints[asked->count++] = asked->endpoints[i];
+}
+
 /*
  * Chooses endpoints from all over the rules.  Those that are refused have the
  * address of a rule and the port of another, or, if all rules have one port, an
@@ -1256,6 +1263,8 @@ static void choose_asked(const struct rules *const rules,
 		fputs("bench: All is allowed.\n", stderr);
 		exit(EXIT_FAILURE);
 	}
+	fill_up(allowed);
+	fill_up(refused);
 }
 
 static int ask(const bool is_bind, const struct sockets *const sockets,
@@ -1277,8 +1286,7 @@ static uint64_t mean_cost(const bool is_bind,
 			  const struct sockets *const sockets,
 			  const struct asked *const asked, const int expected)
 {
-	const int rounds = (MAX_ASKED + asked->count - 1) / asked->count;
-	const int calls = rounds * asked->count;
+	const int calls = asked->count;
 	uint64_t least = UINT64_MAX;
 
 	for (int i = 0; i < asked->count; i++) {
@@ -1294,9 +1302,8 @@ static uint64_t mean_cost(const bool is_bind,
 	for (int batch = 0; batch < ADDRESS_BATCHES; batch++) {
 		uint64_t begin = now();
 
-		for (int round = 0; round < rounds; round++)
-			for (int i = 0; i < asked->count; i++)
-				ask(is_bind, sockets, &asked->endpoints[i]);
+		for (int i = 0; i < calls; i++)
+			ask(is_bind, sockets, &asked->endpoints[i]);
 		begin = now() - begin;
 		if (begin < least)
 			least = begin;
@@ -1355,6 +1362,9 @@ static void measure_asking(const struct rules *const rules, const int most,
 		choose_asked(rules, &allowed, &refused);
 		open_sockets(&sockets, 0);
 		fd = full_ruleset(rules);
+		if (!anew)
+			report_asked(&sockets, rules, 0, rules->is_ipv6,
+				     &allowed, "", false);
 		for (int layer = 1; layer <= most; layer++) {
 			restrict_self(fd);
 			if (layer > 1 && (layer == 2 || layer == most))

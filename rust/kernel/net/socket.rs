@@ -284,9 +284,9 @@ impl Sock {
     /// This is C's `sock_net(sk)->net_cookie`.
     #[inline]
     pub fn net_cookie(&self) -> u64 {
-        // SAFETY: By the type invariant the `struct sock` is valid. A socket that user space has is
-        // in one network namespace until it is freed, and keeps it.
-        let net = unsafe { bindings::sock_net(self.as_ptr()) };
+        // SAFETY: By the type invariant the `struct sock_common` is valid. A socket that user space
+        // has is in one network namespace until it is freed, and keeps it.
+        let net = unsafe { (*self.0.get()).skc_net.net };
 
         // SAFETY: As just said. Nobody writes the cookie any more.
         unsafe { (*net).net_cookie }
