@@ -38,12 +38,16 @@ pub(crate) struct Net {
 ///
 /// # Invariants
 ///
-/// `prefixes` counts the different prefixes of the tree: those of IPv4, and those of IPv6. Neither
-/// is more than [`MAX_PREFIXES`].
+/// - `len` counts the rules of the tree.
+/// - `prefixes` counts its different prefixes: those of IPv4, and those of IPv6. Neither is more
+///   than [`MAX_PREFIXES`].
+/// - `granted` has the rights that some rule grants.
 #[derive(Default)]
 pub(crate) struct NetRules {
     tree: RBTree<Net, Said>,
+    len: usize,
     prefixes: [u16; 2],
+    granted: AccessSet,
     /// Whether a rule has the quiet flag.
     has_quiet: bool,
 }
@@ -98,9 +102,12 @@ impl NetRules {
 
                 // INVARIANT: A prefix that no neighbour has is counted, and there is room for it.
                 *count += u16::from(!is_known);
+                self.len += 1;
                 place.insert(Said::new(rule), node);
             }
         }
+        // INVARIANT: What is said of a net only grows.
+        self.granted |= rule.access;
         self.has_quiet |= rule.quiet;
         Ok(())
     }
@@ -112,7 +119,12 @@ impl NetRules {
 
     /// Whether there are no rules.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tree.is_empty()
+        self.len == 0
+    }
+
+    /// The number of rules.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// The rules, each with what it says, prefix by prefix.
@@ -122,16 +134,14 @@ impl NetRules {
 
     /// The rights that some rule grants.
     pub(crate) fn granted(&self) -> AccessSet {
-        self.iter()
-            .fold(AccessSet::empty(), |all, (_, rule)| all | rule.access)
+        self.granted
     }
 
     /// Copies the rules, with memory charged to the current task.
     pub(crate) fn try_clone(&self) -> Result<Self> {
         let mut copy = Self {
-            prefixes: self.prefixes,
-            has_quiet: self.has_quiet,
-            ..Self::default()
+            tree: RBTree::new(),
+            ..*self
         };
 
         for (net, said) in &self.tree {
@@ -196,6 +206,8 @@ mod tests {
             }
         )]));
         assert_eq!(rules.prefixes, [1, 0]);
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules.granted(), Access::BindTcp | Access::ConnectTcp);
         Ok(())
     }
 
@@ -212,7 +224,12 @@ mod tests {
         rules.add(net(0x0a00_0000, 8, 5, 5)?, CONNECT)?;
         assert_eq!(rules.prefixes, [4, 0]);
         assert_eq!(rules.iter().count(), 16);
-        assert_eq!(rules.try_clone()?.prefixes, [4, 0]);
+        assert_eq!(rules.len(), 16);
+
+        let copy = rules.try_clone()?;
+
+        assert_eq!(copy.prefixes, [4, 0]);
+        assert_eq!((copy.len(), copy.granted()), (16, AccessSet::LANDLOCK));
         Ok(())
     }
 

@@ -75,7 +75,8 @@ use crate::{
 };
 use core::{
     array,
-    cmp::Ordering, //
+    cmp::Ordering,
+    iter, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -252,17 +253,17 @@ impl Prefixes {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none. May sleep.
     pub(crate) fn of(rules: &NetRules) -> Result<Self> {
-        Self::new(|| {
-            rules.iter().map(|(net, rule)| {
-                let grant = Grant {
-                    first: net.first,
-                    last: net.last,
-                    rights: rule.into(),
-                };
+        let grants = rules.iter().map(|(net, rule)| {
+            let grant = Grant {
+                first: net.first,
+                last: net.last,
+                rights: rule.into(),
+            };
 
-                (net.prefix, grant)
-            })
-        })
+            (net.prefix, grant)
+        });
+
+        Self::new(rules.len(), grants)
     }
 
     /// Whether a rule grants `access` on `port` of `address`.
@@ -276,19 +277,16 @@ impl Prefixes {
         self.allows(*address, port, Right::QUIET)
     }
 
-    /// Takes `rules`, which are sorted by prefix. A rule that grants no right counts for nothing.
+    /// Takes `count` rules, which are sorted by prefix. A rule that grants no right counts for
+    /// nothing.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM` if there is none, and `E2BIG` if
     /// there are more than twice [`MAX_PREFIXES`] prefixes, which the tree of rules keeps out. May
     /// sleep.
-    fn new<I>(rules: impl Fn() -> I) -> Result<Self>
-    where
-        I: Iterator<Item = (Prefix, Grant)>,
-    {
-        let granting = || rules().filter(|(_, grant)| grant.rights.0 != 0);
-        let columns = Columns::new(granting().map(|(_, grant)| grant.rights));
-        let mut forest = Forest::new(granting())?;
-        let mut chains = Chains::default();
+    fn new(count: usize, rules: impl Iterator<Item = (Prefix, Grant)>) -> Result<Self> {
+        let mut forest = Forest::new(count, rules)?;
+        let columns = Columns::new(&forest.grants);
+        let mut chains = Chains::of(&forest)?;
 
         for top in 0..forest.nodes.len() {
             if forest.nodes[top].place == Place::NOWHERE {
@@ -306,7 +304,7 @@ impl Prefixes {
             ipv6,
             segments: count_of(&chains.segments)?,
             rows: chains.rows(&columns)?,
-            chains: fit(chains.chains)?,
+            chains: chains.chains,
             columns: columns.of_rights(),
         })
     }
@@ -395,6 +393,9 @@ fn last_not_after<T>(sorted: &[T], is_not_after: impl Fn(&T) -> bool) -> Option<
         .map(|first| (before, first))
 }
 
+/// The most prefixes that two families can have.
+const MAX_NODES: usize = 2 * MAX_PREFIXES as usize;
+
 /// A prefix in its tree, while a [`Prefixes`] is made.
 struct Node {
     is_ipv4: bool,
@@ -402,8 +403,8 @@ struct Node {
     first: u128,
     /// The last address, in the highest bits. All lower bits are ones.
     last: u128,
-    /// The begin and the end of its rules in [`Forest::grants`].
-    grants: [usize; 2],
+    /// The begin of its rules in [`Forest::grants`]. They end where those of the next node begin.
+    grants: usize,
     /// The number of rules at the prefix and below it.
     weight: usize,
     /// The smallest prefix that contains it.
@@ -425,23 +426,23 @@ struct Forest {
 }
 
 impl Forest {
-    /// Takes `rules`, which are sorted by prefix.
-    fn new(rules: impl Iterator<Item = (Prefix, Grant)>) -> Result<Self> {
+    /// Takes at most `count` rules, which are sorted by prefix.
+    fn new(count: usize, rules: impl Iterator<Item = (Prefix, Grant)>) -> Result<Self> {
         let mut forest = Self {
-            nodes: KVVec::new(),
-            grants: KVVec::new(),
+            nodes: KVVec::with_capacity(count.min(MAX_NODES), GFP_KERNEL_ACCOUNT)?,
+            grants: KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?,
         };
         let mut known = None;
 
         for (prefix, grant) in rules {
-            if known.replace(prefix) != Some(prefix) {
+            if grant.rights.0 == 0 {
+                continue;
+            }
+            if known != Some(prefix) {
+                known = Some(prefix);
                 forest.add(prefix)?;
             }
-            forest.grants.push(grant, GFP_KERNEL_ACCOUNT)?;
-            if let Some(node) = forest.nodes.last_mut() {
-                node.grants[1] = forest.grants.len();
-                node.weight += 1;
-            }
+            forest.grants.push_within_capacity(grant)?;
         }
         forest.weigh();
         Ok(forest)
@@ -461,7 +462,7 @@ impl Forest {
             up = node.up.map(usize::from);
         }
 
-        if self.nodes.len() >= 2 * usize::from(MAX_PREFIXES) {
+        if self.nodes.len() >= MAX_NODES {
             return Err(E2BIG);
         }
 
@@ -469,7 +470,7 @@ impl Forest {
             is_ipv4,
             first,
             last: first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0),
-            grants: [self.grants.len(); 2],
+            grants: self.grants.len(),
             weight: 0,
             // CAST: There are fewer nodes, as just seen.
             up: up.map(|up| up as u16),
@@ -477,15 +478,27 @@ impl Forest {
             place: Place::NOWHERE,
         };
 
-        self.nodes.push(node, GFP_KERNEL_ACCOUNT)?;
+        self.nodes.push_within_capacity(node)?;
         Ok(())
+    }
+
+    /// The rules of the node `at`.
+    fn grants(&self, at: usize) -> &[Grant] {
+        let end = self
+            .nodes
+            .get(at + 1)
+            .map_or(self.grants.len(), |next| next.grants);
+
+        &self.grants[self.nodes[at].grants..end]
     }
 
     /// Sums up the weights, and finds the heaviest children.
     fn weigh(&mut self) {
         for at in (0..self.nodes.len()).rev() {
-            let Node { weight, up, .. } = self.nodes[at];
+            let weight = self.nodes[at].weight + self.grants(at).len();
+            let up = self.nodes[at].up;
 
+            self.nodes[at].weight = weight;
             if let Some(up) = up.map(usize::from) {
                 let heaviest = self.nodes[up].heaviest.map(usize::from);
 
@@ -505,35 +518,55 @@ impl Forest {
 
     /// The edges of the prefixes of a family. All chains were added.
     fn edges<T: Key>(&self, is_ipv4: bool) -> Result<KVVec<Edge<T>>> {
-        let nodes = || self.nodes.iter().filter(|node| node.is_ipv4 == is_ipv4);
-        let mut edges = KVVec::with_capacity(2 * nodes().count(), GFP_KERNEL_ACCOUNT)?;
-        let mut inside: Option<&Node> = None;
+        // IPv4 is sorted first.
+        let middle = self.nodes.partition_point(|node| node.is_ipv4);
+        let (begin, end) = if is_ipv4 {
+            (0, middle)
+        } else {
+            (middle, self.nodes.len())
+        };
+        let mut edges = KVVec::with_capacity(2 * (end - begin), GFP_KERNEL_ACCOUNT)?;
+        let mut inside = None;
 
-        for next in Iterator::chain(nodes().map(Some), [None]) {
-            // Leave all prefixes that do not contain the next.
-            while let Some(node) = inside {
-                if next.is_some_and(|next| next.first <= node.last) {
-                    break;
-                }
-                if let Some(after) = node.last.checked_add(1) {
-                    set_edge(&mut edges, T::from_highest(after), self.place(node.up))?;
-                }
-                inside = node.up.map(|up| &self.nodes[usize::from(up)]);
-            }
-            if let Some(node) = next {
-                set_edge(&mut edges, T::from_highest(node.first), node.place)?;
-            }
-            inside = next;
+        for (at, node) in iter::zip(begin.., &self.nodes[begin..end]) {
+            self.leave(&mut edges, inside, node.up)?;
+            set_edge(&mut edges, node.first, node.place)?;
+            // CAST: There are fewer nodes, as `add` has seen.
+            inside = Some(at as u16);
         }
+        self.leave(&mut edges, inside, None)?;
         fit(edges)
+    }
+
+    /// Adds the edges at the ends of prefixes, from `inside` to the last one below `up`.
+    fn leave<T: Key>(
+        &self,
+        edges: &mut KVVec<Edge<T>>,
+        mut inside: Option<u16>,
+        up: Option<u16>,
+    ) -> Result {
+        while inside != up {
+            let Some(node) = inside.map(|inside| &self.nodes[usize::from(inside)]) else {
+                break;
+            };
+
+            if let Some(after) = node.last.checked_add(1) {
+                set_edge(edges, after, self.place(node.up))?;
+            }
+            inside = node.up;
+        }
+        Ok(())
     }
 }
 
 /// Adds an edge. Of those with the same address, the last one counts.
-fn set_edge<T: Key>(edges: &mut KVVec<Edge<T>>, from: T, place: Place) -> Result {
+#[inline]
+fn set_edge<T: Key>(edges: &mut KVVec<Edge<T>>, highest: u128, place: Place) -> Result {
+    let from = T::from_highest(highest);
+
     match edges.last_mut() {
         Some(last) if last.from == from => last.place = place,
-        _ => edges.push(Edge { from, place }, GFP_KERNEL_ACCOUNT)?,
+        _ => edges.push_within_capacity(Edge { from, place })?,
     }
     Ok(())
 }
@@ -550,13 +583,23 @@ struct Columns {
 
 impl Columns {
     /// Takes the rights of each rule.
-    fn new(rules: impl Iterator<Item = Rights>) -> Self {
+    fn new(grants: &[Grant]) -> Self {
         let mut columns = Self {
             sets: [Rights(0); Right::COUNT],
             count: 0,
         };
 
-        for Rights(mut rights) in rules {
+        let mut before = Rights(0);
+
+        for grant in grants {
+            // Most rules grant what the one before them grants.
+            if grant.rights == before {
+                continue;
+            }
+            before = grant.rights;
+
+            let Rights(mut rights) = before;
+
             for at in 0..columns.count {
                 let set = columns.sets[at].0;
                 let (granted, rest) = (set & rights, set & !rights);
@@ -623,7 +666,6 @@ struct Link {
 }
 
 /// Chains, while a [`Prefixes`] is made.
-#[derive(Default)]
 struct Chains {
     chains: KVVec<Chain>,
     /// The segments of all chains.
@@ -640,22 +682,80 @@ struct Chains {
 }
 
 impl Chains {
+    /// No chains yet, with room for those of `forest`.
+    fn of(forest: &Forest) -> Result<Self> {
+        // Each ends at a node that has no child.
+        let ends = forest.nodes.iter().filter(|node| node.heaviest.is_none());
+        // A rule begins at most two segments.
+        let segments = 2 * forest.grants.len();
+
+        Ok(Self {
+            chains: KVVec::with_capacity(ends.count(), GFP_KERNEL_ACCOUNT)?,
+            segments: KVVec::with_capacity(segments, GFP_KERNEL_ACCOUNT)?,
+            links: KVVec::new(),
+            ports: PortSet::default(),
+            cells: KVVec::new(),
+            next: KVVec::new(),
+        })
+    }
+
     /// Adds the chain that begins at the node `top`, after the one that it hangs on.
     fn add(&mut self, forest: &mut Forest, top: usize, columns: &Columns) -> Result {
         let first = count_of(&self.segments)?;
         let up = forest.place(forest.nodes[top].up);
-        let mut place = Place {
+        let place = Place {
             // CAST: There are no more chains than nodes, fewer than 65,535.
             chain: self.chains.len() as u16,
             depth: 0,
         };
+
+        if let ([grant], None) = (forest.grants(top), forest.nodes[top].heaviest) {
+            self.add_only(*grant, columns)?;
+            forest.nodes[top].place = place;
+        } else {
+            self.link(forest, top, place)?;
+            self.cut()?;
+            for (column, set) in columns.sets().iter().enumerate() {
+                self.paint(column, *set)?;
+            }
+            self.join()?;
+        }
+
+        let end = count_of(&self.segments)?;
+
+        self.chains.push_within_capacity(Chain { first, end, up })?;
+        Ok(())
+    }
+
+    /// Makes the segments of a chain with one rule, as most are.
+    fn add_only(&mut self, grant: Grant, columns: &Columns) -> Result {
+        let mut depths = [NO_DEPTH; Right::COUNT];
+
+        for (depth, set) in iter::zip(&mut depths, columns.sets()) {
+            if set.0 & grant.rights.0 != 0 {
+                *depth = 0;
+            }
+        }
+        self.segments.push_within_capacity(Segment {
+            from: grant.first,
+            depths,
+        })?;
+        if let Some(from) = grant.last.checked_add(1) {
+            let depths = [NO_DEPTH; Right::COUNT];
+
+            self.segments
+                .push_within_capacity(Segment { from, depths })?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rules of the chain that begins at the node `top`, and gives its nodes their places.
+    fn link(&mut self, forest: &mut Forest, top: usize, mut place: Place) -> Result {
         let mut at = Some(top);
 
         self.links.clear();
-        while let Some(node) = at.map(|at| &mut forest.nodes[at]) {
-            let [begin, end] = node.grants;
-
-            for grant in &forest.grants[begin..end] {
+        while let Some(node) = at {
+            for grant in forest.grants(node) {
                 let link = Link {
                     grant: *grant,
                     depth: place.depth,
@@ -664,44 +764,10 @@ impl Chains {
 
                 self.links.push(link, GFP_KERNEL_ACCOUNT)?;
             }
-            node.place = place;
+            forest.nodes[node].place = place;
             // It stays below 129, the number of lengths that a prefix may have.
             place.depth = place.depth.saturating_add(1);
-            at = node.heaviest.map(usize::from);
-        }
-        match self.links[..] {
-            [Link { grant, .. }] => self.add_only(grant, columns)?,
-            _ => {
-                self.cut()?;
-                for (column, set) in columns.sets().iter().enumerate() {
-                    self.paint(column, *set)?;
-                }
-                self.join()?;
-            }
-        }
-
-        let end = count_of(&self.segments)?;
-
-        self.chains
-            .push(Chain { first, end, up }, GFP_KERNEL_ACCOUNT)?;
-        Ok(())
-    }
-
-    /// Makes the segments of a chain with one rule, as most are.
-    fn add_only(&mut self, grant: Grant, columns: &Columns) -> Result {
-        let depths = array::from_fn(|column| match columns.sets().get(column) {
-            Some(set) if set.0 & grant.rights.0 != 0 => 0,
-            _ => NO_DEPTH,
-        });
-        let from = grant.first;
-
-        self.segments
-            .push(Segment { from, depths }, GFP_KERNEL_ACCOUNT)?;
-        if let Some(from) = grant.last.checked_add(1) {
-            let depths = [NO_DEPTH; Right::COUNT];
-
-            self.segments
-                .push(Segment { from, depths }, GFP_KERNEL_ACCOUNT)?;
+            at = forest.nodes[node].heaviest.map(usize::from);
         }
         Ok(())
     }
@@ -762,7 +828,7 @@ impl Chains {
 
         for cell in &self.cells {
             if depths.replace(cell.depths) != Some(cell.depths) {
-                self.segments.push(*cell, GFP_KERNEL_ACCOUNT)?;
+                self.segments.push_within_capacity(*cell)?;
             }
         }
         Ok(())
@@ -775,13 +841,13 @@ impl Chains {
         let mut rows = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
 
         for segment in &self.segments {
-            rows.push([segment.from, segment.pair(0)], GFP_KERNEL_ACCOUNT)?;
+            rows.push_within_capacity([segment.from, segment.pair(0)])?;
         }
         for four in 0..further {
             for segment in &self.segments {
                 let pairs = [segment.pair(1 + 2 * four), segment.pair(2 + 2 * four)];
 
-                rows.push(pairs, GFP_KERNEL_ACCOUNT)?;
+                rows.push_within_capacity(pairs)?;
             }
         }
         Ok(rows)
@@ -818,12 +884,9 @@ fn fit<T: Copy>(elements: KVVec<T>) -> Result<KVVec<T>> {
 #[kernel::macros::kunit_tests(portlock_prefixes)]
 mod tests {
     use super::*;
-    use core::{
-        iter,
-        mem::{
-            size_of,
-            size_of_val, //
-        }, //
+    use core::mem::{
+        size_of,
+        size_of_val, //
     };
     use kernel::rbtree::RBTree;
 
@@ -927,7 +990,10 @@ mod tests {
         for (number, (prefix, grant)) in rules.iter().enumerate() {
             sorted.try_create_and_insert((*prefix, number), *grant, GFP_KERNEL_ACCOUNT)?;
         }
-        Prefixes::new(|| sorted.iter().map(|((prefix, _), grant)| (*prefix, *grant)))
+
+        let sorted = sorted.iter().map(|((prefix, _), grant)| (*prefix, *grant));
+
+        Prefixes::new(rules.len(), sorted)
     }
 
     /// The model: what the rules that contain the address and the port grant together.
