@@ -396,6 +396,9 @@ fn last_not_after<T>(sorted: &[T], is_not_after: impl Fn(&T) -> bool) -> Option<
 /// The most prefixes that two families can have.
 const MAX_NODES: usize = 2 * MAX_PREFIXES as usize;
 
+/// The number of no node. There are fewer.
+const NO_NODE: u16 = u16::MAX;
+
 /// A prefix in its tree, while a [`Prefixes`] is made.
 struct Node {
     is_ipv4: bool,
@@ -407,10 +410,10 @@ struct Node {
     grants: usize,
     /// The number of rules at the prefix and below it.
     weight: usize,
-    /// The smallest prefix that contains it.
-    up: Option<u16>,
-    /// The child with the greatest weight.
-    heaviest: Option<u16>,
+    /// The smallest prefix that contains it, or [`NO_NODE`].
+    up: u16,
+    /// The child with the greatest weight, or [`NO_NODE`].
+    heaviest: u16,
     /// Known once its chain was added.
     place: Place,
 }
@@ -452,18 +455,20 @@ impl Forest {
     fn add(&mut self, prefix: Prefix) -> Result {
         let first = prefix.first().highest();
         let is_ipv4 = matches!(prefix.first(), Address::V4(_));
-        let mut up = self.nodes.len().checked_sub(1);
-
-        // No node begins after the new one, so a node contains it unless it ends before.
-        while let Some(node) = up.map(|up| &self.nodes[up]) {
-            if node.is_ipv4 == is_ipv4 && node.last >= first {
-                break;
-            }
-            up = node.up.map(usize::from);
-        }
 
         if self.nodes.len() >= MAX_NODES {
             return Err(E2BIG);
+        }
+
+        // CAST: There are fewer nodes. Without any, this is `NO_NODE`.
+        let mut up = self.nodes.len().wrapping_sub(1) as u16;
+
+        // No node begins after the new one, so a node contains it unless it ends before.
+        while let Some(node) = self.node(up) {
+            if node.is_ipv4 == is_ipv4 && node.last >= first {
+                break;
+            }
+            up = node.up;
         }
 
         let node = Node {
@@ -472,14 +477,18 @@ impl Forest {
             last: first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0),
             grants: self.grants.len(),
             weight: 0,
-            // CAST: There are fewer nodes, as just seen.
-            up: up.map(|up| up as u16),
-            heaviest: None,
+            up,
+            heaviest: NO_NODE,
             place: Place::NOWHERE,
         };
 
         self.nodes.push_within_capacity(node)?;
         Ok(())
+    }
+
+    /// The node `at`, which may be [`NO_NODE`].
+    fn node(&self, at: u16) -> Option<&Node> {
+        self.nodes.get(usize::from(at))
     }
 
     /// The rules of the node `at`.
@@ -494,26 +503,34 @@ impl Forest {
 
     /// Sums up the weights, and finds the heaviest children.
     fn weigh(&mut self) {
+        let mut end = self.grants.len();
+
         for at in (0..self.nodes.len()).rev() {
-            let weight = self.nodes[at].weight + self.grants(at).len();
-            let up = self.nodes[at].up;
+            let node = &mut self.nodes[at];
 
-            self.nodes[at].weight = weight;
-            if let Some(up) = up.map(usize::from) {
-                let heaviest = self.nodes[up].heaviest.map(usize::from);
+            node.weight += end - node.grants;
+            end = node.grants;
 
-                self.nodes[up].weight += weight;
-                if heaviest.is_none_or(|heaviest| self.nodes[heaviest].weight <= weight) {
-                    // CAST: There are fewer nodes, as `add` has seen.
-                    self.nodes[up].heaviest = Some(at as u16);
-                }
+            let Node { weight, up, .. } = *node;
+            let Some(Node { heaviest, .. }) = self.node(up) else {
+                continue;
+            };
+            let is_heaviest = self
+                .node(*heaviest)
+                .is_none_or(|heaviest| heaviest.weight <= weight);
+            let up = &mut self.nodes[usize::from(up)];
+
+            up.weight += weight;
+            if is_heaviest {
+                // CAST: There are fewer nodes, as `add` has seen.
+                up.heaviest = at as u16;
             }
         }
     }
 
-    /// The place of the node `at`, or [`Place::NOWHERE`] if there is no node.
-    fn place(&self, at: Option<u16>) -> Place {
-        at.map_or(Place::NOWHERE, |at| self.nodes[usize::from(at)].place)
+    /// The place of the node `at`, or [`Place::NOWHERE`] if that is [`NO_NODE`].
+    fn place(&self, at: u16) -> Place {
+        self.node(at).map_or(Place::NOWHERE, |node| node.place)
     }
 
     /// The edges of the prefixes of a family. All chains were added.
@@ -526,36 +543,30 @@ impl Forest {
             (middle, self.nodes.len())
         };
         let mut edges = KVVec::with_capacity(2 * (end - begin), GFP_KERNEL_ACCOUNT)?;
-        let mut inside = None;
+        let mut inside = NO_NODE;
 
-        for (at, node) in iter::zip(begin.., &self.nodes[begin..end]) {
-            self.leave(&mut edges, inside, node.up)?;
-            set_edge(&mut edges, node.first, node.place)?;
-            // CAST: There are fewer nodes, as `add` has seen.
-            inside = Some(at as u16);
-        }
-        self.leave(&mut edges, inside, None)?;
-        fit(edges)
-    }
+        for at in begin..=end {
+            let next = self.nodes[..end].get(at);
+            let up = next.map_or(NO_NODE, |next| next.up);
 
-    /// Adds the edges at the ends of prefixes, from `inside` to the last one below `up`.
-    fn leave<T: Key>(
-        &self,
-        edges: &mut KVVec<Edge<T>>,
-        mut inside: Option<u16>,
-        up: Option<u16>,
-    ) -> Result {
-        while inside != up {
-            let Some(node) = inside.map(|inside| &self.nodes[usize::from(inside)]) else {
-                break;
-            };
+            // Leave all prefixes that do not contain the next.
+            while inside != up {
+                let Some(node) = self.node(inside) else {
+                    break;
+                };
 
-            if let Some(after) = node.last.checked_add(1) {
-                set_edge(edges, after, self.place(node.up))?;
+                if let Some(after) = node.last.checked_add(1) {
+                    set_edge(&mut edges, after, self.place(node.up))?;
+                }
+                inside = node.up;
             }
-            inside = node.up;
+            if let Some(node) = next {
+                set_edge(&mut edges, node.first, node.place)?;
+                // CAST: There are fewer nodes, as `add` has seen.
+                inside = at as u16;
+            }
         }
-        Ok(())
+        fit(edges)
     }
 }
 
@@ -685,7 +696,7 @@ impl Chains {
     /// No chains yet, with room for those of `forest`.
     fn of(forest: &Forest) -> Result<Self> {
         // Each ends at a node that has no child.
-        let ends = forest.nodes.iter().filter(|node| node.heaviest.is_none());
+        let ends = forest.nodes.iter().filter(|node| node.heaviest == NO_NODE);
         // A rule begins at most two segments.
         let segments = 2 * forest.grants.len();
 
@@ -709,7 +720,7 @@ impl Chains {
             depth: 0,
         };
 
-        if let ([grant], None) = (forest.grants(top), forest.nodes[top].heaviest) {
+        if let ([grant], NO_NODE) = (forest.grants(top), forest.nodes[top].heaviest) {
             self.add_only(*grant, columns)?;
             forest.nodes[top].place = place;
         } else {
@@ -751,11 +762,11 @@ impl Chains {
 
     /// Takes the rules of the chain that begins at the node `top`, and gives its nodes their places.
     fn link(&mut self, forest: &mut Forest, top: usize, mut place: Place) -> Result {
-        let mut at = Some(top);
+        let mut at = top;
 
         self.links.clear();
-        while let Some(node) = at {
-            for grant in forest.grants(node) {
+        while at < forest.nodes.len() {
+            for grant in forest.grants(at) {
                 let link = Link {
                     grant: *grant,
                     depth: place.depth,
@@ -764,10 +775,10 @@ impl Chains {
 
                 self.links.push(link, GFP_KERNEL_ACCOUNT)?;
             }
-            forest.nodes[node].place = place;
+            forest.nodes[at].place = place;
             // It stays below 129, the number of lengths that a prefix may have.
             place.depth = place.depth.saturating_add(1);
-            at = forest.nodes[node].heaviest.map(usize::from);
+            at = forest.nodes[at].heaviest.into();
         }
         Ok(())
     }
