@@ -435,27 +435,27 @@ impl Forest {
             nodes: KVVec::with_capacity(count.min(MAX_NODES), GFP_KERNEL_ACCOUNT)?,
             grants: KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?,
         };
-        let mut known = None;
 
         for (prefix, grant) in rules {
-            if grant.rights.0 == 0 {
-                continue;
-            }
-            if known != Some(prefix) {
-                known = Some(prefix);
+            if grant.rights.0 != 0 {
                 forest.add(prefix)?;
+                forest.grants.push_within_capacity(grant)?;
             }
-            forest.grants.push_within_capacity(grant)?;
         }
         forest.weigh();
         Ok(forest)
     }
 
-    /// Adds a prefix, whose rules are yet to come.
+    /// Adds a prefix for the next rule, unless it is that of the rule before.
     fn add(&mut self, prefix: Prefix) -> Result {
+        let is_ipv4 = !prefix.is_ipv6();
         let first = prefix.first().highest();
-        let is_ipv4 = matches!(prefix.first(), Address::V4(_));
+        let last = first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0);
+        let is_same = |node: &Node| (node.is_ipv4, node.first, node.last) == (is_ipv4, first, last);
 
+        if self.nodes.last().is_some_and(is_same) {
+            return Ok(());
+        }
         if self.nodes.len() >= MAX_NODES {
             return Err(E2BIG);
         }
@@ -474,7 +474,7 @@ impl Forest {
         let node = Node {
             is_ipv4,
             first,
-            last: first | u128::MAX.checked_shr(prefix.len().into()).unwrap_or(0),
+            last,
             grants: self.grants.len(),
             weight: 0,
             up,
@@ -599,7 +599,6 @@ impl Columns {
             sets: [Rights(0); Right::COUNT],
             count: 0,
         };
-
         let mut before = Rights(0);
 
         for grant in grants {
