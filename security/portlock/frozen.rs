@@ -11,6 +11,7 @@ use crate::{
     rules::Rules,
     stages::Stages, //
 };
+use core::mem;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -60,11 +61,15 @@ pub(crate) struct Frozen {
 }
 
 /// The rules of a ruleset while they may be written.
+///
+/// # Invariants
+///
+/// `open` is empty if there is `frozen`.
 #[derive(Default)]
 pub(crate) struct Draft {
-    /// The rules, if they were written since they were last enforced.
-    open: Option<Rules>,
-    /// The rules as they were last enforced.
+    /// The rules, unless they are frozen.
+    open: Rules,
+    /// The rules, if none was added since they were enforced.
     frozen: Option<(Arc<Frozen>, Stages)>,
 }
 
@@ -73,11 +78,23 @@ impl Draft {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
+    #[inline]
     pub(crate) fn open(&mut self) -> Result<&mut Rules> {
-        if let (None, Some((frozen, _))) = (&self.open, &self.frozen) {
-            self.open = Some(frozen.rules.try_clone()?);
+        if self.frozen.is_some() {
+            self.thaw()?;
         }
-        Ok(self.open.get_or_insert_default())
+        Ok(&mut self.open)
+    }
+
+    /// Copies the frozen rules, so that they may be written. Few programs add to what they enforced.
+    #[cold]
+    fn thaw(&mut self) -> Result {
+        if let Some((frozen, _)) = &self.frozen {
+            self.open = frozen.rules.try_clone()?;
+            // INVARIANT: Just so.
+            self.frozen = None;
+        }
+        Ok(())
     }
 
     /// Returns the rules of a ruleset that handles `handled`, to be enforced: frozen, and the same as
@@ -86,26 +103,29 @@ impl Draft {
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
     pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Stages)> {
-        let rules = match (&mut self.open, &self.frozen) {
-            (None, Some(frozen)) => return Ok(frozen.clone()),
-            (open, _) => open.get_or_insert_default(),
-        };
-        let by_address = rules.nets.granted();
-        let stages = Stages::new(handled.access, rules, by_address)?;
-        let prefixes = if rules.nets.is_empty() {
-            None
+        if let Some(frozen) = &self.frozen {
+            return Ok(frozen.clone());
+        }
+
+        let rules = &self.open;
+        let (by_address, prefixes) = if rules.nets.is_empty() {
+            (AccessSet::empty(), None)
         } else {
-            Some(KBox::new(Prefixes::of(&rules.nets)?, GFP_KERNEL_ACCOUNT)?)
+            let prefixes = Prefixes::of(&rules.nets)?;
+
+            (rules.nets.granted(), Some(KBox::new(prefixes, GFP_KERNEL_ACCOUNT)?))
         };
+        let stages = Stages::new(handled.access, rules, by_address)?;
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         // INVARIANT: All was made of the rules.
         let frozen = Arc::from(place.write(Frozen {
             handled,
-            rules: self.open.take().unwrap_or_default(),
+            rules: mem::take(&mut self.open),
             by_address,
             prefixes,
         }));
 
+        // INVARIANT: The rules were just taken out of `open`.
         Ok(self.frozen.insert((frozen, stages)).clone())
     }
 }

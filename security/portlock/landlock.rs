@@ -158,28 +158,29 @@ unsafe impl<T: Send> Send for CRuleset<T> {}
 // `data`: one thread at a time has access, as if it were sent there.
 unsafe impl<T: Send> Sync for CRuleset<T> {}
 
-impl<T> CRuleset<T> {
+impl<T: Default> CRuleset<T> {
     /// Checks `attr` and creates a ruleset of it, with an event but without a file descriptor.
     ///
     /// Returns `EINVAL` for unknown rights or quiet ones that are not handled, `ENOMSG` if nothing
     /// is handled, `ENOMEM`.
-    pub(crate) fn new(attr: &RulesetAttr, data: T) -> Result<Self> {
-        Self::make(attr, false, data)
+    pub(crate) fn new(attr: &RulesetAttr) -> Result<Self> {
+        Self::make(attr, false)
     }
 
     /// Creates a ruleset for an extended one that handles the rights in `access`. It may be empty:
     /// Landlock knows some of the rights only.
     ///
     /// Returns `ENOMEM`.
-    pub(crate) fn extended(access: AccessSet, quiet: AccessSet, data: T) -> Result<Self> {
+    pub(crate) fn extended(access: AccessSet, quiet: AccessSet) -> Result<Self> {
         let mut attr = RulesetAttr(pin_init::zeroed());
 
         attr.0.handled_access_net = access.landlock_bits().into();
         attr.0.quiet_access_net = quiet.landlock_bits().into();
-        Self::make(&attr, true, data)
+        Self::make(&attr, true)
     }
 
-    fn make(attr: &RulesetAttr, is_extended: bool, data: T) -> Result<Self> {
+    #[inline]
+    fn make(attr: &RulesetAttr, is_extended: bool) -> Result<Self> {
         let mut ruleset = ptr::null_mut();
 
         // SAFETY: Both pointers are valid for the call.
@@ -187,10 +188,12 @@ impl<T> CRuleset<T> {
         // INVARIANT: On success, the C function returns a reference.
         Ok(Self {
             ruleset: NonNull::new(ruleset).ok_or(ENOMEM)?,
-            data: UnsafeCell::new(data),
+            data: UnsafeCell::default(),
         })
     }
+}
 
+impl<T> CRuleset<T> {
     /// Adds a filesystem rule, as `landlock_add_rule(2)` with `LANDLOCK_RULE_PATH_BENEATH`. Takes
     /// the lock.
     pub(crate) fn add_path_beneath(&self, attr: UserPtr, flags: u32) -> Result {

@@ -220,6 +220,8 @@ impl PortRules {
 
     /// [`PortRules::add`], for ports that may have rules, or whose neighbours may have the same: the
     /// spans around are made anew.
+    // Out of line: it would cost the usual way through `add` a large stack frame.
+    #[inline(never)]
     fn rewrite(&mut self, first: u16, last: u16, rule: Rule) -> Result {
         let (old, new) = self.rewritten(first, last, rule)?;
         let mut nodes = KVec::new();

@@ -20,7 +20,10 @@ use crate::{
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
-    sync::Arc, //
+    sync::{
+        Arc,
+        UniqueArc, //
+    }, //
 };
 
 /// A ruleset: Portlock's rules, and C Landlock's ruleset for all others.
@@ -49,12 +52,10 @@ impl Ruleset {
             permissions: PermissionSet::empty(),
             quiet,
         };
-        let ruleset = Self {
-            handled,
-            rules: CRuleset::new(attr, Draft::default())?,
-        };
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let rules = CRuleset::new(attr)?;
 
-        Ok(Arc::new(ruleset, GFP_KERNEL_ACCOUNT)?)
+        Ok(place.write(Self { handled, rules }).into())
     }
 
     /// Creates an extended ruleset without rules, charged to the current task.
@@ -83,11 +84,9 @@ impl Ruleset {
             permissions,
             quiet,
         };
-        let ruleset = Self {
-            handled,
-            rules: CRuleset::extended(access, quiet, Draft::default())?,
-        };
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        let rules = CRuleset::extended(access, quiet)?;
 
-        Ok(Arc::new(ruleset, GFP_KERNEL_ACCOUNT)?)
+        Ok(place.write(Self { handled, rules }).into())
     }
 }

@@ -296,6 +296,7 @@ impl PreparedCred {
     /// # Errors
     ///
     /// [`ENOMEM`], also if an LSM refused for another reason, since C does not tell which.
+    #[inline]
     pub fn new() -> Result<Self> {
         // SAFETY: The current task is valid and has credentials. This asks nothing else of its
         // caller, except that it may sleep.
