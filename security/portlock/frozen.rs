@@ -7,6 +7,7 @@ use crate::{
         AccessSet,
         PermissionSet, //
     },
+    nets::NetRules,
     prefixes::Prefixes,
     rules::Rules,
     stages::Stages, //
@@ -60,6 +61,39 @@ pub(crate) struct Frozen {
     pub(crate) prefixes: Option<KBox<Prefixes>>,
 }
 
+impl Frozen {
+    /// Takes `rules` of a ruleset that handles `handled`, and leaves none. With them comes what they
+    /// allow on each port.
+    ///
+    /// The memory is charged to the current task. Returns `ENOMEM`, with nothing taken, if there is
+    /// none.
+    fn new(handled: Handled, rules: &mut Rules) -> Result<(Arc<Self>, Stages)> {
+        let (by_address, prefixes) = if rules.nets.is_empty() {
+            (AccessSet::empty(), None)
+        } else {
+            (rules.nets.granted(), Some(boxed_prefixes(&rules.nets)?))
+        };
+        let stages = Stages::new(handled.access, rules, by_address)?;
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        // INVARIANT: All was made of the rules.
+        let frozen = place.write(Self {
+            handled,
+            rules: mem::take(rules),
+            by_address,
+            prefixes,
+        });
+
+        Ok((frozen.into(), stages))
+    }
+}
+
+/// What `nets` allow at each address.
+// Out of line, for rulesets that have no addresses.
+#[inline(never)]
+fn boxed_prefixes(nets: &NetRules) -> Result<KBox<Prefixes>> {
+    Ok(KBox::new(Prefixes::of(nets)?, GFP_KERNEL_ACCOUNT)?)
+}
+
 /// The rules of a ruleset while they may be written.
 ///
 /// # Invariants
@@ -103,30 +137,13 @@ impl Draft {
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
     pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Stages)> {
-        if let Some(frozen) = &self.frozen {
-            return Ok(frozen.clone());
-        }
-
-        let rules = &self.open;
-        let (by_address, prefixes) = if rules.nets.is_empty() {
-            (AccessSet::empty(), None)
-        } else {
-            let prefixes = Prefixes::of(&rules.nets)?;
-
-            (rules.nets.granted(), Some(KBox::new(prefixes, GFP_KERNEL_ACCOUNT)?))
+        let frozen = match &mut self.frozen {
+            Some(frozen) => frozen,
+            // INVARIANT: This leaves `open` empty.
+            none => none.insert(Frozen::new(handled, &mut self.open)?),
         };
-        let stages = Stages::new(handled.access, rules, by_address)?;
-        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        // INVARIANT: All was made of the rules.
-        let frozen = Arc::from(place.write(Frozen {
-            handled,
-            rules: mem::take(&mut self.open),
-            by_address,
-            prefixes,
-        }));
 
-        // INVARIANT: The rules were just taken out of `open`.
-        Ok(self.frozen.insert((frozen, stages)).clone())
+        Ok(frozen.clone())
     }
 }
 

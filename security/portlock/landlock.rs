@@ -119,9 +119,8 @@ fn merge(
     // not overridden in a `SystemCall`. The ruleset is null, or valid and locked by the callers.
     let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
 
-    to_result(layers)?;
-    // There are at most `MAX_LAYERS`.
-    u8::try_from(layers).map_err(|_| E2BIG)
+    // There are at most `MAX_LAYERS`; else it is an error.
+    u8::try_from(layers).map_err(|_| Error::from_errno(layers))
 }
 
 /// Installs `cred`, in all threads of the process with [`TSYNC`](crate::abi::TSYNC): in all or in
