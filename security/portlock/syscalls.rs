@@ -82,19 +82,16 @@ kernel::anon_inode_handles! {
     static RULESETS: Handles<Ruleset>;
 }
 
-/// Creates a ruleset and returns its file descriptor.
+/// Creates a plain ruleset.
 ///
 /// `attr` and `size`, in bytes, are those of user space. May sleep.
-fn create_ruleset(attr: UserPtr, size: usize) -> Result<c_int> {
-    open(Ruleset::new(&copy_attr::<RulesetAttr>(attr, size)?)?)
+fn create_plain(attr: UserPtr, size: usize) -> Result<Arc<Ruleset>> {
+    Ruleset::new(&copy_attr::<RulesetAttr>(attr, size)?)
 }
 
-/// [`create_ruleset`], of an extended ruleset; or returns the version if there is no attribute.
-fn create_extended(attr: UserPtr, size: usize) -> Result<c_int> {
-    if attr.as_const_ptr().is_null() && size == 0 {
-        return Ok(VERSION);
-    }
-    open(Ruleset::extended(&copy_attr::<ExtendedAttr>(attr, size)?)?)
+/// [`create_plain`], of an extended ruleset.
+fn create_extended(attr: UserPtr, size: usize) -> Result<Arc<Ruleset>> {
+    Ruleset::extended(&copy_attr::<ExtendedAttr>(attr, size)?)
 }
 
 /// Copies the attribute of a ruleset, as much of it as user space knows.
@@ -112,6 +109,7 @@ fn copy_attr<T: FromBytes>(attr: UserPtr, size: usize) -> Result<T> {
     uaccess::copy_struct_from_user(attr, size)
 }
 
+/// Returns a new file descriptor that refers to `ruleset`.
 fn open(ruleset: Arc<Ruleset>) -> Result<c_int> {
     RULESETS.open(
         c"[landlock-ruleset]",
@@ -325,13 +323,18 @@ extern "C" fn portlock_create_ruleset(
     let attr = UserPtr::from_ptr(attr.cast_mut().cast());
 
     let created = match flags {
-        0 if crate::is_on() => create_ruleset(attr, size),
-        CREATE_RULESET if crate::is_on() => create_extended(attr, size),
+        0 if crate::is_on() => create_plain(attr, size),
+        CREATE_RULESET if crate::is_on() => {
+            if attr.as_const_ptr().is_null() && size == 0 {
+                return VERSION as c_long;
+            }
+            create_extended(attr, size)
+        }
         // What the other flags ask for is about C Landlock.
         _ => return landlock::create_ruleset(&call, attr, size, flags),
     };
 
-    match created {
+    match created.and_then(open) {
         Ok(fd) => fd as c_long,
         Err(error) => error.to_errno() as c_long,
     }
