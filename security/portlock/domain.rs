@@ -25,7 +25,10 @@ use kernel::{
     impl_has_work,
     new_work,
     prelude::*,
-    sync::Arc,
+    sync::{
+        Arc,
+        UniqueArc, //
+    },
     workqueue::{
         self,
         Work,
@@ -229,6 +232,8 @@ impl Domain {
         frozen: Arc<Frozen>,
         stages: Stages,
     ) -> Result<Arc<Self>> {
+        // `Arc::pin_init` is out of line: it would move what is made here twice.
+        let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let (handled, by_address) = (frozen.handled, frozen.by_address);
         let youngest = Layer { level, net, frozen };
         let is_uniform =
@@ -259,20 +264,19 @@ impl Domain {
             },
         };
 
-        Arc::pin_init(
-            pin_init!(Self {
-                access: this.access,
-                permissions: this.permissions,
-                by_address: this.by_address,
-                stages: this.stages,
-                mptcp: this.mptcp,
-                outer: this.outer,
-                youngest,
-                is_uniform,
-                free <- new_work!("Domain::free"),
-            }),
-            GFP_KERNEL_ACCOUNT,
-        )
+        let domain = place.pin_init_with(pin_init!(Self {
+            access: this.access,
+            permissions: this.permissions,
+            by_address: this.by_address,
+            stages: this.stages,
+            mptcp: this.mptcp,
+            outer: this.outer,
+            youngest,
+            is_uniform,
+            free <- new_work!("Domain::free"),
+        }))?;
+
+        Ok(domain.into())
     }
 
     /// What holds MPTCP sockets, when a layer is stacked on `self` that handles `handled` and allows
