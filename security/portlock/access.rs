@@ -2,10 +2,7 @@
 
 //! Rights as types: those of user space, and those that an index of ports holds.
 
-use core::{
-    array,
-    iter, //
-};
+use core::iter;
 use kernel::{
     bits::bit_u64,
     impl_flags,
@@ -77,16 +74,6 @@ impl Access {
             Self::BindUdp | Self::ConnectSendUdp => AccessSet::UDP,
         }
     }
-
-    /// The group of the right.
-    #[inline]
-    pub(crate) const fn group(self) -> Group {
-        if self as u64 <= AccessSet::LANDLOCK.0 {
-            Group::Landlock
-        } else {
-            Group::Portlock
-        }
-    }
 }
 
 impl AccessSet {
@@ -133,13 +120,6 @@ impl AccessSet {
     pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
-
-    /// The rights of a group that are in the set.
-    #[inline]
-    pub(crate) const fn in_group(self, group: Group) -> PortAccessSet {
-        // CAST: The other bits are masked off.
-        PortAccessSet((self.0 >> group.lowest_bit()) as u8 & PortAccessSet::ALL)
-    }
 }
 
 impl Permission {
@@ -167,71 +147,71 @@ impl PermissionSet {
     }
 }
 
-/// Four rights with neighbouring bits, which one index of ports holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Group {
-    /// Bits 0 to 3: the rights that C Landlock has too.
-    Landlock,
-    /// Bits 32 to 35.
-    Portlock,
-}
-
-impl Group {
-    /// The number of the lowest bit of its rights.
-    const fn lowest_bit(self) -> u32 {
-        match self {
-            Self::Landlock => 0,
-            Self::Portlock => 32,
-        }
-    }
-
-    /// The number of the lowest bit of its rights in a [`Packed`] set.
-    const fn position_in_packed(self) -> u32 {
-        match self {
-            Self::Landlock => 0,
-            Self::Portlock => 4,
-        }
-    }
-
-    /// The bits of its rights.
-    const fn bits(self) -> u64 {
-        (PortAccessSet::ALL as u64) << self.lowest_bit()
-    }
-}
-
-// Each right is in a group, and C Landlock's are in its first one: nothing is dropped on the way.
-kernel::static_assert!(
-    AccessSet::all_bits() & !(Group::Landlock.bits() | Group::Portlock.bits()) == 0
-);
-kernel::static_assert!(AccessSet::LANDLOCK.0 == Group::Landlock.bits());
-
-/// A set of rights in one byte, as trees of rules keep it: four bits for each [`Group`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A set of rights in one byte, as trees of rules and indexes of ports keep it: the bits of their
+/// numbers. Landlock's rights have the numbers from 0 on, Portlock's own those after them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Packed(u8);
 
+impl Packed {
+    /// More than there are numbers, and a power of two.
+    pub(crate) const COUNT: usize = u8::BITS as usize;
+
+    /// The number of rights that C Landlock has too.
+    const LANDLOCK: u32 = AccessSet::LANDLOCK.0.count_ones();
+
+    /// How far bit 32, the lowest of Portlock's own, is from its number.
+    const SHIFT: u32 = 32 - Self::LANDLOCK;
+
+    /// The rights that a set can hold.
+    const RIGHTS: u64 =
+        AccessSet::LANDLOCK.0 | (u8::MAX as u64 >> Self::LANDLOCK << Self::LANDLOCK) << Self::SHIFT;
+
+    /// The bits of the numbers.
+    #[inline]
+    pub(crate) const fn bits(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether there is no right in the set.
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+// A right with another bit would be dropped on the way.
+kernel::static_assert!(AccessSet::all_bits() & !Packed::RIGHTS == 0);
+kernel::static_assert!(AccessSet::LANDLOCK.0 == (1 << Packed::LANDLOCK) - 1);
+
 impl From<AccessSet> for Packed {
+    #[inline]
     fn from(access: AccessSet) -> Self {
-        Self(access.in_group(Group::Landlock).0 | access.in_group(Group::Portlock).0 << 4)
+        // CAST: The bits from 32 on become those after Landlock's. There are no other high bits.
+        Self((access.0 | access.0 >> Self::SHIFT) as u8)
     }
 }
 
 impl From<Packed> for AccessSet {
-    fn from(Packed(bits): Packed) -> Self {
-        Self(u64::from(bits & 15) | u64::from(bits >> 4) << Group::Portlock.lowest_bit())
+    fn from(packed: Packed) -> Self {
+        let bits = u64::from(packed.0);
+
+        Self((bits | bits << Packed::SHIFT) & Packed::RIGHTS)
     }
 }
 
-impl Packed {
-    /// The rights of a group that are in the set.
+impl Access {
+    /// The number of the right in a [`Packed`] set, less than [`Packed::COUNT`].
     #[inline]
-    pub(crate) const fn in_group(self, group: Group) -> PortAccessSet {
-        PortAccessSet(self.0 >> group.position_in_packed() & PortAccessSet::ALL)
+    pub(crate) const fn number(self) -> usize {
+        let bits = self as u64;
+
+        (bits | bits >> Packed::SHIFT).trailing_zeros() as usize % Packed::COUNT
     }
 }
 
 /// How many sets each right is in.
 #[derive(Default)]
-pub(crate) struct Tally([u32; u8::BITS as usize]);
+pub(crate) struct Tally([u32; Packed::COUNT]);
 
 impl Tally {
     /// Adds a set.
@@ -266,64 +246,5 @@ impl Tally {
                 .map(bit)
                 .fold(0, |all, bit| all | bit),
         )
-    }
-}
-
-/// A right as one of the four of its [`Group`]: the position of its bitmap in an index of ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PortAccess(u8);
-
-impl PortAccess {
-    /// The number of rights that an index holds.
-    pub(crate) const COUNT: usize = 4;
-
-    /// The position, less than [`PortAccess::COUNT`].
-    #[inline]
-    pub(crate) const fn position(self) -> usize {
-        self.0 as usize % Self::COUNT
-    }
-}
-
-/// A set of the four rights that an index of ports holds, in the lowest bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PortAccessSet(u8);
-
-impl PortAccessSet {
-    /// The bits of all rights.
-    const ALL: u8 = (1 << PortAccess::COUNT) - 1;
-
-    /// Whether `access` is in the set.
-    #[inline]
-    pub(crate) const fn contains(self, access: PortAccess) -> bool {
-        self.0 & 1 << access.position() != 0
-    }
-
-    /// Whether there is no right in the set.
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// What is in both sets.
-    pub(crate) const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// The rights that are not in the set.
-    pub(crate) const fn complement(self) -> Self {
-        Self(!self.0 & Self::ALL)
-    }
-
-    /// For each of the rights, whether it is in the set: a word of ones or of zeroes.
-    #[inline]
-    pub(crate) fn masks(self) -> [u64; PortAccess::COUNT] {
-        array::from_fn(|position| u64::from(self.0 >> position & 1).wrapping_neg())
-    }
-}
-
-impl From<Access> for PortAccess {
-    #[inline]
-    fn from(access: Access) -> Self {
-        // CAST: The number of a bit is small. That of a group's lowest bit is a multiple of four.
-        Self((access as u64).trailing_zeros() as u8 % Self::COUNT as u8)
     }
 }

@@ -4,15 +4,14 @@
 
 use crate::{
     access::{
-        PortAccess,
-        PortAccessSet, //
-    }, //
+        Access,
+        Packed, //
+    },
+    columns::Columns, //
 };
 use core::{
     array,
     iter,
-    mem,
-    ops::RangeInclusive,
     ptr, //
 };
 use kernel::{
@@ -24,298 +23,568 @@ use kernel::{
     }, //
 };
 
-/// Ports with the rights that are granted on each of them.
-pub(crate) type Span = (RangeInclusive<u16>, PortAccessSet);
+/// Ports with what is granted on each of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    /// The first port.
+    pub(crate) first: u16,
+    /// The last port, which is not less than the first.
+    pub(crate) last: u16,
+    pub(crate) grants: Grants,
+}
+
+/// The rights that are granted on a port, in two stages: whatever the address, and at some address.
+///
+/// A right at a stage has a slot: the number of a bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grants(u32);
+
+/// The number of slots: those of the first stage, and then those of the second.
+const SLOTS: usize = 2 * Packed::COUNT;
+
+impl Grants {
+    /// The rights in `all` whatever the address, and those in `may` at some address.
+    #[inline]
+    pub(crate) const fn new(all: Packed, may: Packed) -> Self {
+        Self(all.bits() | may.bits() << Packed::COUNT)
+    }
+
+    /// Whether nothing is granted.
+    #[inline]
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+}
 
 /// The number of blocks. A block is 256 neighbouring ports: those with the same high byte.
 const BLOCKS: usize = 256;
 
-/// The words of a bitmap of the ports of a block.
-const WORDS: usize = 4;
-
-/// The rights on the ports of a block: a bitmap for each right, one after the other, and in it a bit
-/// for each port.
+/// A bit for each port of a block.
 #[derive(Clone, Copy)]
-struct Leaf([u64; WORDS * PortAccess::COUNT]);
+struct Bitmap([u64; 4]);
 
-impl PartialEq for Leaf {
-    /// The first difference tells: most leaves differ early.
+impl PartialEq for Bitmap {
+    /// The first difference tells: most bitmaps differ early.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         iter::zip(&self.0, &other.0).all(|(word, other)| word == other)
     }
 }
 
-impl Leaf {
-    /// The leaf whose ports all have the rights in `access`.
-    #[inline]
-    fn filled(access: PortAccessSet) -> Self {
-        let masks = access.masks();
+impl Bitmap {
+    const NONE: Self = Self([0; 4]);
+    const ALL: Self = Self([u64::MAX; 4]);
 
-        Self(array::from_fn(|word| masks[word / WORDS]))
+    /// Whether the port whose low byte is `in_block` has its bit set.
+    #[inline]
+    fn contains(&self, in_block: u8) -> bool {
+        self.0[usize::from(in_block >> 6)] >> (in_block & 63) & 1 != 0
     }
 
-    /// Whether `access` is allowed on the port whose low byte is `in_block`.
-    #[inline]
-    fn allows(&self, in_block: u8, access: PortAccess) -> bool {
-        let word = access.position() * WORDS + usize::from(in_block >> 6);
-
-        self.0[word] >> (in_block & 63) & 1 != 0
-    }
-
-    /// Allows `access` on the ports whose low bytes are from `first` to `last`.
-    #[inline]
-    fn allow(&mut self, first: u8, last: u8, access: PortAccessSet) {
-        for word in first >> 6..=last >> 6 {
-            let from = if word == first >> 6 { first & 63 } else { 0 };
-            let to = if word == last >> 6 { last & 63 } else { 63 };
-            let ports = u64::MAX << from & u64::MAX >> (63 - to);
-
-            for (bitmap, mask) in iter::zip(self.0.chunks_exact_mut(WORDS), access.masks()) {
-                bitmap[usize::from(word)] |= ports & mask;
-            }
-        }
-    }
-
-    /// Whether `other` allows all that `self` allows.
+    /// Whether `other` has all bits that `self` has.
     #[inline]
     fn is_within(&self, other: &Self) -> bool {
         iter::zip(&self.0, &other.0).all(|(word, other)| word & !other == 0)
     }
 
-    /// What both `self` and `other` allow.
+    /// The bits that both `self` and `other` have.
+    #[inline]
     fn and(&self, other: &Self) -> Self {
-        let mut both = *self;
-
-        for (word, other) in iter::zip(&mut both.0, &other.0) {
-            *word &= other;
-        }
-        both
+        Self(array::from_fn(|word| self.0[word] & other.0[word]))
     }
 }
 
 /// What the layers of a domain together allow on each of the 65,536 ports.
 ///
-/// A table names, for each block of ports, the leaf that holds their rights. A block that no rule
-/// names has no leaf, and neighbouring blocks with equal rights share one: the memory follows the
-/// rules, 33 KiB at most.
+/// A table names, for each block of ports, the leaf that holds their rights. Neighbouring blocks with
+/// equal rights share a leaf, and so do all blocks without any. A leaf has a bitmap for each column.
+/// Rights that are allowed on the same ports, at one stage or at both, share a column: in most domains
+/// there is only one.
 ///
-/// Rights that no layer handles are allowed on every port, so that a check need not ask what is
-/// handled.
+/// So the memory follows the rules: 32 bytes for each leaf and column. There are at most as many
+/// leaves as blocks. So a column has at most 8 KiB, and the index at most 33 KiB for each four rights
+/// at a stage, however much an allocation is rounded up.
 ///
 /// # Invariants
 ///
-/// - The ports of a block have the rights of the leaf that `blocks` names, or those of `unnamed` if
-///   there is no such leaf.
-/// - `leaves` has no room for more leaves than it holds.
+/// - `columns` says where each slot is allowed: [`NOWHERE`], [`EVERYWHERE`], or where its column says
+///   so. Then it is the number of the column's first bitmap.
+/// - A column has `leaves` bitmaps. `blocks` names only such leaves, unless there is no column.
+/// - The second stage allows what the first one allows.
+/// - `bitmaps` has no room for more bitmaps than it holds.
 pub(crate) struct Index {
+    bitmaps: KVVec<Bitmap>,
+    leaves: usize,
+    columns: [u32; SLOTS],
     blocks: [u8; BLOCKS],
-    unnamed: PortAccessSet,
-    leaves: KVec<Leaf>,
 }
 
-/// The name of a leaf that does not exist, as long as a block has none: there are fewer leaves then.
-const NO_LEAF: u8 = u8::MAX;
+/// In [`Index::columns`], a right that is handled, and allowed on no port. There is no such bitmap.
+const NOWHERE: u32 = 1 << 30;
+
+/// In [`Index::columns`], a right that no layer handles. There is no such bitmap.
+const EVERYWHERE: u32 = 1 << 31;
 
 impl Index {
-    /// The index of a layer that handles the rights in `handled`, and grants rights on the ports that
-    /// `spans` yields: ranges that do not overlap, and descend.
+    /// The index of a layer that handles the rights in `handled`, and grants something on the ports of
+    /// each of `spans`, which do not overlap, and descend.
     ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
-    pub(crate) fn new<I>(handled: PortAccessSet, spans: impl Fn() -> I) -> Result<Arc<Self>>
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none. May sleep.
+    pub(crate) fn new<I>(handled: Packed, spans: impl Fn() -> I) -> Result<Arc<Self>>
     where
         I: Iterator<Item = Span>,
     {
-        let mut index = UniqueArc::init(Self::empty(handled), GFP_KERNEL_ACCOUNT)?;
+        let mut shape = Shape::default();
 
-        index.fill(count_leaves(spans()), spans())?;
+        shape.measure(spans());
+
+        let sets = shape.columns.sets();
+        let mut columns = [EVERYWHERE; SLOTS];
+
+        for slot in bits(Grants::new(handled, handled).0) {
+            columns[slot] = NOWHERE;
+        }
+
+        let mut index = Self::empty(columns, sets, shape.leaves)?;
+        // Number 0 is for the blocks that are bare.
+        let mut leaves = index.leaves(sets, usize::from(shape.has_bare));
+
+        for span in spans() {
+            leaves.insert(span);
+        }
+        leaves.close();
+
+        let len = leaves.len;
+
+        Self::fit(index, sets, len)
+    }
+
+    /// An index with room for `room` leaves, all of them empty. Each of `sets` is a column: a set of
+    /// slots. `columns` says where the others are allowed.
+    #[inline(always)]
+    fn empty(mut columns: [u32; SLOTS], sets: &[u32], room: usize) -> Result<UniqueArc<Self>> {
+        let bitmaps = KVVec::from_elem(Bitmap::NONE, sets.len() * room, GFP_KERNEL_ACCOUNT)?;
+
+        place(&mut columns, sets, room);
+        UniqueArc::init(
+            // INVARIANT: As the sets and the callers say. All blocks name an empty leaf.
+            init!(Self {
+                bitmaps: bitmaps,
+                leaves: room,
+                columns: columns,
+                blocks: [0; BLOCKS],
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// The leaves, to be filled in. There are `len` already.
+    #[inline]
+    fn leaves<'a>(&'a mut self, sets: &'a [u32], len: usize) -> Leaves<'a> {
+        Leaves {
+            blocks: &mut self.blocks,
+            bitmaps: &mut self.bitmaps,
+            sets,
+            room: self.leaves,
+            len,
+            open: None,
+        }
+    }
+
+    /// The index with only the first `len` leaves of its columns, which are `sets`.
+    #[inline(always)]
+    fn fit(mut index: UniqueArc<Self>, sets: &[u32], len: usize) -> Result<Arc<Self>> {
+        if len < index.leaves {
+            index.shrink(sets, len)?;
+        }
         Ok(index.into())
     }
 
-    /// The index of a layer that handles the rights in `handled` and has no rules.
-    fn empty(handled: PortAccessSet) -> impl Init<Self> {
-        // INVARIANT: There is no leaf, and no room for one.
-        init!(Self {
-            blocks: [NO_LEAF; BLOCKS],
-            unnamed: handled.complement(),
-            leaves: KVec::new(),
-        })
-    }
+    /// Frees the room behind the first `len` leaves of the columns, which are `sets`.
+    fn shrink(&mut self, sets: &[u32], len: usize) -> Result {
+        let mut bitmaps = KVVec::with_capacity(sets.len() * len, GFP_KERNEL_ACCOUNT)?;
 
-    /// Fills in what `spans` grant, for which `count` leaves are enough. The index is empty.
-    fn fill(&mut self, count: usize, spans: impl Iterator<Item = Span>) -> Result {
-        let bare = Leaf::filled(self.unnamed);
-        let mut open = None;
+        for column in 0..sets.len() {
+            let first = column * self.leaves;
 
-        self.leaves.reserve(count, GFP_KERNEL_ACCOUNT)?;
-        // Spans descend, so those of a block follow each other.
-        for (ports, access) in spans {
-            let mut is_full = false;
-
-            for (block, first, last) in blocks_of(&ports) {
-                let was_full = mem::replace(&mut is_full, first == 0 && last == u8::MAX);
-
-                if is_full && was_full {
-                    // As the block before: the last leaf is full.
-                    self.share(open.take());
-                    self.name_last(block);
-                    continue;
-                }
-                if open != Some(block) {
-                    self.share(open.replace(block));
-                    self.push(block, bare)?;
-                }
-                if let Some(leaf) = self.leaves.last_mut() {
-                    leaf.allow(first, last, access);
-                }
-            }
+            bitmaps.extend_from_slice(&self.bitmaps[first..first + len], GFP_KERNEL_ACCOUNT)?;
         }
-        self.share(open);
-        self.fit()
+        // INVARIANT: There is no more room.
+        place(&mut self.columns, sets, len);
+        self.bitmaps = bitmaps;
+        self.leaves = len;
+        Ok(())
     }
 
     /// The index of several layers: what both `self` and `other` allow.
     ///
-    /// The memory is charged to the current task. Returns `ENOMEM` if there is none.
+    /// The memory is charged to the current task. Returns `ENOMEM` if there is none. May sleep.
     pub(crate) fn intersect(&self, other: &Self) -> Result<Arc<Self>> {
-        let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
-        let bare = left.and(&right);
-        let handled = self.unnamed.and(other.unnamed).complement();
-        let mut index = UniqueArc::init(Self::empty(handled), GFP_KERNEL_ACCOUNT)?;
+        let room = self.runs(other).count();
+        let mut columns = [NOWHERE; SLOTS];
+        // The slots for which both have the same two columns, or one has none.
+        let mut sets = [0; SLOTS];
+        let mut count = 0;
 
-        for block in 0..=u8::MAX {
-            let left = self.leaf(block).unwrap_or(&left);
-            let both = left.and(other.leaf(block).unwrap_or(&right));
+        for slot in 0..SLOTS {
+            match self.pair(other, slot) {
+                (NOWHERE, _) | (_, NOWHERE) => (),
+                (EVERYWHERE, EVERYWHERE) => columns[slot] = EVERYWHERE,
+                pair => {
+                    let is_known = |set: &u32| self.pair(other, lowest(*set)) == pair;
+                    let known = sets[..count].iter().position(is_known);
+                    let column = known.unwrap_or(count);
 
-            if both != bare {
-                index.push(block, both)?;
-                index.share(Some(block));
+                    sets[column] |= 1 << slot;
+                    count = count.max(column + 1);
+                }
             }
         }
-        index.fit()?;
-        Ok(index.into())
-    }
 
-    /// Gives `block` a leaf of its own.
-    #[inline]
-    fn push(&mut self, block: u8, leaf: Leaf) -> Result {
-        self.leaves.extend_with(1, leaf, GFP_KERNEL_ACCOUNT)?;
-        self.name_last(block);
-        Ok(())
-    }
+        let sets = &sets[..count];
+        let mut index = Self::empty(columns, sets, room)?;
+        let mut leaves = index.leaves(sets, 0);
+        let mut bare = None;
 
-    /// Drops the last leaf, that of `block` alone, if it is equal to the one before.
-    #[inline]
-    fn share(&mut self, block: Option<u8>) {
-        if let (Some(block), [.., before, last]) = (block, &self.leaves[..]) {
-            if before == last {
-                self.leaves.pop();
-                self.name_last(block);
+        for (first, last) in self.runs(other) {
+            let mut is_bare = true;
+
+            leaves.len += 1;
+            for (column, set) in sets.iter().enumerate() {
+                let slot = lowest(*set);
+                // A slot without a column is allowed everywhere: no set has the others.
+                let [left, right] =
+                    [self, other].map(|index| index.bitmap(slot, first).unwrap_or(&Bitmap::ALL));
+                let both = left.and(right);
+
+                is_bare &= both == Bitmap::NONE;
+                *leaves.last(column) = both;
             }
+
+            let leaf = match bare {
+                Some(bare) if is_bare => {
+                    leaves.drop_last();
+                    bare
+                }
+                _ => leaves.share(),
+            };
+
+            if is_bare {
+                bare = Some(leaf);
+            }
+            // INVARIANT: The blocks of a run have the rights of the leaf.
+            leaves.blocks[usize::from(first)..=usize::from(last)].fill(leaf);
         }
+
+        let len = leaves.len;
+
+        Self::fit(index, sets, len)
     }
 
-    /// Makes the last leaf that of `block`.
+    /// Where `self` and `other` allow what `slot` is about.
+    fn pair(&self, other: &Self, slot: usize) -> (u32, u32) {
+        (self.columns[slot], other.columns[slot])
+    }
+
+    /// The blocks, as runs from a first to a last one in which each index names one leaf.
+    fn runs<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (u8, u8)> + 'a {
+        let names = |block: u8| {
+            (
+                self.blocks[usize::from(block)],
+                other.blocks[usize::from(block)],
+            )
+        };
+        let mut next = Some(0u8);
+
+        iter::from_fn(move || {
+            let first = next?;
+            let mut last = first;
+
+            next = loop {
+                let Some(block) = last.checked_add(1) else {
+                    break None;
+                };
+                if names(block) != names(first) {
+                    break Some(block);
+                }
+                last = block;
+            };
+            Some((first, last))
+        })
+    }
+
+    /// Whether all layers allow `access` on `port`, whatever the address.
     #[inline]
-    fn name_last(&mut self, block: u8) {
-        // INVARIANT: The callers see that the last leaf has the rights of the block. CAST: There is at
-        // most one leaf for each block; `NO_LEAF` is a name if every block has its own.
-        self.blocks[usize::from(block)] = self.leaves.len().wrapping_sub(1) as u8;
+    pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
+        self.allows_slot(port, access.number())
     }
 
-    /// Makes room for the leaves that there are and for no more.
-    fn fit(&mut self) -> Result {
-        if self.leaves.len() != self.leaves.capacity() {
-            let mut leaves = KVec::with_capacity(self.leaves.len(), GFP_KERNEL_ACCOUNT)?;
-
-            leaves.extend_from_slice(&self.leaves, GFP_KERNEL_ACCOUNT)?;
-            self.leaves = leaves;
-        }
-        // INVARIANT: As just seen, or done.
-        Ok(())
-    }
-
-    /// Whether `access` is allowed on `port`.
+    /// Whether each layer allows `access` on `port` at some address.
     #[inline]
-    pub(crate) fn allows(&self, port: u16, access: PortAccess) -> bool {
+    pub(crate) fn may_allow(&self, port: u16, access: Access) -> bool {
+        self.allows_slot(port, access.number() + Packed::COUNT)
+    }
+
+    #[inline]
+    fn allows_slot(&self, port: u16, slot: usize) -> bool {
         let [block, in_block] = port.to_be_bytes();
 
-        match self.leaf(block) {
-            Some(leaf) => leaf.allows(in_block, access),
-            None => self.unnamed.contains(access),
+        match self.bitmap(slot, block) {
+            Some(bitmap) => bitmap.contains(in_block),
+            None => is_everywhere(self.columns[slot]),
         }
     }
 
-    /// The leaf of `block`, if it has one.
+    /// The ports of `block` on which `slot` is allowed, if it has a column.
     #[inline]
-    fn leaf(&self, block: u8) -> Option<&Leaf> {
-        self.leaves
-            .get(usize::from(self.blocks[usize::from(block)]))
+    fn bitmap(&self, slot: usize, block: u8) -> Option<&Bitmap> {
+        let leaf = self.blocks[usize::from(block)];
+
+        self.bitmaps
+            .get(self.columns[slot].wrapping_add(leaf.into()) as usize)
     }
 
-    /// Whether `other` allows all that `self` allows.
+    /// Whether `other` allows all that `self` allows. It may say no although it does, where `other`
+    /// handles more.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
         // As when a ruleset is enforced twice.
         if ptr::eq(self, other) {
             return true;
         }
 
-        let (left, right) = (Leaf::filled(self.unnamed), Leaf::filled(other.unnamed));
-
         // As when two rulesets name the same ports.
-        if self.leaves.len() == other.leaves.len() && self.blocks == other.blocks {
-            return left.is_within(&right)
-                && iter::zip(&self.leaves, &other.leaves)
-                    .all(|(left, right)| left.is_within(right));
-        }
+        let is_alike = self.leaves == other.leaves && self.blocks == other.blocks;
 
-        let mut seen = None;
-
-        // Neighbouring blocks often share a leaf, or have none.
-        (0..=u8::MAX).all(|block| {
-            let names = (
-                self.blocks[usize::from(block)],
-                other.blocks[usize::from(block)],
-            );
-
-            seen.replace(names) == Some(names) || {
-                let left = self.leaf(block).unwrap_or(&left);
-
-                left.is_within(other.leaf(block).unwrap_or(&right))
-            }
+        (0..SLOTS).all(|slot| match self.pair(other, slot) {
+            (NOWHERE, _) | (_, EVERYWHERE) => true,
+            (EVERYWHERE, _) | (_, NOWHERE) => false,
+            pair if (0..slot).any(|before| self.pair(other, before) == pair) => true,
+            (left, right) if is_alike => iter::zip(self.column(left), other.column(right))
+                .all(|(left, right)| left.is_within(right)),
+            _ => self.runs(other).all(|(first, _)| {
+                iter::zip(self.bitmap(slot, first), other.bitmap(slot, first))
+                    .all(|(left, right)| left.is_within(right))
+            }),
         })
     }
-}
 
-/// The number of leaves that `spans` need, if no two of them make equal ones.
-fn count_leaves(spans: impl Iterator<Item = Span>) -> usize {
-    let mut count = 0;
-    let mut lowest = None;
+    /// The bitmaps of the column that begins at the number `first`.
+    fn column(&self, first: u32) -> &[Bitmap] {
+        let first = first as usize;
 
-    // Spans descend: a block that two of them have in common is the lowest so far.
-    for (ports, _) in spans {
-        let ([first, _], [last, _]) = (ports.start().to_be_bytes(), ports.end().to_be_bytes());
-
-        // All blocks between the first and the last are full, and share a leaf.
-        count += usize::from(last - first).min(2) + usize::from(lowest != Some(last));
-        lowest = Some(first);
+        &self.bitmaps[first..first + self.leaves]
     }
-    count
 }
 
-/// The blocks that have a port in `ports`, in descending order, each with the low bytes of the first
-/// and of the last of these ports.
+/// Whether a right without a column is allowed on every port. Tells the compiler that this is rarely
+/// asked.
+#[cold]
+const fn is_everywhere(column: u32) -> bool {
+    column == EVERYWHERE
+}
+
+/// Notes in `columns` that those of `sets`, which have `len` bitmaps each, follow each other.
 #[inline]
-fn blocks_of(ports: &RangeInclusive<u16>) -> impl Iterator<Item = (u8, u8, u8)> {
-    let ([first_block, first], [last_block, last]) =
-        (ports.start().to_be_bytes(), ports.end().to_be_bytes());
+fn place(columns: &mut [u32; SLOTS], sets: &[u32], len: usize) {
+    for (column, set) in sets.iter().enumerate() {
+        for slot in bits(*set) {
+            // CAST: There are few columns and leaves.
+            columns[slot] = (column * len) as u32;
+        }
+    }
+}
 
-    (first_block..=last_block).rev().map(move |block| {
-        let first = if block == first_block { first } else { 0 };
-        let last = if block == last_block { last } else { u8::MAX };
+/// The number of the lowest bit of `set`, which is not empty.
+#[inline]
+fn lowest(set: u32) -> usize {
+    set.trailing_zeros() as usize % SLOTS
+}
 
-        (block, first, last)
+/// The numbers of the bits of `set`.
+#[inline]
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    iter::from_fn(move || {
+        let all = set;
+
+        set &= set.wrapping_sub(1);
+        (all != 0).then(|| lowest(all))
     })
+}
+
+/// What an index will need.
+#[derive(Default)]
+struct Shape {
+    columns: Columns<SLOTS>,
+    /// The number of leaves, if no two blocks have equal ones.
+    leaves: usize,
+    /// Whether there is a block on whose ports nothing is granted.
+    has_bare: bool,
+}
+
+impl Shape {
+    /// Takes the spans of an index.
+    #[inline]
+    fn measure(&mut self, spans: impl Iterator<Item = Span>) {
+        let mut named = 0;
+        let mut lowest = None;
+
+        // Spans descend: a block that two of them have in common is the lowest so far.
+        for span in spans {
+            let ([first, _], [last, _]) = (span.first.to_be_bytes(), span.last.to_be_bytes());
+            let is_new = usize::from(lowest.replace(first) != Some(last));
+            let further = usize::from(last - first);
+
+            self.columns.divide(span.grants.0);
+            // All blocks between the first and the last are full, and share a leaf.
+            self.leaves += is_new + further.min(2);
+            named += is_new + further;
+        }
+        self.has_bare = named < BLOCKS;
+        self.leaves += usize::from(self.has_bare);
+    }
+}
+
+/// The leaves of an index while it is made.
+///
+/// # Invariants
+///
+/// A column has room for `room` leaves. Those from `len` on are empty.
+struct Leaves<'a> {
+    blocks: &'a mut [u8; BLOCKS],
+    bitmaps: &'a mut [Bitmap],
+    /// The columns.
+    sets: &'a [u32],
+    room: usize,
+    len: usize,
+    /// The block that will have the last leaf, as long as something is inserted there.
+    open: Option<u8>,
+}
+
+impl Leaves<'_> {
+    /// Allows on the ports of `span` what it grants. They are below those of all spans before.
+    #[inline]
+    fn insert(&mut self, span: Span) {
+        if span.first >> 6 == span.last >> 6 {
+            self.open(span.last.to_be_bytes()[0]);
+            self.allow(span);
+        } else {
+            self.insert_words(span);
+        }
+    }
+
+    /// [`Leaves::insert`], of ports whose bits are in several words.
+    #[inline(never)]
+    fn insert_words(&mut self, span: Span) {
+        let ([first_block, _], [mut block, _]) =
+            (span.first.to_be_bytes(), span.last.to_be_bytes());
+
+        loop {
+            let first = span.first.max(u16::from_be_bytes([block, 0]));
+            let last = span.last.min(u16::from_be_bytes([block, u8::MAX]));
+            let mut from = first;
+
+            self.open(block);
+            while from | 63 < last {
+                let last = from | 63;
+
+                self.allow(Span {
+                    first: from,
+                    last,
+                    ..span
+                });
+                from = last + 1;
+            }
+            self.allow(Span {
+                first: from,
+                last,
+                ..span
+            });
+            if block == first_block {
+                break;
+            }
+            block -= 1;
+            if last - first == u8::MAX.into() {
+                // So are the next blocks, down to the one with the first port.
+                self.close();
+
+                let name = self.name();
+
+                self.blocks[usize::from(first_block) + 1..=usize::from(block)].fill(name);
+                block = first_block;
+            }
+        }
+    }
+
+    /// Allows what `span` grants on its ports, whose bits are in one word of the last leaf.
+    #[inline]
+    fn allow(&mut self, span: Span) {
+        let word = usize::from(span.first >> 6 & 3);
+        let ports = u64::MAX << (span.first & 63) & u64::MAX >> (63 - (span.last & 63));
+
+        for (column, set) in self.sets.iter().enumerate() {
+            if span.grants.0 & set != 0 {
+                self.last(column).0[word] |= ports;
+            }
+        }
+    }
+
+    /// Begins a leaf for `block`, unless the last one is for it.
+    #[inline]
+    fn open(&mut self, block: u8) {
+        if self.open != Some(block) {
+            self.close();
+            self.open = Some(block);
+            self.len += 1;
+        }
+    }
+
+    /// Names the last leaf, which is complete.
+    #[inline]
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            // INVARIANT: The leaf has the rights of the block.
+            self.blocks[usize::from(open)] = self.share();
+        }
+    }
+
+    /// The bitmap that the last leaf has in `column`.
+    #[inline]
+    fn last(&mut self, column: usize) -> &mut Bitmap {
+        &mut self.bitmaps[column * self.room + self.len - 1]
+    }
+
+    /// Drops the last leaf if it is equal to the one before. Returns the name of what is then the last.
+    #[inline]
+    fn share(&mut self) -> u8 {
+        let is_as_before = |column| {
+            let end = column * self.room + self.len;
+
+            matches!(&self.bitmaps[end - 2..end], [before, last] if before == last)
+        };
+
+        if self.len > 1 && (0..self.sets.len()).all(is_as_before) {
+            self.drop_last();
+        }
+        self.name()
+    }
+
+    /// Drops the last leaf.
+    #[cold]
+    #[inline(never)]
+    fn drop_last(&mut self) {
+        for column in 0..self.sets.len() {
+            // INVARIANT: The bitmap will be behind the last one.
+            *self.last(column) = Bitmap::NONE;
+        }
+        self.len -= 1;
+    }
+
+    /// The name of the last leaf.
+    #[inline]
+    fn name(&self) -> u8 {
+        // CAST: There is at most one leaf for each block.
+        self.len.wrapping_sub(1) as u8
+    }
 }
 
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
@@ -323,11 +592,7 @@ fn blocks_of(ports: &RangeInclusive<u16>) -> impl Iterator<Item = (u8, u8, u8)> 
 mod tests {
     use super::*;
     use crate::{
-        access::{
-            Access,
-            AccessSet,
-            Group, //
-        },
+        access::AccessSet,
         ports::{
             PortRules,
             Rule, //
@@ -336,14 +601,12 @@ mod tests {
 
     const PORTS: [u16; 8] = [0, 1, 2, 255, 256, 443, 65534, 65535];
 
-    fn index(
-        handled: AccessSet,
-        ports: impl IntoIterator<Item = u16>,
-        access: AccessSet,
-    ) -> Result<Arc<Index>> {
+    const TCP: AccessSet = AccessSet::TCP;
+
+    fn rules(ports: impl IntoIterator<Item = (u16, AccessSet)>) -> Result<PortRules> {
         let mut rules = PortRules::default();
 
-        for port in ports {
+        for (port, access) in ports {
             let rule = Rule {
                 access,
                 quiet: false,
@@ -351,20 +614,64 @@ mod tests {
 
             rules.add(port..=port, rule)?;
         }
-        Index::new(handled.in_group(Group::Landlock), || {
-            rules.spans(Group::Landlock)
-        })
+        Ok(rules)
     }
 
-    fn allows(index: &Index, port: u16, access: Access) -> bool {
-        index.allows(port, access.into())
+    fn index_of(handled: AccessSet, rules: &PortRules) -> Result<Arc<Index>> {
+        let index = Index::new(handled.into(), || {
+            rules.spans().map(|(ports, access)| Span {
+                first: *ports.start(),
+                last: *ports.end(),
+                grants: Grants::new(access, access),
+            })
+        })?;
+
+        assert_holds_its_bounds(&index);
+        Ok(index)
+    }
+
+    /// The index of rules which all grant `access`.
+    fn index(
+        handled: AccessSet,
+        ports: impl IntoIterator<Item = u16>,
+        access: AccessSet,
+    ) -> Result<Arc<Index>> {
+        index_of(
+            handled,
+            &rules(ports.into_iter().map(|port| (port, access)))?,
+        )
+    }
+
+    /// What the invariants of [`Index`] say of its memory.
+    fn assert_holds_its_bounds(index: &Index) {
+        let columns = (0..SLOTS).filter(|slot| {
+            let column = index.columns[*slot];
+
+            column < NOWHERE && !index.columns[..*slot].contains(&column)
+        });
+
+        assert_eq!(index.bitmaps.capacity(), index.bitmaps.len());
+        assert_eq!(index.bitmaps.len(), columns.count() * index.leaves);
+        assert!(index.leaves <= BLOCKS);
+        if !index.bitmaps.is_empty() {
+            assert!(index
+                .blocks
+                .iter()
+                .all(|leaf| usize::from(*leaf) < index.leaves));
+        }
     }
 
     /// Asserts that exactly `ports` have [`Access::BindTcp`].
     fn assert_tells(index: &Index, is_named: impl Fn(u16) -> bool) {
         for port in 0..=u16::MAX {
-            assert_eq!(allows(index, port, Access::BindTcp), is_named(port));
+            assert_eq!(index.allows(port, Access::BindTcp), is_named(port));
         }
+    }
+
+    /// A number that looks random.
+    fn next(random: &mut u32) -> u32 {
+        *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *random >> 16
     }
 
     #[test]
@@ -375,23 +682,148 @@ mod tests {
         for port in 0..=u16::MAX {
             let known = PORTS.contains(&port);
 
-            assert_eq!(allows(&index, port, Access::BindTcp), known);
-            assert_eq!(allows(&index, port, Access::BindUdp), known);
-            assert!(!allows(&index, port, Access::ConnectTcp));
-            assert!(!allows(&index, port, Access::ConnectSendUdp));
+            assert_eq!(index.allows(port, Access::BindTcp), known);
+            assert_eq!(index.allows(port, Access::BindUdp), known);
+            assert_eq!(index.may_allow(port, Access::BindUdp), known);
+            assert!(!index.allows(port, Access::ConnectTcp));
+            assert!(!index.allows(port, Access::ConnectSendUdp));
+            assert!(index.allows(port, Access::ListenTcp));
         }
         Ok(())
     }
 
     #[test]
     fn rights_that_are_not_handled_are_allowed() -> Result {
-        let index = index(Access::BindTcp.into(), [80], AccessSet::empty())?;
+        for access in [AccessSet::empty(), Access::BindTcp.into()] {
+            let index = index(Access::BindTcp.into(), [80], access)?;
 
-        for port in [0, 79, 80, 81, 255, 256, 65535] {
-            assert!(!allows(&index, port, Access::BindTcp));
-            assert!(allows(&index, port, Access::ConnectTcp));
-            assert!(allows(&index, port, Access::BindUdp));
-            assert!(allows(&index, port, Access::ConnectSendUdp));
+            for port in [0, 79, 80, 81, 255, 256, 65535] {
+                let is_named = port == 80 && !access.is_empty();
+
+                assert_eq!(index.allows(port, Access::BindTcp), is_named);
+                assert_eq!(index.may_allow(port, Access::BindTcp), is_named);
+                assert!(index.allows(port, Access::ConnectTcp));
+                assert!(index.may_allow(port, Access::ConnectTcp));
+                assert!(index.allows(port, Access::ConnectSendUdp));
+                assert!(index.allows(port, Access::ListenTcp));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn each_right_has_its_ports() -> Result {
+        let rights = [
+            Access::BindTcp,
+            Access::ConnectTcp,
+            Access::BindUdp,
+            Access::ConnectSendUdp,
+            Access::ListenTcp,
+        ];
+        let mut random = 1;
+
+        for _ in 0..20 {
+            let mut said: KVec<(u16, AccessSet)> = KVec::new();
+
+            for _ in 0..60 {
+                let (port, set) = (next(&mut random) % 1024, next(&mut random));
+                let access = rights
+                    .into_iter()
+                    .filter(|right| set >> right.number() & 1 != 0)
+                    .fold(AccessSet::empty(), |all, right| all | right);
+
+                // CAST: It is less than 1,024.
+                said.push((port as u16, access), GFP_KERNEL)?;
+            }
+
+            let halves = [&said[..], &said[..30], &said[30..]];
+            let [all, left, right] =
+                halves.map(|half| index_of(!AccessSet::empty(), &rules(half.iter().copied())?));
+            let (all, left, right) = (all?, left?, right?);
+            let both = left.intersect(&right)?;
+
+            assert_holds_its_bounds(&both);
+            for (index, other, expected) in [
+                (&left, &all, true),
+                (&right, &all, true),
+                (&both, &left, true),
+                (&both, &right, true),
+                (&all, &left, false),
+                (&left, &both, false),
+            ] {
+                assert_eq!(index.is_within(other), expected);
+            }
+            for port in 0..1280 {
+                for right in rights {
+                    let [all_say, left_say, right_say] = halves.map(|half| {
+                        half.iter()
+                            .any(|(known, access)| *known == port && access.contains(right))
+                    });
+
+                    assert_eq!(all.allows(port, right), all_say);
+                    assert_eq!(left.allows(port, right), left_say);
+                    assert_eq!(both.allows(port, right), left_say && right_say);
+                    assert_eq!(both.may_allow(port, right), left_say && right_say);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rights_on_the_same_ports_share_a_column() -> Result {
+        let bind = AccessSet::from(Access::BindTcp);
+        let columns = |rules| -> Result<usize> {
+            let index = index_of(!AccessSet::empty(), &rules)?;
+
+            // The blocks of 80 and of 443, and the others.
+            assert_eq!(index.leaves, 3);
+            Ok(index.bitmaps.len() / 3)
+        };
+
+        assert_eq!(columns(rules([(80, TCP), (443, TCP)])?)?, 1);
+        assert_eq!(columns(rules([(80, bind), (443, TCP)])?)?, 2);
+        assert_eq!(
+            columns(rules([
+                (80, Access::BindTcp | Access::ListenTcp),
+                (443, TCP),
+                (444, Access::ListenTcp.into()),
+            ])?)?,
+            3
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn the_second_stage_may_allow_more() -> Result {
+        let handled = Access::BindTcp | Access::ConnectTcp;
+        let (all, may) = (
+            Packed::from(handled),
+            AccessSet::from(Access::BindTcp).into(),
+        );
+        let spans = [
+            Span {
+                first: 443,
+                last: 443,
+                grants: Grants::new(Packed::default(), may),
+            },
+            Span {
+                first: 80,
+                last: 80,
+                grants: Grants::new(all, all),
+            },
+        ];
+        let left = Index::new(handled.into(), || spans.into_iter())?;
+        let right = index(handled, [80, 443], handled)?;
+
+        assert_holds_its_bounds(&left);
+        assert!(left.is_within(&right) && !right.is_within(&left));
+        for index in [&left, &left.intersect(&right)?, &right.intersect(&left)?] {
+            for access in [Access::BindTcp, Access::ConnectTcp] {
+                assert!(index.allows(80, access) && index.may_allow(80, access));
+                assert!(!index.allows(443, access));
+                assert_eq!(index.may_allow(443, access), access == Access::BindTcp);
+            }
         }
         Ok(())
     }
@@ -406,6 +838,31 @@ mod tests {
         assert_tells(&both, |port| [2, 1000].contains(&port));
         assert!(both.is_within(&left) && both.is_within(&right));
         assert!(!left.is_within(&both) && !left.is_within(&right));
+        Ok(())
+    }
+
+    #[test]
+    fn layers_may_handle_different_rights() -> Result {
+        let (bind, connect) = (
+            AccessSet::from(Access::BindTcp),
+            AccessSet::from(Access::ConnectTcp),
+        );
+        let left = index(bind, [80, 81], bind)?;
+        let right = index(connect | Access::BindUdp, [80, 300], connect)?;
+        let both = left.intersect(&right)?;
+
+        assert_holds_its_bounds(&both);
+        for port in 0..=u16::MAX {
+            assert_eq!(both.allows(port, Access::BindTcp), [80, 81].contains(&port));
+            assert_eq!(
+                both.allows(port, Access::ConnectTcp),
+                [80, 300].contains(&port)
+            );
+            assert!(!both.allows(port, Access::BindUdp));
+            assert!(both.allows(port, Access::ListenTcp));
+        }
+        assert!(both.is_within(&left) && both.is_within(&right));
+        assert!(!left.is_within(&right) && !left.is_within(&both));
         Ok(())
     }
 
@@ -451,12 +908,20 @@ mod tests {
         let ports = |blocks: core::ops::Range<u16>| blocks.map(|block| block << 8 | block);
         let full = index(handled, ports(0..256), handled)?;
         let but_one = index(handled, ports(0..255), handled)?;
+        let all = index(handled, 0..=u16::MAX, handled)?;
 
-        assert_eq!(full.leaves.len(), 256);
-        assert_eq!(but_one.leaves.len(), 255);
-        assert_tells(&full, |port| port >> 8 == port & 255);
-        assert_tells(&but_one, |port| port >> 8 == port & 255 && port != u16::MAX);
+        // The block without has the leaf of zeroes.
+        assert_eq!(full.leaves, 256);
+        assert_eq!(but_one.leaves, 256);
+        for full in [&full, &full.intersect(&all)?] {
+            assert_tells(full, |port| port >> 8 == port & 255);
+        }
+        for but_one in [&but_one, &full.intersect(&but_one)?] {
+            assert_holds_its_bounds(but_one);
+            assert_tells(but_one, |port| port >> 8 == port & 255 && port != u16::MAX);
+        }
         assert!(but_one.is_within(&full) && !full.is_within(&but_one));
+        assert!(full.is_within(&all) && !all.is_within(&full));
         Ok(())
     }
 
@@ -464,35 +929,94 @@ mod tests {
     fn memory_follows_the_rules() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
         let leaves = |ports: &mut dyn Iterator<Item = u16>| {
-            index(handled, ports, handled).map(|index| index.leaves.len())
+            index(handled, ports, handled).map(|index| index.leaves)
         };
 
         assert_eq!(leaves(&mut (0..=u16::MAX))?, 1);
-        assert_eq!(leaves(&mut (0..=0))?, 1);
-        assert_eq!(leaves(&mut (255..=256))?, 2);
-        assert_eq!(leaves(&mut core::iter::empty())?, 0);
+        // One for the block, and one for all others.
+        assert_eq!(leaves(&mut (0..=0))?, 2);
+        assert_eq!(leaves(&mut (255..=256))?, 3);
+        assert_eq!(leaves(&mut (0..1024))?, 2);
         // All ports but one: the blocks below it, its own, and those above it.
         assert_eq!(leaves(&mut (0..=u16::MAX).filter(|port| *port != 1000))?, 3);
+        assert!(index(handled, [], handled)?.bitmaps.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn sixteen_scattered_ports_take_less_than_a_kilobyte() -> Result {
+        let all = !AccessSet::empty();
+        let ports = || (0..16).map(|number| number * 4001);
+        let left = index(all, ports(), all)?;
+        let right = index(all, Iterator::chain(ports(), [65000]), all)?;
+
+        for index in [&left, &right.intersect(&left)?] {
+            assert_eq!(index.bitmaps.len(), 17);
+            assert!(size_of::<Index>() + size_of_val(&index.bitmaps[..]) <= 384 + 17 * 32);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn four_rights_at_a_stage_take_at_most_33_kib() -> Result {
+        let handled = AccessSet::LANDLOCK;
+        let rights = [
+            Access::BindTcp,
+            Access::ConnectTcp,
+            Access::BindUdp,
+            Access::ConnectSendUdp,
+        ];
+        // An allocation may be rounded up to a power of two. The index is counted by references.
+        let memory = |index: &Index| {
+            let index_size = size_of::<Index>() + size_of::<usize>();
+            let bitmaps = index.bitmaps.capacity() * size_of::<Bitmap>();
+
+            index_size.next_power_of_two() + bitmaps.next_power_of_two()
+        };
+
+        for stages in 1..=2 {
+            let mut spans = KVec::new();
+
+            // No two leaves are equal, nor two columns.
+            for block in (0..=u16::from(u8::MAX)).rev() {
+                for number in (0..stages * rights.len() as u16).rev() {
+                    let right = Packed::from(AccessSet::from(rights[usize::from(number % 4)]));
+                    let all = if number < 4 { right } else { Packed::default() };
+                    let port = block << 8 | number << 5 | block & 31;
+
+                    spans.push(
+                        Span {
+                            first: port,
+                            last: port,
+                            grants: Grants::new(all, right),
+                        },
+                        GFP_KERNEL,
+                    )?;
+                }
+            }
+
+            let index = Index::new(handled.into(), || spans.iter().copied())?;
+
+            assert_holds_its_bounds(&index);
+            assert_eq!(index.bitmaps.len(), usize::from(stages) * 4 * index.leaves);
+            assert!(memory(&index) <= usize::from(stages) * (33 << 10));
+        }
         Ok(())
     }
 
     #[test]
     fn there_is_no_room_for_more_leaves_than_there_are() -> Result {
         let handled = AccessSet::from(Access::BindTcp);
-        let assert_fits = |index: Arc<Index>| {
-            assert_eq!(index.leaves.capacity(), index.leaves.len());
-            assert!(index.leaves.len() <= BLOCKS);
-        };
         // Two rules in a block after two in others, and then one in each further block.
         let first = [0x0080, 0x0180, 0x0280, 0x0081];
         let further = (3..256).map(|block| block << 8 | 0x80);
         let index_of = |ports: &[u16]| index(handled, ports.iter().copied(), handled);
         let mut ports = KVec::new();
-        let mut random = 1u32;
+        let mut random = 1;
 
         for port in Iterator::chain(first.into_iter(), further) {
-            ports.push(port, GFP_KERNEL)?;
-            assert_fits(index_of(&ports)?);
+            ports.push(port, GFP_KERNEL_ACCOUNT)?;
+            index_of(&ports)?;
         }
 
         // The same and others in random orders, and what two of them have in common.
@@ -500,16 +1024,14 @@ mod tests {
             let mut shuffled = KVec::new();
 
             for _ in 0..300 {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                // CAST: The high bits are the random ones.
-                shuffled.push((random >> 16) as u16, GFP_KERNEL)?;
+                // CAST: It has 16 bits.
+                shuffled.push(next(&mut random) as u16, GFP_KERNEL_ACCOUNT)?;
             }
 
             let (left, right) = (index_of(&shuffled)?, index_of(&shuffled[150..])?);
 
-            assert_fits(left.clone());
-            assert_fits(left.intersect(&right)?);
-            assert_fits(left.intersect(&*index_of(&ports)?)?);
+            assert_holds_its_bounds(&*left.intersect(&right)?);
+            assert_holds_its_bounds(&*left.intersect(&*index_of(&ports)?)?);
         }
         Ok(())
     }

@@ -35,6 +35,7 @@
 //! - `kinds`: rules about kinds of sockets.
 //! - `nets`: rules about addresses.
 //! - `ports`: rules about ports, whatever the address.
+//! - `columns`: rights that are always granted together.
 //! - `endpoint`: the bytes of an address to the port and address that are asked for.
 //! - `landlock`: the only door to C Landlock.
 //! - `abi`: user-space structures, constants, layout assertions.
@@ -62,6 +63,7 @@ use kernel::{
 
 mod abi;
 mod access;
+mod columns;
 mod denial;
 mod domain;
 mod endpoint;

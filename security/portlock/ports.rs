@@ -4,9 +4,7 @@
 
 use crate::access::{
     AccessSet,
-    Group,
-    Packed,
-    PortAccessSet, //
+    Packed, //
 };
 use core::{
     cmp::Ordering,
@@ -309,24 +307,13 @@ impl PortRules {
         (port <= rest.last).then(|| rest.rule())
     }
 
-    /// Ranges of ports with the rights of `group` that are granted on each port, at least one. The
-    /// ranges do not overlap, and descend.
-    pub(crate) fn spans(
-        &self,
-        group: Group,
-    ) -> impl Iterator<Item = (RangeInclusive<u16>, PortAccessSet)> + '_ {
-        self.tree.iter().filter_map(move |(first, rest)| {
-            let access = rest.access.in_group(group);
-
-            (!access.is_empty()).then_some((first.0..=rest.last, access))
-        })
-    }
-
-    /// The rights that are granted on each port. The ranges do not overlap, and descend.
-    pub(crate) fn rules(&self) -> impl Iterator<Item = (RangeInclusive<u16>, AccessSet)> + '_ {
+    /// Ranges of ports with the rights that are granted on each port, at least one. The ranges do not
+    /// overlap, and descend.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (RangeInclusive<u16>, Packed)> + '_ {
         self.tree
             .iter()
-            .map(|(first, rest)| (first.0..=rest.last, rest.access.into()))
+            .filter(|(_, rest)| !rest.access.is_empty())
+            .map(|(first, rest)| (first.0..=rest.last, rest.access))
     }
 
     /// The ports with their rules, in no particular order.
