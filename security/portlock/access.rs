@@ -2,7 +2,6 @@
 
 //! Rights as types: those of user space, and those that an index of ports holds.
 
-use core::iter;
 use kernel::{
     bits::bit_u64,
     impl_flags,
@@ -206,45 +205,5 @@ impl Access {
         let bits = self as u64;
 
         (bits | bits >> Packed::SHIFT).trailing_zeros() as usize % Packed::COUNT
-    }
-}
-
-/// How many sets each right is in.
-#[derive(Default)]
-pub(crate) struct Tally([u32; Packed::COUNT]);
-
-impl Tally {
-    /// Adds a set.
-    pub(crate) fn add(&mut self, Packed(bits): Packed) {
-        for (position, count) in self.0.iter_mut().enumerate() {
-            *count = count.wrapping_add(u32::from(bits >> position & 1));
-        }
-    }
-
-    /// Takes away a set that was added, or will be.
-    pub(crate) fn remove(&mut self, Packed(bits): Packed) {
-        for (position, count) in self.0.iter_mut().enumerate() {
-            *count = count.wrapping_sub(u32::from(bits >> position & 1));
-        }
-    }
-
-    /// Adds the sets of `other`.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        for (count, other) in iter::zip(&mut self.0, &other.0) {
-            *count = count.wrapping_add(*other);
-        }
-    }
-
-    /// The rights that are in some set.
-    pub(crate) fn union(&self) -> Packed {
-        let bit = |(position, count): (usize, &u32)| u8::from(*count != 0) << position;
-
-        Packed(
-            self.0
-                .iter()
-                .enumerate()
-                .map(bit)
-                .fold(0, |all, bit| all | bit),
-        )
     }
 }

@@ -15,10 +15,10 @@ use crate::{
         Frozen,
         Handled, //
     },
+    index::Index,
     landlock::LayerRights,
     ports::Rule,
-    prefixes::Prefixes,
-    stages::Stages, //
+    prefixes::Prefixes, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -60,17 +60,6 @@ pub(crate) struct Question {
     pub(crate) net: u64,
     /// Whether the socket is one of MPTCP, which plain rulesets are not about.
     pub(crate) is_mptcp: bool,
-}
-
-/// What a domain says of a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ByPort {
-    /// Each layer grants what is asked, whatever the address.
-    Allowed,
-    /// Each layer grants it at some address.
-    AtSomeAddress,
-    /// A layer refuses it, whatever the address.
-    Refused,
 }
 
 /// A layer that refuses.
@@ -173,13 +162,14 @@ impl Layer {
 /// - `is_uniform` is whether all layers say the same, since they are of one ruleset.
 /// - `access` and `permissions` are what the layers together handle, and `by_address` is the rights
 ///   for which one of them has a rule about addresses.
-/// - `stages` is what all layers allow. `mptcp` is what those layers allow that are extended.
+/// - `index` is what all layers allow whatever the address. `mptcp` is what those layers handle and so
+///   allow that are extended.
 #[pin_data]
 pub(crate) struct Domain {
     access: AccessSet,
     permissions: PermissionSet,
     by_address: AccessSet,
-    stages: Stages,
+    index: Arc<Index>,
     mptcp: Mptcp,
     /// All layers but the youngest, the oldest first: most domains have only one layer.
     outer: KVec<Layer>,
@@ -203,7 +193,7 @@ enum Mptcp {
 /// What the extended layers of a domain together handle and allow.
 struct Extended {
     access: AccessSet,
-    stages: Stages,
+    index: Arc<Index>,
 }
 
 impl_has_work! {
@@ -222,7 +212,7 @@ impl Domain {
     /// Stacks a layer on `parent`, which stays as it is.
     ///
     /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`. `net`
-    /// is the cookie of the network namespace in which the layer's addresses are valid. `stages` is
+    /// is the cookie of the network namespace in which the layer's addresses are valid. `index` is
     /// what `frozen` allows on each port. Returns `E2BIG` if there are [`MAX_LAYERS`] layers already,
     /// or `ENOMEM` if there is no memory.
     pub(crate) fn new(
@@ -230,7 +220,7 @@ impl Domain {
         level: u8,
         net: u64,
         frozen: Arc<Frozen>,
-        stages: Stages,
+        index: Arc<Index>,
     ) -> Result<Arc<Self>> {
         // `Arc::pin_init` is out of line: it would move what is made here twice.
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
@@ -240,7 +230,7 @@ impl Domain {
             parent.is_none_or(|parent| parent.is_uniform && parent.youngest.is_same(&youngest));
 
         // INVARIANT: The layers are counted in `to_outer`. The sets are the unions of those of the
-        // layers, and the stages are the intersections of theirs.
+        // layers, and the indexes are the intersections of theirs.
         let this = match parent {
             None => Made {
                 outer: KVec::new(),
@@ -252,15 +242,15 @@ impl Domain {
                 } else {
                     Mptcp::Nothing
                 },
-                stages,
+                index,
             },
             Some(parent) => Made {
                 outer: parent.to_outer()?,
                 access: parent.access | handled.access,
                 permissions: parent.permissions | handled.permissions,
                 by_address: parent.by_address | by_address,
-                mptcp: parent.mptcp_with(handled, &stages)?,
-                stages: parent.stages.and(&stages)?,
+                mptcp: parent.mptcp_with(handled, &index)?,
+                index: Index::both(&parent.index, &index)?,
             },
         };
 
@@ -268,7 +258,7 @@ impl Domain {
             access: this.access,
             permissions: this.permissions,
             by_address: this.by_address,
-            stages: this.stages,
+            index: this.index,
             mptcp: this.mptcp,
             outer: this.outer,
             youngest,
@@ -280,23 +270,23 @@ impl Domain {
     }
 
     /// What holds MPTCP sockets, when a layer is stacked on `self` that handles `handled` and allows
-    /// `stages`.
-    fn mptcp_with(&self, handled: Handled, stages: &Stages) -> Result<Mptcp> {
+    /// `index`.
+    fn mptcp_with(&self, handled: Handled, index: &Arc<Index>) -> Result<Mptcp> {
         let extended = match (&self.mptcp, handled.is_extended) {
             (Mptcp::Nothing, false) => return Ok(Mptcp::Nothing),
             (Mptcp::AsTcp, true) => return Ok(Mptcp::AsTcp),
             (Mptcp::Extended(outer), false) => return Ok(Mptcp::Extended(outer.clone())),
             (Mptcp::Nothing, true) => Extended {
                 access: handled.access,
-                stages: stages.clone(),
+                index: index.clone(),
             },
             (Mptcp::AsTcp, false) => Extended {
                 access: self.access,
-                stages: self.stages.clone(),
+                index: self.index.clone(),
             },
             (Mptcp::Extended(outer), true) => Extended {
                 access: outer.access | handled.access,
-                stages: outer.stages.and(stages)?,
+                index: Index::both(&outer.index, index)?,
             },
         };
 
@@ -384,22 +374,20 @@ impl Domain {
     /// address.
     #[inline]
     pub(crate) fn allows(&self, port: u16, access: Access) -> bool {
-        self.stages.all_allow(port, access)
+        self.index.allows(port, access)
     }
 
-    /// What the domain says of the port that is asked for.
-    pub(crate) fn by_port(&self, question: &Question) -> ByPort {
-        let stages = match &self.mptcp {
-            Mptcp::Nothing if question.is_mptcp => return ByPort::Allowed,
-            Mptcp::Extended(extended) if question.is_mptcp => &extended.stages,
-            _ => &self.stages,
+    /// Whether each layer grants what is asked whatever the address, or does not handle it.
+    pub(crate) fn allows_by_port(&self, question: &Question) -> bool {
+        let index = match &self.mptcp {
+            Mptcp::Nothing if question.is_mptcp => return true,
+            Mptcp::Extended(extended) if question.is_mptcp => &extended.index,
+            _ => &self.index,
         };
 
         match question.port {
-            Some(port) if stages.all_allow(port, question.access) => ByPort::Allowed,
-            Some(port) if stages.may_allow(port, question.access) => ByPort::AtSomeAddress,
-            None if !self.layers().any(|layer| layer.handles(question)) => ByPort::Allowed,
-            _ => ByPort::Refused,
+            Some(port) => index.allows(port, question.access),
+            None => !self.layers().any(|layer| layer.handles(question)),
         }
     }
 
@@ -418,7 +406,7 @@ impl Domain {
     }
 
     /// Whether each layer grants what is asked, or does not handle it. Not all layers grant it by the
-    /// port alone, cf. [`Domain::by_port`].
+    /// port alone, cf. [`Domain::allows_by_port`].
     #[inline(always)]
     pub(crate) fn grants_at_address(&self, question: &Question) -> bool {
         let mut last = None;
@@ -441,11 +429,7 @@ impl Domain {
     /// Whether the domain allows what is asked.
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     pub(crate) fn grants(&self, question: &Question) -> bool {
-        match self.by_port(question) {
-            ByPort::Allowed => true,
-            ByPort::AtSomeAddress => self.grants_at_address(question),
-            ByPort::Refused => false,
-        }
+        self.allows_by_port(question) || self.grants_at_address(question)
     }
 
     /// The youngest layer that refuses the creation of a socket.
@@ -504,7 +488,7 @@ struct Made {
     access: AccessSet,
     permissions: PermissionSet,
     by_address: AccessSet,
-    stages: Stages,
+    index: Arc<Index>,
     mptcp: Mptcp,
     outer: KVec<Layer>,
 }
@@ -517,7 +501,7 @@ mod tests {
 
     const NET: u64 = 1;
 
-    fn frozen(access: AccessSet, ports: &[(u16, AccessSet)]) -> Result<(Arc<Frozen>, Stages)> {
+    fn frozen(access: AccessSet, ports: &[(u16, AccessSet)]) -> Result<(Arc<Frozen>, Arc<Index>)> {
         let mut draft = Draft::default();
 
         for (port, access) in ports {
@@ -536,9 +520,9 @@ mod tests {
     fn domain(
         parent: Option<&Domain>,
         level: u8,
-        (frozen, stages): &(Arc<Frozen>, Stages),
+        (frozen, index): &(Arc<Frozen>, Arc<Index>),
     ) -> Result<Arc<Domain>> {
-        Domain::new(parent, level, NET, frozen.clone(), stages.clone())
+        Domain::new(parent, level, NET, frozen.clone(), index.clone())
     }
 
     #[test]
@@ -568,13 +552,13 @@ mod tests {
         let outer = domain(None, 1, &one)?;
         let inner = domain(Some(&outer), 2, &two)?;
 
-        assert!(inner.stages.is_same(&one.1));
+        assert!(Arc::ptr_eq(&inner.index, &one.1));
 
         // A layer that says all that is left needs no other index.
         let outer = domain(None, 1, &two)?;
         let inner = domain(Some(&outer), 2, &one)?;
 
-        assert!(inner.stages.is_same(&one.1));
+        assert!(Arc::ptr_eq(&inner.index, &one.1));
         Ok(())
     }
 

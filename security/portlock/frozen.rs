@@ -7,10 +7,10 @@ use crate::{
         AccessSet,
         PermissionSet, //
     },
+    index::Index,
     nets::NetRules,
     prefixes::Prefixes,
-    rules::Rules,
-    stages::Stages, //
+    rules::Rules, //
 };
 use core::mem;
 use kernel::{
@@ -44,7 +44,7 @@ impl Handled {
 
 /// An enforced ruleset, which layers share. It never changes.
 ///
-/// What it allows on each port is apart, in [`Stages`]: a layer keeps its rules, and a domain keeps
+/// What it allows on each port is apart, in [`Index`]: a layer keeps its rules, and a domain keeps
 /// one set of indexes for all layers.
 ///
 /// # Invariants
@@ -67,13 +67,13 @@ impl Frozen {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing taken, if there is
     /// none.
-    fn new(handled: Handled, rules: &mut Rules) -> Result<(Arc<Self>, Stages)> {
+    fn new(handled: Handled, rules: &mut Rules) -> Result<(Arc<Self>, Arc<Index>)> {
         let (by_address, prefixes) = if rules.nets.is_empty() {
             (AccessSet::empty(), None)
         } else {
             (rules.nets.granted(), Some(boxed_prefixes(&rules.nets)?))
         };
-        let stages = Stages::new(handled.access, rules, by_address)?;
+        let index = Index::new(handled.access.into(), &rules.ports)?;
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         // INVARIANT: All was made of the rules.
         let frozen = place.write(Self {
@@ -83,7 +83,7 @@ impl Frozen {
             prefixes,
         });
 
-        Ok((frozen.into(), stages))
+        Ok((frozen.into(), index))
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Draft {
     /// The rules, unless they are frozen.
     open: Rules,
     /// The rules, if none was added since they were enforced.
-    frozen: Option<(Arc<Frozen>, Stages)>,
+    frozen: Option<(Arc<Frozen>, Arc<Index>)>,
 }
 
 impl Draft {
@@ -136,7 +136,7 @@ impl Draft {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
-    pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Stages)> {
+    pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Arc<Index>)> {
         let frozen = match &mut self.frozen {
             Some(frozen) => frozen,
             // INVARIANT: This leaves `open` empty.
@@ -171,17 +171,17 @@ mod tests {
             access: Access::BindTcp.into(),
             quiet: false,
         };
-        let allows = |stages: &Stages, port| stages.all_allow(port, Access::BindTcp);
+        let allows = |index: &Index, port| index.allows(port, Access::BindTcp);
 
         draft.open()?.ports.add(1..=1, rule)?;
-        let (first, first_stages) = draft.freeze(handled)?;
+        let (first, first_index) = draft.freeze(handled)?;
         draft.open()?.ports.add(2..=2, rule)?;
-        let (second, second_stages) = draft.freeze(handled)?;
+        let (second, second_index) = draft.freeze(handled)?;
 
         assert!(first.rules.ports.iter().eq([(1, rule)]));
         assert!(second.rules.ports.iter().eq([(1, rule), (2, rule)]));
-        assert!(allows(&first_stages, 1) && !allows(&first_stages, 2));
-        assert!(allows(&second_stages, 1) && allows(&second_stages, 2));
+        assert!(allows(&first_index, 1) && !allows(&first_index, 2));
+        assert!(allows(&second_index, 1) && allows(&second_index, 2));
         Ok(())
     }
 
@@ -189,11 +189,11 @@ mod tests {
     fn unchanged_rules_are_shared() -> Result {
         let handled = plain(Access::BindTcp.into());
         let mut draft = Draft::default();
-        let (first, first_stages) = draft.freeze(handled)?;
-        let (second, second_stages) = draft.freeze(handled)?;
+        let (first, first_index) = draft.freeze(handled)?;
+        let (second, second_index) = draft.freeze(handled)?;
 
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(first_stages.is_same(&second_stages));
+        assert!(Arc::ptr_eq(&first_index, &second_index));
         Ok(())
     }
 }

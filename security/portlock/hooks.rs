@@ -55,16 +55,16 @@ impl Lsm for Portlock {
 
     #[inline(always)]
     fn socket_create(subject: &Subject, params: SocketParams) -> Result {
-        match subject.domain() {
-            Some(domain) => create(
-                params.family,
-                params.type_,
-                params.protocol,
-                params.kern,
-                domain,
-            ),
-            None => Ok(()),
+        if subject.domain().is_none() {
+            return Ok(());
         }
+        create(
+            params.family,
+            params.type_,
+            params.protocol,
+            params.kern,
+            subject,
+        )
     }
 
     #[inline(always)]
@@ -120,19 +120,23 @@ impl Lsm for Portlock {
 // it, and no argument is moved, since the arguments have the order of the hooks'.
 
 #[inline(never)]
-fn create(family: c_int, type_: c_int, protocol: c_int, kern: bool, domain: &Domain) -> Result {
-    if kern {
-        Ok(())
-    } else {
-        check_creation(
-            domain,
-            SocketParams {
-                family,
-                type_,
-                protocol,
-                kern,
-            },
-        )
+fn create(
+    family: c_int,
+    type_: c_int,
+    protocol: c_int,
+    kern: bool,
+    subject: &Subject,
+) -> Result {
+    let params = SocketParams {
+        family,
+        type_,
+        protocol,
+        kern,
+    };
+
+    match subject.domain() {
+        Some(domain) if !kern => check_creation(domain, params),
+        _ => Ok(()),
     }
 }
 

@@ -450,14 +450,14 @@ fn compare(random: &mut Random, queries: usize) -> Result {
             continue;
         }
 
-        let (frozen, stages) = twin.draft.freeze(twin.handled)?;
+        let (frozen, index) = twin.draft.freeze(twin.handled)?;
         let parent = domains.last().map(|(_, domain)| &**domain);
 
         if !kept.iter().any(|known| Arc::ptr_eq(known, &frozen)) {
             kept.push(frozen.clone(), GFP_KERNEL)?;
         }
         // CAST: There are few levels.
-        let domain = Domain::new(parent, level as u8, netns, frozen, stages)?;
+        let domain = Domain::new(parent, level as u8, netns, frozen, index)?;
 
         domains.push((level, domain), GFP_KERNEL)?;
     }

@@ -8,7 +8,7 @@
 //! A hook chooses the right and asks [`verdict::check`]:
 //!
 //! 1. `endpoint` reads the port, and `domain` looks it up in the index of all layers together
-//!    (`stages`, `index`). If each layer grants the port whatever the address, the check ends here.
+//!    (`index`). If each layer grants the port whatever the address, the check ends here.
 //! 2. `endpoint` reads the address, and `way` says whether the socket chooses its own way. If it
 //!    does not, `domain` asks each layer whether the port is granted at the address (`prefixes`).
 //! 3. What is granted by an address is marked in the socket (`way`), so that it cannot be bound to a
@@ -28,7 +28,6 @@
 //! - `ruleset`: what a ruleset file descriptor refers to.
 //! - `domain`: a domain: its layers, and how a child is made of a parent and a ruleset.
 //! - `frozen`: the rules of a ruleset, written until they are enforced, then frozen and shared.
-//! - `stages`: what is allowed on a port: whatever the address, and at some address.
 //! - `index`: port to rights.
 //! - `prefixes`: address and port to rights.
 //! - `rules`: the rules of a ruleset.
@@ -81,7 +80,6 @@ mod rules;
 mod ruleset;
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 mod spec;
-mod stages;
 mod subject;
 mod syscalls;
 mod verdict;

@@ -304,8 +304,8 @@ fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u
 
     let net = current_net_cookie();
     let subject = cred.blob_mut::<Portlock>().ok_or(EOPNOTSUPP)?;
-    let (frozen, stages) = rules.freeze(ruleset.handled)?;
-    let domain = Domain::new(subject.domain(), level, net, frozen, stages)?;
+    let (frozen, index) = rules.freeze(ruleset.handled)?;
+    let domain = Domain::new(subject.domain(), level, net, frozen, index)?;
 
     subject.enter(domain);
     Ok(())

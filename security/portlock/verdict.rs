@@ -14,7 +14,6 @@ use crate::{
         Refused, //
     },
     domain::{
-        ByPort,
         Domain,
         Question, //
     },
@@ -332,15 +331,13 @@ fn is_allowed(
     own_way: impl Fn() -> Way,
     address: impl Fn() -> Option<Address>,
 ) -> bool {
-    let by_port = domain.by_port(question);
-
-    if by_port == ByPort::Allowed {
+    if domain.allows_by_port(question) {
         return true;
     }
 
     question.address = address().filter(|address| !own_way().is_own(Some(address)));
     question.net = sk.net_cookie();
-    if by_port == ByPort::Refused || !domain.grants_at_address(question) {
+    if !domain.is_about_addresses(question.access.into()) || !domain.grants_at_address(question) {
         return false;
     }
     // A device is part of a link-local address: it does no harm.
