@@ -84,7 +84,10 @@ impl Layer {
     /// The rules about addresses with the port and the address to ask them about, if they are for
     /// what is asked at all.
     #[inline(always)]
-    fn by_address<'a>(&'a self, question: &'a Question) -> Option<(&'a Prefixes, u16, &'a Address)> {
+    fn by_address<'a>(
+        &'a self,
+        question: &'a Question,
+    ) -> Option<(&'a Prefixes, u16, &'a Address)> {
         match (&self.frozen.prefixes, question.port, &question.address) {
             (Some(prefixes), Some(port), Some(address)) if self.net == question.net => {
                 Some((prefixes, port, address))
@@ -128,7 +131,13 @@ impl Layer {
     /// Whether a rule grants what is asked, or the layer does not handle it.
     #[inline(never)]
     fn grants(&self, question: &Question) -> bool {
-        self.grants_by_port(question) || self.grants_by_address(question)
+        self.grants_at_address(question)
+    }
+
+    /// [`Layer::grants`], inlined for who asks at an address.
+    #[inline(always)]
+    fn grants_at_address(&self, question: &Question) -> bool {
+        self.grants_by_address(question) || self.grants_by_port(question)
     }
 
     /// Whether `other` says the same, since it is of the same ruleset.
@@ -409,19 +418,16 @@ impl Domain {
     /// port alone, cf. [`Domain::allows_by_port`].
     #[inline(always)]
     pub(crate) fn grants_at_address(&self, question: &Question) -> bool {
-        let mut last = None;
+        let mut younger = &self.youngest;
 
-        if question.address.is_none() {
+        if question.address.is_none() || !younger.grants_at_address(question) {
             return false;
         }
-        for layer in self.layers() {
-            let is_new = last
-                .replace(layer)
-                .is_none_or(|last| !layer.is_same(last));
-
-            if is_new && !layer.grants_by_address(question) && !layer.grants_by_port(question) {
+        for layer in self.outer.iter().rev() {
+            if !layer.is_same(younger) && !layer.grants_at_address(question) {
                 return false;
             }
+            younger = layer;
         }
         true
     }

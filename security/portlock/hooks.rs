@@ -120,13 +120,7 @@ impl Lsm for Portlock {
 // it, and no argument is moved, since the arguments have the order of the hooks'.
 
 #[inline(never)]
-fn create(
-    family: c_int,
-    type_: c_int,
-    protocol: c_int,
-    kern: bool,
-    subject: &Subject,
-) -> Result {
+fn create(family: c_int, type_: c_int, protocol: c_int, kern: bool, subject: &Subject) -> Result {
     let params = SocketParams {
         family,
         type_,

@@ -220,10 +220,10 @@ impl Index {
         let mut sets = [0; RIGHTS];
         let mut count = 0;
 
-        for right in 0..RIGHTS {
+        for (right, column) in columns.iter_mut().enumerate() {
             match self.pair(other, right) {
                 (NOWHERE, _) | (_, NOWHERE) => (),
-                (EVERYWHERE, EVERYWHERE) => columns[right] = EVERYWHERE,
+                (EVERYWHERE, EVERYWHERE) => *column = EVERYWHERE,
                 pair => {
                     let is_known = |set: &u32| self.pair(other, lowest(*set)) == pair;
                     let known = sets[..count].iter().position(is_known);

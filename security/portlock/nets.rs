@@ -10,7 +10,6 @@ use crate::{
     endpoint::Prefix,
     ports::Rule, //
 };
-use core::ops::RangeInclusive;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     prelude::*,
@@ -150,13 +149,6 @@ impl NetRules {
             copy.tree.insert(node.into_node(*net, *said));
         }
         Ok(copy)
-    }
-}
-
-impl Net {
-    /// The ports.
-    pub(crate) fn ports(&self) -> RangeInclusive<u16> {
-        self.first..=self.last
     }
 }
 

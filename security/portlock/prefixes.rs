@@ -58,8 +58,9 @@
 use crate::{
     access::{
         Access,
-        AccessSet, //
+        Packed, //
     },
+    columns,
     endpoint::{
         Address,
         Prefix, //
@@ -93,8 +94,7 @@ struct Grant {
     rights: Rights,
 }
 
-/// A right by its number: those of Landlock have 0 to 3, Portlock's own have 4 to 14. A quiet rule
-/// has another one.
+/// A right by its number in a [`Packed`] set. A quiet rule has another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Right(u8);
 
@@ -112,37 +112,26 @@ impl Right {
     }
 }
 
-/// A set of rights: the bits of their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rights(u16);
-
-impl Rights {
-    /// The bits of user space that a set can hold.
-    const BITS: u64 = 0x7ff_0000_000f;
-
-    #[inline]
-    const fn from_bits(bits: u64) -> Self {
-        // CAST: Bits 32 to 42 become 4 to 14. There are no other high bits.
-        Self((bits | bits >> 28) as u16)
-    }
-}
-
-// A right with another bit must not be dropped here.
-kernel::static_assert!(AccessSet::all_bits() & !Rights::BITS == 0);
-
-impl From<Rule> for Rights {
-    fn from(rule: Rule) -> Self {
-        let Self(rights) = Self::from_bits(rule.access.into());
-
-        Self(rights | u16::from(rule.quiet) << Right::QUIET.number())
-    }
-}
+// No right has the number of what a quiet rule says.
+kernel::static_assert!(Packed::COUNT < Right::COUNT);
 
 impl From<Access> for Right {
     #[inline]
     fn from(access: Access) -> Self {
-        // CAST: The number of a bit is small.
-        Self(Rights::from_bits(access as u64).0.trailing_zeros() as u8)
+        // CAST: The number is small.
+        Self(access.number() as u8)
+    }
+}
+
+/// A set of rights: the bits of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rights(u32);
+
+impl From<Rule> for Rights {
+    fn from(rule: Rule) -> Self {
+        let rights = Packed::from(rule.access).bits();
+
+        Self(rights | u32::from(rule.quiet) << Right::QUIET.number())
     }
 }
 
@@ -285,7 +274,12 @@ impl Prefixes {
     /// sleep.
     fn new(count: usize, rules: impl Iterator<Item = (Prefix, Grant)>) -> Result<Self> {
         let mut forest = Forest::new(count, rules)?;
-        let columns = Columns::new(&forest.grants);
+        let mut columns = Columns::default();
+
+        for grant in &forest.grants {
+            columns.divide(grant.rights.0);
+        }
+
         let mut chains = Chains::of(&forest)?;
 
         for top in 0..forest.nodes.len() {
@@ -305,7 +299,7 @@ impl Prefixes {
             segments: count_of(&chains.segments)?,
             rows: chains.rows(&columns)?,
             chains: chains.chains,
-            columns: columns.of_rights(),
+            columns: columns_of_rights(&columns),
         })
     }
 
@@ -333,7 +327,8 @@ impl Prefixes {
     fn least_depth(&self, chain: &Chain, port: u16, column: u8) -> u8 {
         let (first, end) = (chain.first as usize, chain.end as usize);
         let segments = self.rows.get(first..end).unwrap_or_default();
-        let Some((segment, [_, depths])) = last_not_after(segments, |[from, _]| *from <= port) else {
+        let Some((segment, [_, depths])) = last_not_after(segments, |[from, _]| *from <= port)
+        else {
             return NO_DEPTH;
         };
 
@@ -583,70 +578,16 @@ fn set_edge<T: Key>(edges: &mut KVVec<Edge<T>>, highest: u128, place: Place) -> 
 }
 
 /// The sets of rights that exactly the same rules grant.
-///
-/// # Invariants
-///
-/// The sets do not overlap, and none of the first `count` is empty.
-struct Columns {
-    sets: [Rights; Right::COUNT],
-    count: usize,
-}
+type Columns = columns::Columns<{ Right::COUNT }>;
 
-impl Columns {
-    /// Takes the rights of each rule.
-    fn new(grants: &[Grant]) -> Self {
-        let mut columns = Self {
-            sets: [Rights(0); Right::COUNT],
-            count: 0,
-        };
-        let mut before = Rights(0);
+/// Eight times the column of each right, or [`NO_COLUMN`].
+fn columns_of_rights(columns: &Columns) -> [u8; Right::COUNT] {
+    array::from_fn(|right| {
+        let column = columns.sets().iter().position(|set| set >> right & 1 != 0);
 
-        for grant in grants {
-            // Most rules grant what the one before them grants.
-            if grant.rights == before {
-                continue;
-            }
-            before = grant.rights;
-
-            let Rights(mut rights) = before;
-
-            for at in 0..columns.count {
-                let set = columns.sets[at].0;
-                let (granted, rest) = (set & rights, set & !rights);
-
-                if granted != 0 && rest != 0 {
-                    columns.sets[at] = Rights(granted);
-                    columns.add(rest);
-                }
-                rights &= !granted;
-            }
-            // No rule before this one has granted what is left.
-            if rights != 0 {
-                columns.add(rights);
-            }
-        }
-        columns
-    }
-
-    /// Adds a set, which is not empty and does not overlap with another.
-    fn add(&mut self, set: u16) {
-        self.sets[self.count] = Rights(set);
-        self.count += 1;
-    }
-
-    fn sets(&self) -> &[Rights] {
-        &self.sets[..self.count]
-    }
-
-    /// Eight times the column of each right, or [`NO_COLUMN`].
-    fn of_rights(&self) -> [u8; Right::COUNT] {
-        array::from_fn(|right| {
-            let column = self.sets().iter().position(|set| set.0 >> right & 1 != 0);
-
-            // CAST: There are few columns.
-            column.map_or(NO_COLUMN, |column| column as u8 * 8)
-        })
-    }
+        // CAST: There are few columns.
+        column.map_or(NO_COLUMN, |column| column as u8 * 8)
+    })
 }
 
 /// Ports of a chain, up to where its next segment begins, and for each column the least depth at
@@ -742,7 +683,7 @@ impl Chains {
         let mut depths = [NO_DEPTH; Right::COUNT];
 
         for (depth, set) in iter::zip(&mut depths, columns.sets()) {
-            if set.0 & grant.rights.0 != 0 {
+            if set & grant.rights.0 != 0 {
                 *depth = 0;
             }
         }
@@ -807,14 +748,14 @@ impl Chains {
     ///
     /// A cell gets the depth of the first rule that grants its ports, which is the least. The rules
     /// that follow leap over it, so that each cell is painted once, whatever the rules.
-    fn paint(&mut self, column: usize, set: Rights) -> Result {
+    fn paint(&mut self, column: usize, set: u32) -> Result {
         self.next.clear();
         for cell in 0..=self.cells.len() {
             self.next.push(cell, GFP_KERNEL_ACCOUNT)?;
         }
 
         for link in &self.links {
-            if link.grant.rights.0 & set.0 == 0 {
+            if link.grant.rights.0 & set == 0 {
                 continue;
             }
 
@@ -846,7 +787,7 @@ impl Chains {
 
     /// [`Prefixes::rows`].
     fn rows(&self, columns: &Columns) -> Result<KVVec<[u16; 2]>> {
-        let further = columns.count.saturating_sub(2).div_ceil(4);
+        let further = columns.sets().len().saturating_sub(2).div_ceil(4);
         let len = self.segments.len() * (1 + further);
         let mut rows = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
 
@@ -894,6 +835,7 @@ fn fit<T: Copy>(elements: KVVec<T>) -> Result<KVVec<T>> {
 #[kernel::macros::kunit_tests(portlock_prefixes)]
 mod tests {
     use super::*;
+    use crate::access::AccessSet;
     use core::mem::{
         size_of,
         size_of_val, //
@@ -943,8 +885,8 @@ mod tests {
         }
 
         /// Some of the 15 rights.
-        fn rights(&mut self) -> u16 {
-            (self.next() & 0x7fff) as u16
+        fn rights(&mut self) -> u32 {
+            (self.next() & 0x7fff) as u32
         }
     }
 
@@ -983,7 +925,7 @@ mod tests {
         prefix(true, Address::V4(bytes).highest(), len)
     }
 
-    fn add(rules: &mut Rules, prefix: Prefix, (first, last): (u16, u16), rights: u16) -> Result {
+    fn add(rules: &mut Rules, prefix: Prefix, (first, last): (u16, u16), rights: u32) -> Result {
         let grant = Grant {
             first,
             last,
@@ -1007,7 +949,7 @@ mod tests {
     }
 
     /// The model: what the rules that contain the address and the port grant together.
-    fn granted(rules: &Rules, asked: Address, port: u16) -> u16 {
+    fn granted(rules: &Rules, asked: Address, port: u16) -> u32 {
         let is_ipv4 = |address| matches!(address, Address::V4(_));
         let mut sum = 0;
 
@@ -1112,7 +1054,7 @@ mod tests {
         is_ipv4: bool,
         count: usize,
         random: &mut Random,
-        mut rights: impl FnMut(&mut Random) -> u16,
+        mut rights: impl FnMut(&mut Random) -> u32,
     ) -> Result {
         let bits = bits_of(is_ipv4);
         let base = random.wide();
@@ -1411,10 +1353,6 @@ mod tests {
 
             assert_eq!(Rights::from(rule), Rights(expected));
         }
-        for (number, bit) in Iterator::chain(0..4, 32..43).enumerate() {
-            assert_eq!(Rights::from_bits(1 << bit), Rights(1 << number));
-        }
-        assert_eq!(Rights::from_bits(Rights::BITS), Rights(0x7fff));
     }
 
     #[test]

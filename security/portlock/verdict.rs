@@ -201,12 +201,7 @@ pub(crate) fn check_udp_send(
 /// Whether a call asks for a port that is allowed whatever the address, and need not be traced or
 /// noted. The address is of the socket's own family, and has the port.
 #[inline(always)]
-fn is_plainly_allowed(
-    domain: &Domain,
-    port: u16,
-    address: Sockaddr<'_>,
-    access: Access,
-) -> bool {
+fn is_plainly_allowed(domain: &Domain, port: u16, address: Sockaddr<'_>, access: Access) -> bool {
     // An address of a link may bind the socket to a device, which must be noted.
     domain.allows(port, access)
         && !landlock::checks_are_traced()
