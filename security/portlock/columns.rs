@@ -4,7 +4,7 @@
 
 /// Sets of bits, each of which is a column: all of its bits, or none, are in each of some other sets.
 ///
-/// What the bits are is up to the user: rights, or rights at a stage. `BITS` says how many there are.
+/// A bit is the number of a right. `BITS` says how many there are.
 ///
 /// # Invariants
 ///

@@ -90,9 +90,10 @@ impl Address {
     /// Whether [`Address::is_of_a_link`] may be true: a cheaper question.
     #[inline]
     pub(crate) fn may_be_of_a_link(&self) -> bool {
+        // The whole number is asked for, since it is what the address index searches for.
         match self {
-            Self::V4([first, ..]) => *first >= 0xe0,
-            Self::V6([first, ..]) => *first >= 0xfe,
+            Self::V4(bytes) => u32::from_be_bytes(*bytes) >= 0xe0 << 24,
+            Self::V6(bytes) => u128::from_be_bytes(*bytes) >= 0xfe << 120,
         }
     }
 

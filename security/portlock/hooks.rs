@@ -156,7 +156,7 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     if kind.is_tcp() {
         check(sock.sk(), address, domain, family, Access::ConnectTcp)
     } else if let Some(udp) = kind.as_udp() {
-        connect_udp(domain, udp, family, address)
+        connect_udp(udp, address, domain, family)
     } else {
         other(sock, address, domain, Use::Connect, Access::ConnectTcp)
     }
@@ -259,8 +259,8 @@ fn bind_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u16) 
 }
 
 #[inline(never)]
-fn connect_udp(domain: &Domain, udp: &UdpSock, family: u16, address: Sockaddr<'_>) -> Result {
-    check_udp_connect(domain, udp, family, address)
+fn connect_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u16) -> Result {
+    check_udp_connect(udp, address, domain, family)
 }
 
 #[inline(never)]

@@ -30,8 +30,10 @@ static bool is_device(const int ifindex)
 
 static bool names_device(const struct sock *const sk)
 {
-	return is_device(READ_ONCE(sk->sk_bound_dev_if)) ||
-	       is_device(READ_ONCE(inet_sk(sk)->uc_index));
+	/* Both are 0 or the loopback interface if they have no higher bit. */
+	static_assert(LOOPBACK_IFINDEX == 1);
+	return is_device(READ_ONCE(sk->sk_bound_dev_if) |
+			 READ_ONCE(inet_sk(sk)->uc_index));
 }
 
 static bool names_route(const struct sock *const sk)

@@ -76,13 +76,16 @@ pub(crate) fn check(
     socket_family: u16,
     access: Access,
 ) -> Result {
-    match endpoint::plain_port(address, socket_family) {
-        Some(port) if is_plainly_allowed(domain, port, address, access) => Ok(()),
-        Some(port) if domain.is_uniform() => {
-            check_address::<true>(sk, address, domain, port, access)
-        }
-        Some(port) => check_address::<false>(sk, address, domain, port, access),
-        None => decide(domain, sk, address.bytes(), Use::of(access), access),
+    let Some(port) = endpoint::plain_port(address, socket_family) else {
+        return decide(domain, sk, address.bytes(), Use::of(access), access);
+    };
+
+    if is_plainly_allowed(domain, port, address, access) {
+        Ok(())
+    } else if domain.is_uniform() {
+        check_address::<true>(sk, address, domain, port, access)
+    } else {
+        check_address::<false>(sk, address, domain, port, access)
     }
 }
 
@@ -115,11 +118,8 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
     port: u16,
     access: Access,
 ) -> bool {
-    // The way comes first, as it is the only call here: little has to be kept for later.
-    if !domain.is_about_addresses(access.into())
-        || landlock::checks_are_traced()
-        || Way::of(sk, None).is_own(None)
-    {
+    // It costs no more to ask one ruleset than whether there is something to ask.
+    if landlock::checks_are_traced() || !IS_UNIFORM && !domain.is_about_addresses(access.into()) {
         return false;
     }
 
@@ -144,7 +144,7 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
         domain.grants_at_address(&question)
     };
 
-    is_granted && is_marked(sk)
+    is_granted && !Way::of(sk, None).is_own(None) && is_marked(sk)
 }
 
 /// Notes that `sk` carries what rules about addresses grant, if it cannot have been bound to a device
@@ -157,10 +157,10 @@ fn is_marked(sk: &Sock) -> bool {
 /// [`check`], for a UDP socket that connects to `address`, which may give it a local port.
 #[inline(always)]
 pub(crate) fn check_udp_connect(
-    domain: &Domain,
     udp: &UdpSock,
-    socket_family: u16,
     address: Sockaddr<'_>,
+    domain: &Domain,
+    socket_family: u16,
 ) -> Result {
     let access = Access::ConnectSendUdp;
     let port = endpoint::plain_port(address, socket_family);
