@@ -8,7 +8,7 @@
 ///
 /// # Invariants
 ///
-/// The columns do not overlap, and none of the first `count` is empty.
+/// The columns do not overlap, none of the first `count` is empty, and no bit is beyond `BITS`.
 pub(crate) struct Columns<const BITS: usize> {
     sets: [u32; BITS],
     count: usize,
@@ -25,7 +25,8 @@ impl<const BITS: usize> Default for Columns<BITS> {
 }
 
 impl<const BITS: usize> Columns<BITS> {
-    /// Divides the columns so that all bits of each of them, or none, are in `set` too.
+    /// Divides the columns so that all bits of each of them, or none, are in `set` too, which has no bit
+    /// beyond `BITS`.
     #[inline]
     pub(crate) fn divide(&mut self, set: u32) {
         let mut rest = set;

@@ -239,7 +239,8 @@ impl Domain {
             parent.is_none_or(|parent| parent.is_uniform && parent.youngest.is_same(&youngest));
 
         // INVARIANT: The layers are counted in `to_outer`. The sets are the unions of those of the
-        // layers, and the indexes are the intersections of theirs.
+        // layers, and the indexes are the intersections of theirs. The domain is uniform if the parent
+        // is, and the new layer says what the parent's youngest says.
         let this = match parent {
             None => Made {
                 outer: KVec::new(),

@@ -45,7 +45,7 @@ impl Handled {
 /// An enforced ruleset, which layers share. It never changes.
 ///
 /// What it allows on each port is apart, in [`Index`]: a layer keeps its rules, and a domain keeps
-/// one set of indexes for all layers.
+/// one for all its layers.
 ///
 /// # Invariants
 ///
@@ -125,7 +125,7 @@ impl Draft {
     fn thaw(&mut self) -> Result {
         if let Some((frozen, _)) = &self.frozen {
             self.open = frozen.rules.try_clone()?;
-            // INVARIANT: Just so.
+            // INVARIANT: `open` has the rules now.
             self.frozen = None;
         }
         Ok(())

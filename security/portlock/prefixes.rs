@@ -49,11 +49,11 @@
 //! Memory: a prefix has two edges, of 8 bytes (IPv4) or 20 bytes (IPv6), and begins at most one
 //! chain, of 12 bytes. A rule begins at most two segments, at its first port and after its last. A
 //! segment has 4 bytes with two columns, and 4 more for each four further columns. So a rule takes 36
-//! bytes (IPv4) or 60 bytes (IPv6) with one column, and 68 or 92 with 15 columns, one for each right. An allocation may be
-//! up to twice as large as what was asked for. [`Prefixes`] with a reference count has 128 bytes.
-//! Together that is at most 184 bytes for each of two rules or more, and 128 bytes once. A single
-//! rule has one column, and takes at most 248 bytes. Ranges are never multiplied by prefixes, nor
-//! rules by rights.
+//! bytes (IPv4) or 60 bytes (IPv6) with one column, and 68 or 92 with 15 columns, more than there are
+//! rights. An allocation may be up to twice as large as what was asked for. [`Prefixes`] itself takes
+//! 128 bytes. Together that is at most 184 bytes for each of two rules or more, and 128 bytes once. A
+//! single rule has one column, and takes at most 248 bytes. Ranges are never multiplied by prefixes,
+//! nor rules by rights.
 
 use crate::{
     access::{

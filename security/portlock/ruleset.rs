@@ -41,7 +41,7 @@ pub(crate) struct Ruleset {
 impl Ruleset {
     /// Creates a plain ruleset without rules, charged to the current task.
     ///
-    /// Returns the errors of [`CRuleset::new`].
+    /// Returns the errors of [`CRuleset::new`], and `ENOMEM`.
     pub(crate) fn new(attr: &RulesetAttr) -> Result<Arc<Self>> {
         // C Landlock refuses other unknown bits likewise, before all else.
         let access = AccessSet::from_landlock_bits(attr.0.handled_access_net).ok_or(EINVAL)?;

@@ -86,6 +86,7 @@ static u32 ipv6_way(const struct sock *const sk,
 }
 #endif /* IS_ENABLED(CONFIG_IPV6) */
 
+/* All that is read here, portlock_sock_way() has to test for. */
 static noinline u32 sock_way(const struct sock *const sk)
 {
 	u32 way = 0;

@@ -80,13 +80,35 @@ pub(crate) fn check(
         return decide(domain, sk, address.bytes(), Use::of(access), access);
     };
 
-    if is_plainly_allowed(domain, port, address, access) {
-        Ok(())
-    } else if domain.is_uniform() {
-        check_address::<true>(sk, address, domain, port, access)
+    if !domain.allows(port, access) {
+        if domain.is_uniform() {
+            check_address::<true>(sk, address, domain, port, access)
+        } else {
+            check_address::<false>(sk, address, domain, port, access)
+        }
+    } else if landlock::checks_are_traced() {
+        decide(domain, sk, address.bytes(), Use::of(access), access)
+    } else if endpoint::may_be_of_a_link(address) {
+        check_device(sk, address, domain, access)
     } else {
-        check_address::<false>(sk, address, domain, port, access)
+        Ok(())
     }
+}
+
+/// [`check`], where the port is allowed whatever the address: what is left to do with an address that
+/// may bind the socket to a device.
+#[cold]
+#[inline(never)]
+fn check_device(sk: &Sock, address: Sockaddr<'_>, domain: &Domain, access: Access) -> Result {
+    note_device(&Call {
+        domain,
+        sk,
+        address: address.bytes(),
+        used: Use::of(access),
+        access,
+        is_mptcp: false,
+        msg: None,
+    })
 }
 
 /// [`check`], where the port alone does not tell: rules about addresses may grant what is asked.
@@ -165,7 +187,9 @@ pub(crate) fn check_udp_connect(
     let access = Access::ConnectSendUdp;
     let port = endpoint::plain_port(address, socket_family);
 
-    if port.is_some_and(|port| is_plainly_allowed(domain, port, address, access))
+    if port.is_some_and(|port| domain.allows(port, access))
+        && !landlock::checks_are_traced()
+        && !endpoint::may_be_of_a_link(address)
         && may_get_port(domain, udp)
     {
         Ok(())
@@ -187,7 +211,7 @@ pub(crate) fn check_udp_send(
     let access = Access::ConnectSendUdp;
     let is_allowed = match msg.name() {
         Some(name) => endpoint::plain_port(name, socket_family)
-            .is_some_and(|port| is_plainly_allowed(domain, port, name, access)),
+            .is_some_and(|port| domain.allows(port, access) && !landlock::checks_are_traced()),
         None => !domain.is_about_addresses(AccessSet::UDP),
     };
 
@@ -196,16 +220,6 @@ pub(crate) fn check_udp_send(
     } else {
         decide_udp_send(domain, udp, msg)
     }
-}
-
-/// Whether a call asks for a port that is allowed whatever the address, and need not be traced or
-/// noted. The address is of the socket's own family, and has the port.
-#[inline(always)]
-fn is_plainly_allowed(domain: &Domain, port: u16, address: Sockaddr<'_>, access: Access) -> bool {
-    // An address of a link may bind the socket to a device, which must be noted.
-    domain.allows(port, access)
-        && !landlock::checks_are_traced()
-        && !endpoint::may_be_of_a_link(address)
 }
 
 /// Whether `udp` surely has a local port, or may get any.

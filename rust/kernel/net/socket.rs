@@ -284,9 +284,14 @@ impl Sock {
     /// This is C's `sock_net(sk)->net_cookie`.
     #[inline]
     pub fn net_cookie(&self) -> u64 {
+        // Read here, since C's function would cost a call. Without namespaces there is no such field.
         // SAFETY: By the type invariant the `struct sock_common` is valid. A socket that user space
         // has is in one network namespace until it is freed, and keeps it.
+        #[cfg(CONFIG_NET_NS)]
         let net = unsafe { (*self.0.get()).skc_net.net };
+        // SAFETY: By the type invariant the `struct sock` is valid.
+        #[cfg(not(CONFIG_NET_NS))]
+        let net = unsafe { bindings::sock_net(self.as_ptr()) };
 
         // SAFETY: As just said. Nobody writes the cookie any more.
         unsafe { (*net).net_cookie }

@@ -30,8 +30,8 @@
 #define MAX_PORTS 256
 
 /*
- * What the kernel makes of this many rules when it enforces them needs more
- * than a page.
+ * What the kernel makes of this many rules about addresses when it enforces them
+ * needs more than a page.
  */
 #define MANY_RULES 130
 
