@@ -231,6 +231,9 @@ static void *address_of(const uint64_t *const arg, socklen_t *const len)
 	case 0:
 		inet_pton(AF_INET, hosts4[arg[2] % 6], &address.in.sin_addr);
 		address.in.sin_port = htons(arg[3]);
+		/* Padding says nothing. */
+		memset(address.in.sin_zero, arg[3] & 1 ? 0xff : 0,
+		       sizeof(address.in.sin_zero));
 		break;
 	case 1:
 		inet_pton(AF_INET6, hosts6[arg[2] % 6],

@@ -3055,6 +3055,30 @@ static int send_message(int fd, enum message message, int device,
 	return sendmsg(fd, &msg, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
+/* The test of this byte of an address is meant for IPv6. */
+TEST_F(net, the_padding_of_an_address_marks_no_socket)
+{
+	const int device = make_device();
+	const int ruleset_fd = extended(BIND_UDP | SEND_UDP, 0);
+	const int fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+	union addr addr;
+	const socklen_t len = read_addr(&addr, "127.0.0.1", 1024);
+
+	ASSERT_LT(1, device);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, add_net(ruleset_fd, BIND_UDP, 1024, 1024, NULL));
+	ASSERT_EQ(0, add_net(ruleset_fd, BIND_UDP, 1024, 1024, "127.0.0.0/8"));
+	ASSERT_EQ(0, add_net(ruleset_fd, SEND_UDP, 0, UINT16_MAX, NULL));
+	ASSERT_EQ(0, restrict_self(ruleset_fd, 0));
+	memset(addr.in.sin_zero, 0xff, sizeof(addr.in.sin_zero));
+	ASSERT_EQ(0, bind(fd, &addr.sa, len));
+	ASSERT_EQ(0, connect_to(fd, "127.0.0.1", 1024));
+	/* The port alone has allowed it, so the socket may name a device. */
+	EXPECT_NE(-EACCES, send_message(fd, PKTINFO, device, NULL));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(ruleset_fd));
+}
+
 FIXTURE(messages)
 {
 	int device;
