@@ -2044,10 +2044,12 @@ TEST_F(net, accepted_sockets_are_not_asked_for)
 /* The kernel makes subflows for its own use. */
 TEST_F(net, subflows_are_not_asked_for)
 {
-	const int fd = make_socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	/* Setting an option would make the first subflow, before the ruleset. */
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+			      IPPROTO_MPTCP);
 
 	if (fd < 0)
-		SKIP(return, "no MPTCP: %s", strerror(-fd));
+		SKIP(return, "no MPTCP: %s", strerror(errno));
 	ASSERT_EQ(0, enforce(extended(0, SOCKET_CREATE)));
 	EXPECT_EQ(0, bind_to(fd, "127.0.0.1", 1024));
 	EXPECT_EQ(0, try_listen(fd));
