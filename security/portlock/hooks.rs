@@ -58,6 +58,8 @@ impl Lsm for Portlock {
         if subject.domain().is_none() {
             return Ok(());
         }
+        // One by one, in registers. What is passed on is the subject, so that the test above needs
+        // none.
         create(
             params.family,
             params.type_,

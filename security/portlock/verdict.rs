@@ -60,6 +60,21 @@ pub(crate) struct Call<'a> {
     pub(crate) msg: Option<&'a Msg>,
 }
 
+impl<'a> Call<'a> {
+    /// A call that binds or connects `sk`, which is not one of MPTCP, and sends nothing.
+    fn plain(sk: &'a Sock, address: Sockaddr<'a>, domain: &'a Domain, access: Access) -> Self {
+        Self {
+            domain,
+            sk,
+            address: address.bytes(),
+            used: Use::of(access),
+            access,
+            is_mptcp: false,
+            msg: None,
+        }
+    }
+}
+
 /// Whether `domain` lets `sk`, whose family was `socket_family`, bind or connect to `address`, which
 /// `access` is about.
 ///
@@ -77,7 +92,7 @@ pub(crate) fn check(
     access: Access,
 ) -> Result {
     let Some(port) = endpoint::plain_port(address, socket_family) else {
-        return decide(domain, sk, address.bytes(), Use::of(access), access);
+        return decide(sk, address, domain, access);
     };
 
     if !domain.allows(port, access) {
@@ -87,7 +102,7 @@ pub(crate) fn check(
             check_address::<false>(sk, address, domain, port, access)
         }
     } else if landlock::checks_are_traced() {
-        decide(domain, sk, address.bytes(), Use::of(access), access)
+        decide(sk, address, domain, access)
     } else if endpoint::may_be_of_a_link(address) {
         check_device(sk, address, domain, access)
     } else {
@@ -100,15 +115,7 @@ pub(crate) fn check(
 #[cold]
 #[inline(never)]
 fn check_device(sk: &Sock, address: Sockaddr<'_>, domain: &Domain, access: Access) -> Result {
-    note_device(&Call {
-        domain,
-        sk,
-        address: address.bytes(),
-        used: Use::of(access),
-        access,
-        is_mptcp: false,
-        msg: None,
-    })
+    note_device(&Call::plain(sk, address, domain, access))
 }
 
 /// [`check`], where the port alone does not tell: rules about addresses may grant what is asked.
@@ -126,7 +133,7 @@ fn check_address<const IS_UNIFORM: bool>(
     if is_granted_at_address::<IS_UNIFORM>(sk, address, domain, port, access) {
         Ok(())
     } else {
-        decide(domain, sk, address.bytes(), Use::of(access), access)
+        decide(sk, address, domain, access)
     }
 }
 
@@ -194,7 +201,7 @@ pub(crate) fn check_udp_connect(
     {
         Ok(())
     } else {
-        decide_udp_connect(domain, udp, address.bytes())
+        decide_udp_connect(udp, address, domain)
     }
 }
 
@@ -231,24 +238,16 @@ fn may_get_port(domain: &Domain, udp: &UdpSock) -> bool {
 /// [`check`], step by step.
 #[cold]
 #[inline(never)]
-fn decide(domain: &Domain, sk: &Sock, address: &[u8], used: Use, access: Access) -> Result {
-    check_call(&Call {
-        domain,
-        sk,
-        address,
-        used,
-        access,
-        is_mptcp: false,
-        msg: None,
-    })
+fn decide(sk: &Sock, address: Sockaddr<'_>, domain: &Domain, access: Access) -> Result {
+    check_call(&Call::plain(sk, address, domain, access))
 }
 
 /// [`check_udp_connect`], step by step.
 #[cold]
 #[inline(never)]
-fn decide_udp_connect(domain: &Domain, udp: &UdpSock, address: &[u8]) -> Result {
-    decide(domain, udp, address, Use::Connect, Access::ConnectSendUdp)?;
-    if endpoint::may_autobind(address) {
+fn decide_udp_connect(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain) -> Result {
+    decide(udp, address, domain, Access::ConnectSendUdp)?;
+    if endpoint::may_autobind(address.bytes()) {
         check_udp_autobind(domain, udp, None)
     } else {
         Ok(())
