@@ -10,6 +10,7 @@
 #include <linux/cred.h>
 #include <linux/lockdep.h>
 #include <linux/lsm_audit.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <net/sock.h>
 
@@ -26,6 +27,17 @@
 /* After Landlock's events, which are defined elsewhere. */
 #define CREATE_TRACE_POINTS
 #include <trace/events/portlock.h>
+
+/* Takes the lock that landlock_merge_cred() and the functions below need. */
+void portlock_lock_ruleset(struct landlock_ruleset *const ruleset)
+{
+	mutex_lock(&ruleset->lock);
+}
+
+void portlock_unlock_ruleset(struct landlock_ruleset *const ruleset)
+{
+	mutex_unlock(&ruleset->lock);
+}
 
 /**
  * portlock_count_rule - Count a rule

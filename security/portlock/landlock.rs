@@ -207,7 +207,7 @@ impl<T> CRuleset<T> {
     /// Takes the lock. May sleep.
     pub(crate) fn lock(&self) -> LockedCRuleset<'_, T> {
         // SAFETY: The ruleset is valid, and the guard gives the lock back.
-        unsafe { bindings::landlock_lock_ruleset(self.ruleset.as_ptr()) };
+        unsafe { bindings::portlock_lock_ruleset(self.ruleset.as_ptr()) };
         // INVARIANT: The lock was taken.
         LockedCRuleset(self, NotThreadSafe)
     }
@@ -287,7 +287,7 @@ impl<T> DerefMut for LockedCRuleset<'_, T> {
 impl<T> Drop for LockedCRuleset<'_, T> {
     fn drop(&mut self) {
         // SAFETY: By the invariant, the lock is there to be given back.
-        unsafe { bindings::landlock_unlock_ruleset(self.0.ruleset.as_ptr()) };
+        unsafe { bindings::portlock_unlock_ruleset(self.0.ruleset.as_ptr()) };
     }
 }
 

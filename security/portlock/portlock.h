@@ -111,7 +111,9 @@ struct portlock_denial {
 u32 portlock_sock_way(const struct sock *const sk);
 u32 portlock_msg_way(struct msghdr *const msg);
 
-/* Records of network rules and of decisions, cf. landlock.c. */
+/* The lock of a ruleset, records of rules and of decisions, cf. landlock.c. */
+void portlock_lock_ruleset(struct landlock_ruleset *const ruleset);
+void portlock_unlock_ruleset(struct landlock_ruleset *const ruleset);
 void portlock_count_rule(struct landlock_ruleset *const ruleset);
 void portlock_trace_net_port_rule(const struct landlock_ruleset *const ruleset,
 				  const u16 port, const u32 access,
