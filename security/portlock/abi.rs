@@ -6,10 +6,16 @@ use crate::access::{
     Access,
     Permission, //
 };
-use core::mem::offset_of;
+use core::mem::{
+    offset_of,
+    MaybeUninit, //
+};
 use kernel::{
     bindings,
-    transmute::FromBytes, //
+    error::to_result,
+    prelude::*,
+    transmute::FromBytes,
+    uaccess::UserPtr, //
 };
 
 /// `LANDLOCK_MAX_NUM_LAYERS`.
@@ -97,6 +103,27 @@ pub(crate) struct SocketAttr(pub(crate) bindings::portlock_socket_attr);
 
 // SAFETY: The structure consists of integers and has no padding, as asserted below.
 unsafe impl FromBytes for SocketAttr {}
+
+/// Copies a structure that may grow, of which user space knows `size` bytes.
+///
+/// Missing bytes read as zero. Returns `E2BIG` if a byte past the end of `T` is not zero, `EFAULT`.
+pub(crate) fn copy_struct_from_user<T: FromBytes>(src: UserPtr, size: usize) -> Result<T> {
+    let mut dst = MaybeUninit::<T>::uninit();
+
+    // SAFETY: `dst` is valid for writes of `size_of::<T>()` bytes, and the C function checks what
+    // comes from user space.
+    to_result(unsafe {
+        bindings::portlock_copy_struct_from_user(
+            dst.as_mut_ptr().cast(),
+            size_of::<T>(),
+            src.as_const_ptr(),
+            size,
+        )
+    })?;
+    // SAFETY: On success, the C function has written every byte of `dst`, and any bytes are a value
+    // of `T` since it is `FromBytes`.
+    Ok(unsafe { dst.assume_init() })
+}
 
 kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
 kernel::static_assert!(size_of::<ExtendedAttr>() == 40);

@@ -2,11 +2,13 @@
 /*
  * Portlock - Entry points of the system calls
  *
- * The SYSCALL_DEFINEn() macros exist only in C.  The system calls are
- * documented in security/landlock/syscalls.c and implemented in syscalls.rs.
+ * The SYSCALL_DEFINEn() macros and copy_struct_from_user(), an inline function,
+ * exist only in C.  The system calls are documented in
+ * security/landlock/syscalls.c and implemented in syscalls.rs.
  */
 
 #include <linux/syscalls.h>
+#include <linux/uaccess.h>
 
 #include "portlock.h"
 
@@ -28,4 +30,12 @@ SYSCALL_DEFINE2(landlock_restrict_self, const int, ruleset_fd, const __u32,
 		flags)
 {
 	return portlock_restrict_self(ruleset_fd, flags);
+}
+
+/* For abi.rs. */
+int portlock_copy_struct_from_user(void *const dst, const size_t ksize,
+				   const void __user *const src,
+				   const size_t usize)
+{
+	return copy_struct_from_user(dst, ksize, src, usize);
 }

@@ -26,6 +26,9 @@ long portlock_create_ruleset(const struct landlock_ruleset_attr __user *attr,
 long portlock_add_rule(int ruleset_fd, enum landlock_rule_type rule_type,
 		       const void __user *rule_attr, __u32 flags);
 long portlock_restrict_self(int ruleset_fd, __u32 flags);
+int portlock_copy_struct_from_user(void *const dst, const size_t ksize,
+				   const void __user *const src,
+				   const size_t usize);
 
 #ifdef CONFIG_TRACEPOINTS
 DECLARE_TRACEPOINT(landlock_check_rule_net_port);

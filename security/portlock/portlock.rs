@@ -45,7 +45,7 @@
 //!
 //! The files in C hold what Rust cannot express, and decide nothing:
 //!
-//! - `entry.c`: the entry points of the system calls, which call `syscalls`.
+//! - `entry.c`: the entry points of the system calls, which call `syscalls`; a copy for `abi`.
 //! - `landlock.c`: C Landlock's private structures and the trace events, for `landlock`.
 //! - `socket.c`: the states and control messages that choose a way, for `way`.
 //! - `portlock.h`: what C and Rust call from each other.

@@ -7,6 +7,7 @@
 
 use crate::{
     abi::{
+        self,
         ExtendedAttr,
         NetAttr,
         NetPortAttr,
@@ -66,7 +67,6 @@ use kernel::{
     },
     transmute::FromBytes,
     uaccess::{
-        self,
         UserPtr,
         UserSlice, //
     }, //
@@ -106,7 +106,7 @@ fn copy_attr<T: FromBytes>(attr: UserPtr, size: usize) -> Result<T> {
     if size > PAGE_SIZE {
         return Err(E2BIG);
     }
-    uaccess::copy_struct_from_user(attr, size)
+    abi::copy_struct_from_user(attr, size)
 }
 
 /// Returns a new file descriptor that refers to `ruleset`.
