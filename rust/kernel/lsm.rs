@@ -257,10 +257,29 @@ pub trait Lsm: Sized + Send + Sync + 'static {
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 
+    /// Asks whether the current task may have the connection that it has just accepted of `sock`; an
+    /// error closes the connection.
+    ///
+    /// Unlike [`socket_accept`](Self::socket_accept) this comes when the protocol has taken the
+    /// connection from the queue, so the peer is known. The hook may sleep, and no socket lock is
+    /// held. User space has learned nothing yet, and no other thread can use `accepted`. But the
+    /// network can: the peer may have reset the connection already.
+    ///
+    /// `accepted` is the socket that the new file descriptor will lead to. If `sock` is one of MPTCP
+    /// or SMC, it can be a TCP socket.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_accepted(subject: &Self::Cred, sock: &Socket, accepted: &Socket) -> Result {
+        let _ = (subject, sock, accepted);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
     /// Asks whether the current task may send `msg` over `sock`.
     ///
     /// `size` is the number of bytes of data. A message may carry an address to go to, which a
     /// connected socket need not have. `sendmmsg(2)` asks once for a run of messages to one address.
+    ///
+    /// When a TCP socket is attached to a KCM socket, which then sends and receives over it, this hook
+    /// is called once with an empty message, and after it [`socket_read`](Self::socket_read).
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_sendmsg(subject: &Self::Cred, sock: &Socket, msg: &Msg, size: usize) -> Result {
         let _ = (subject, sock, msg, size);
@@ -275,6 +294,17 @@ pub trait Lsm: Sized + Send + Sync + 'static {
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
     fn socket_recvmsg(subject: &Self::Cred, sock: &Socket, size: usize, flags: u32) -> Result {
         let _ = (subject, sock, size, flags);
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Asks whether the current task may take data from `sock` that does not go to a message.
+    ///
+    /// `splice(2)` and `sendfile(2)` call this hook if the protocol has a function of its own for them,
+    /// as TCP has, and [`socket_recvmsg`](Self::socket_recvmsg) otherwise. Zero-copy receive of
+    /// io_uring calls it, and so does the attachment of a TCP socket to a KCM socket.
+    #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
+    fn socket_read(subject: &Self::Cred, sock: &Socket) -> Result {
+        let _ = (subject, sock);
         build_error!(VTABLE_DEFAULT_ERROR)
     }
 

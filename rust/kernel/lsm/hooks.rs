@@ -270,6 +270,14 @@ hooks! {
             unsafe { NewSocket::from_ptr(newsock) },
         );
 
+        /// Both sockets have a `sk`.
+        fn socket_accepted(sock: *mut bindings::socket, accepted: *mut bindings::socket) = (
+            // SAFETY: By the safety requirements of this function.
+            unsafe { Socket::from_ptr(sock) },
+            // SAFETY: As above.
+            unsafe { Socket::from_ptr(accepted) },
+        );
+
         /// `sock` has a `sk`. The name of `msg`, if it has one, is in kernel memory. Nobody writes
         /// the name or the message. `size` is not negative.
         fn socket_sendmsg(
@@ -299,6 +307,12 @@ hooks! {
             size as usize,
             // CAST: The bits stay as they are.
             flags as u32,
+        );
+
+        /// `sock` has a `sk`.
+        fn socket_read(sock: *mut bindings::socket) = (
+            // SAFETY: By the safety requirements of this function.
+            unsafe { Socket::from_ptr(sock) },
         );
 
         /// `sock` has a `sk`.

@@ -123,6 +123,10 @@ mod suite {
             expect(sock.sk().family() == 2 && newsock.sk().is_none())
         }
 
+        fn socket_accepted(_subject: &(), sock: &Socket, accepted: &Socket) -> Result {
+            expect(sock.sk().family() == 10 && accepted.sk().family() == 2)
+        }
+
         fn socket_sendmsg(_subject: &(), _sock: &Socket, msg: &Msg, size: usize) -> Result {
             match (msg.name(), size) {
                 (None, 3) => Ok(()),
@@ -133,6 +137,10 @@ mod suite {
 
         fn socket_recvmsg(_subject: &(), sock: &Socket, size: usize, flags: u32) -> Result {
             expect(sock.sk().family() == 2 && size == 5 && flags == bindings::MSG_PEEK)
+        }
+
+        fn socket_read(_subject: &(), sock: &Socket) -> Result {
+            expect(sock.sk().family() == 10)
         }
 
         fn socket_getsockname(_subject: &(), sock: &Socket) -> Result {
@@ -320,7 +328,7 @@ mod suite {
 
     #[test]
     fn every_hook_can_be_registered() -> Result {
-        let everything: [*mut bindings::lsm_static_call; 15] = [
+        let everything: [*mut bindings::lsm_static_call; 17] = [
             attachment!(socket_create),
             attachment!(socket_post_create),
             attachment!(socket_socketpair),
@@ -329,8 +337,10 @@ mod suite {
             attachment!(socket_listen),
             attachment!(inet_listen),
             attachment!(socket_accept),
+            attachment!(socket_accepted),
             attachment!(socket_sendmsg),
             attachment!(socket_recvmsg),
+            attachment!(socket_read),
             attachment!(socket_getsockname),
             attachment!(socket_getpeername),
             attachment!(socket_getsockopt),
@@ -695,8 +705,12 @@ mod suite {
         assert_eq!(call!(inet_listen(sk6)), wrong);
         assert_eq!(call!(socket_accept(v4, bare)), 0);
         assert_eq!(call!(socket_accept(v4, v6)), wrong);
+        assert_eq!(call!(socket_accepted(v6, v4)), 0);
+        assert_eq!(call!(socket_accepted(v4, v6)), wrong);
         assert_eq!(call!(socket_recvmsg(v4, &mut msg, 5, peek)), 0);
         assert_eq!(call!(socket_recvmsg(v4, &mut msg, peek, 5)), wrong);
+        assert_eq!(call!(socket_read(v6)), 0);
+        assert_eq!(call!(socket_read(v4)), wrong);
         assert_eq!(call!(socket_getsockname(v4)), 0);
         assert_eq!(call!(socket_getsockname(v6)), wrong);
         assert_eq!(call!(socket_getpeername(v6)), 0);
