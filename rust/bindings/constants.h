@@ -24,16 +24,22 @@ const size_t RUST_CONST_HELPER_CRED_SECURITY_OFFSET = offsetof(struct cred, secu
 const size_t RUST_CONST_HELPER_TASK_CRED_OFFSET = offsetof(struct task_struct, cred);
 
 const size_t RUST_CONST_HELPER_SOCKET_SK_OFFSET = offsetof(struct socket, sk);
+const size_t RUST_CONST_HELPER_SOCKET_STATE_OFFSET = offsetof(struct socket, state);
 
 const size_t RUST_CONST_HELPER_SOCK_FAMILY_OFFSET = offsetof(struct sock, sk_family);
+const size_t RUST_CONST_HELPER_SOCK_STATE_OFFSET = offsetof(struct sock, sk_state);
 const size_t RUST_CONST_HELPER_SOCK_SOCKET_OFFSET = offsetof(struct sock, sk_socket);
+const size_t RUST_CONST_HELPER_SOCK_DADDR_OFFSET = offsetof(struct sock, sk_daddr);
 const size_t RUST_CONST_HELPER_SOCK_RCV_SADDR_OFFSET = offsetof(struct sock, sk_rcv_saddr);
 #if IS_ENABLED(CONFIG_IPV6)
+const size_t RUST_CONST_HELPER_SOCK_V6_DADDR_OFFSET = offsetof(struct sock, sk_v6_daddr);
 const size_t RUST_CONST_HELPER_SOCK_V6_RCV_SADDR_OFFSET = offsetof(struct sock, sk_v6_rcv_saddr);
 #endif
+const size_t RUST_CONST_HELPER_SOCK_DPORT_OFFSET = offsetof(struct sock, sk_dport);
 const size_t RUST_CONST_HELPER_SOCK_NUM_OFFSET = offsetof(struct sock, sk_num);
 const size_t RUST_CONST_HELPER_SOCK_PROTOCOL_OFFSET = offsetof(struct sock, sk_protocol);
 const size_t RUST_CONST_HELPER_SOCK_TYPE_OFFSET = offsetof(struct sock, sk_type);
+const size_t RUST_CONST_HELPER_SOCK_USERLOCKS_OFFSET = offsetof(struct sock, sk_userlocks);
 #ifdef CONFIG_SECURITY
 const size_t RUST_CONST_HELPER_SOCK_SECURITY_OFFSET = offsetof(struct sock, sk_security);
 #endif

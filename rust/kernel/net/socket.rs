@@ -58,6 +58,10 @@ const AF_SMC: u16 = bindings::AF_SMC as u16;
 const AF_INET: u16 = bindings::AF_INET as u16;
 const AF_INET6: u16 = bindings::AF_INET6 as u16;
 
+/// The number of machine words in an IPv6 address.
+#[cfg(CONFIG_IPV6)]
+const IN6_WORDS: usize = size_of::<bindings::in6_addr>() / size_of::<usize>();
+
 // bindgen computes layouts by itself. That of `struct sock` is wrong where lockdep adds to it, so
 // only its first member, `struct sock_common`, is read as bindgen declares it; whatever lies behind
 // is read at the offset that C computes. A socket that is read in the wrong place would pass for
@@ -79,17 +83,38 @@ static_assert!(
 static_assert!(
     offset_of!(bindings::sock_common, skc_v6_rcv_saddr) == bindings::SOCK_V6_RCV_SADDR_OFFSET
 );
+static_assert!(offset_of!(bindings::sock_common, skc_state) == bindings::SOCK_STATE_OFFSET);
+static_assert!(
+    offset_of!(
+        bindings::sock_common,
+        __bindgen_anon_3.__bindgen_anon_1.skc_dport
+    ) == bindings::SOCK_DPORT_OFFSET
+);
+static_assert!(
+    offset_of!(
+        bindings::sock_common,
+        __bindgen_anon_1.__bindgen_anon_1.skc_daddr
+    ) == bindings::SOCK_DADDR_OFFSET
+);
+#[cfg(CONFIG_IPV6)]
+static_assert!(offset_of!(bindings::sock_common, skc_v6_daddr) == bindings::SOCK_V6_DADDR_OFFSET);
+static_assert!(offset_of!(bindings::socket, state) == bindings::SOCKET_STATE_OFFSET);
 static_assert!(offset_of!(bindings::socket, sk) == bindings::SOCKET_SK_OFFSET);
 static_assert!(offset_of!(bindings::msghdr, msg_flags) == bindings::MSGHDR_FLAGS_OFFSET);
 
 // A `Sock` is no longer than what C has.
 static_assert!(size_of::<bindings::sock_common>() <= bindings::SOCK_PROTOCOL_OFFSET);
+static_assert!(size_of::<bindings::sock_common>() <= bindings::SOCK_USERLOCKS_OFFSET);
 static_assert!(size_of::<bindings::sock_common>() <= bindings::INET_SPORT_OFFSET);
 
 // `Sock::kind` reads the protocol and the type, two neighbours, as one value.
 static_assert!(bindings::SOCK_TYPE_OFFSET == bindings::SOCK_PROTOCOL_OFFSET + size_of::<u16>());
 static_assert!(bindings::SOCK_PROTOCOL_OFFSET & (align_of::<u16>() - 1) == 0);
 static_assert!(bindings::INET_SPORT_OFFSET & (align_of::<u16>() - 1) == 0);
+
+// `SockKind::peer` reads an IPv6 address in machine words.
+#[cfg(CONFIG_IPV6)]
+static_assert!(bindings::SOCK_V6_DADDR_OFFSET & (align_of::<usize>() - 1) == 0);
 
 /// The half of a socket that a file descriptor leads to.
 ///
@@ -140,6 +165,25 @@ impl Socket {
         // SAFETY: As above. Others may write it at the same time; a volatile read of an aligned
         // pointer is what `READ_ONCE()` is in C. It is only compared.
         !unsafe { file.read_volatile() }.is_null()
+    }
+
+    /// Tells, without a lock, whether the socket has a connection.
+    ///
+    /// A TCP socket is connected in this sense from when a `connect(2)` of it has returned 0, or
+    /// `accept(2)` has returned it, until a `connect(2)` to `AF_UNSPEC`. That the connection was
+    /// closed or reset, by either side, does not end it. Another thread may be changing it.
+    ///
+    /// This is C's `READ_ONCE(sock->state) == SS_CONNECTED`. Who writes it holds the socket lock.
+    #[inline]
+    pub fn is_connected(&self) -> bool {
+        // SAFETY: By the type invariant the `struct socket` is valid.
+        let state = unsafe { &raw const (*self.as_ptr()).state };
+
+        // SAFETY: As above. Others may write it at the same time; a volatile read of an aligned
+        // integer is what `READ_ONCE()` is in C.
+        let state = unsafe { state.read_volatile() };
+
+        state == bindings::socket_state_SS_CONNECTED
     }
 
     /// Returns the half of the socket that the protocol works on.
@@ -239,36 +283,73 @@ impl Sock {
         }
     }
 
-    /// Returns the remote port, in host byte order, and the remote address, read without a lock: 0
-    /// and the wildcard if the socket has no peer. Another thread may be changing one of them.
-    ///
-    /// This is for sockets of `AF_INET` and `AF_INET6`: C's `sk->sk_dport` with `sk->sk_daddr` or
-    /// `sk->sk_v6_daddr`.
+    /// Returns the remote port and the remote address as [`SockKind::peer`] does.
+    #[inline]
     pub fn peer(&self) -> (u16, IpAddr) {
-        let common = self.0.get();
+        self.kind().peer()
+    }
+
+    /// Returns the local port as [`SockKind::source_port`] does.
+    #[inline]
+    pub fn source_port(&self) -> u16 {
+        self.kind().source_port()
+    }
+
+    /// Reads the local port as [`SockKind::source_port`] does.
+    ///
+    /// # Safety
+    ///
+    /// The family must be `AF_INET` or `AF_INET6`.
+    #[inline]
+    unsafe fn inet_sport(&self) -> u16 {
+        // SAFETY: By the type invariant and the caller's guarantee this is the beginning of a `struct
+        // inet_sock` that C allocated with the size that it has in C. `INET_SPORT_OFFSET` is C's
+        // `offsetof()` of a member of this type, so the sum stays inside the allocation.
+        let sport = unsafe { self.as_ptr().byte_add(bindings::INET_SPORT_OFFSET) };
+
+        // SAFETY: `sport` points to an initialized, aligned `__be16`. Others may write it at the
+        // same time; a volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        u16::from_be(unsafe { sport.cast::<u16>().read_volatile() })
+    }
+
+    /// Tells, without a lock, whether the socket listens for connections. Another thread may be
+    /// changing it, and no order is promised between this and what is read later: a listener without
+    /// a port gets one after it has become one.
+    ///
+    /// This is C's `READ_ONCE(sk->sk_state) == TCP_LISTEN`, which protocols of all families use. Who
+    /// writes the state holds the socket lock.
+    #[inline]
+    pub fn is_listening(&self) -> bool {
         // SAFETY: By the type invariant the `struct sock_common` is valid.
-        let port = unsafe { &raw const (*common).__bindgen_anon_3.__bindgen_anon_1.skc_dport };
-        // SAFETY: All views of this union are integers. Others may write it at the same time; a
-        // volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
-        let port = u16::from_be(unsafe { port.read_volatile() });
+        let state = unsafe { &raw const (*self.0.get()).skc_state };
 
-        #[cfg(CONFIG_IPV6)]
-        if self.family() == AF_INET6 {
-            // SAFETY: By the type invariant the `struct sock_common` is valid.
-            let address = unsafe { &raw const (*common).skc_v6_daddr };
-            // SAFETY: All views of this union are integers, and any bytes will do. Others may write
-            // it at the same time.
-            let address = unsafe { address.cast::<[u8; 16]>().read_volatile() };
+        // SAFETY: As above. Others may write it at the same time; a volatile read of a byte is what
+        // `READ_ONCE()` is in C.
+        let state = unsafe { state.read_volatile() };
 
-            return (port, Ipv6Addr::from(address).into());
-        }
+        u32::from(state) == bindings::TCP_LISTEN
+    }
 
-        // SAFETY: By the type invariant the `struct sock_common` is valid.
-        let address = unsafe { &raw const (*common).__bindgen_anon_1.__bindgen_anon_1.skc_daddr };
-        // SAFETY: As for the port. It stands in memory in network byte order.
-        let address = unsafe { address.read_volatile() };
+    /// Tells, without a lock, whether the user named the local port, in `bind(2)`. If not, and the
+    /// socket has a port, then the kernel chose it. Another thread may be changing it.
+    ///
+    /// This is `false` for a socket that `accept(2)` returned, and for one of MPTCP, where only the
+    /// subflow knows.
+    ///
+    /// This is C's `READ_ONCE(sk->sk_userlocks) & SOCK_BINDPORT_LOCK`. Who writes it holds the socket
+    /// lock.
+    #[inline]
+    pub fn is_port_named(&self) -> bool {
+        // SAFETY: By the type invariant this is the beginning of a `struct sock` that C allocated
+        // with the size that it has in C. `SOCK_USERLOCKS_OFFSET` is C's `offsetof()` of a member of
+        // this type, so the sum stays inside the allocation.
+        let locks = unsafe { self.as_ptr().byte_add(bindings::SOCK_USERLOCKS_OFFSET) };
 
-        (port, Ipv4Addr::from(address.to_ne_bytes()).into())
+        // SAFETY: `locks` points to an initialized byte. Others may write it at the same time; a
+        // volatile read of a byte is what `READ_ONCE()` is in C.
+        let locks = unsafe { locks.cast::<u8>().read_volatile() };
+
+        u32::from(locks) & bindings::SOCK_BINDPORT_LOCK != 0
     }
 
     /// Tells whether the kernel made the socket for itself.
@@ -407,16 +488,8 @@ impl UdpSock {
     /// cloned, and MPTCP, which copies ports from one socket to another, has none.
     #[inline]
     pub fn is_known_bound(&self) -> bool {
-        // SAFETY: By the type invariants this is the beginning of a `struct inet_sock` that C
-        // allocated with the size that it has in C. `INET_SPORT_OFFSET` is C's `offsetof()` of a
-        // member of this type, so the sum stays inside the allocation.
-        let sport = unsafe { self.as_ptr().byte_add(bindings::INET_SPORT_OFFSET) };
-
-        // SAFETY: `sport` points to an initialized, aligned `__be16`. Others may write it at the
-        // same time; a volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
-        let sport = unsafe { sport.cast::<u16>().read_volatile() };
-
-        sport != 0
+        // SAFETY: By the type invariant the family is `AF_INET` or `AF_INET6`.
+        unsafe { self.inet_sport() != 0 }
     }
 }
 
@@ -568,6 +641,64 @@ impl<'a> SockKind<'a> {
         self.protocol_and_type == UDP && self.is_inet()
     }
 
+    /// Returns the local port in host byte order, read without a lock: 0 if the socket has none, or
+    /// if it is not one of IPv4 or IPv6.
+    ///
+    /// Another thread may be changing it. It is the last to be set when a socket is bound. What a TCP
+    /// socket had here stays when it loses its port (`inet_num`) by a reset or a disconnect. A raw
+    /// socket has its protocol here.
+    ///
+    /// This is C's `ntohs(READ_ONCE(inet_sk(sk)->inet_sport))`. Who writes it holds the socket lock.
+    #[inline]
+    pub fn source_port(self) -> u16 {
+        if !self.is_inet() {
+            return 0;
+        }
+
+        // SAFETY: As just seen. `IPV6_ADDRFORM` only turns an `AF_INET6` socket into an `AF_INET` one.
+        unsafe { self.sk.inet_sport() }
+    }
+
+    /// Returns the remote port, in host byte order, and the remote address, read without a lock: 0
+    /// and the wildcard if the socket has no peer. The address belongs to [`family`](Self::family),
+    /// the one reading of it.
+    ///
+    /// Another thread may be changing them: the port can be an old one and the address a new one, and
+    /// so can the words of an IPv6 address.
+    ///
+    /// This is for sockets of `AF_INET` and `AF_INET6`: C's `sk->sk_dport` with `sk->sk_daddr` or
+    /// `sk->sk_v6_daddr`. Who writes them holds the socket lock.
+    #[inline]
+    pub fn peer(self) -> (u16, IpAddr) {
+        let common = self.sk.0.get();
+        // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
+        let port = unsafe { &raw const (*common).__bindgen_anon_3.__bindgen_anon_1.skc_dport };
+        // SAFETY: All views of this union are integers. Others may write it at the same time; a
+        // volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        let port = u16::from_be(unsafe { port.read_volatile() });
+
+        #[cfg(CONFIG_IPV6)]
+        if self.family == AF_INET6 {
+            // SAFETY: As above.
+            let address = unsafe { &raw const (*common).skc_v6_daddr };
+            // SAFETY: All views of this union are integers. It is as long as `IN6_WORDS` words, and
+            // aligned for them, as asserted above. As for the port.
+            let word = |i| unsafe { address.cast::<usize>().add(i).read_volatile() };
+            let words: [usize; IN6_WORDS] = core::array::from_fn(word);
+            // SAFETY: These are integers, and any bytes will do.
+            let address: [u8; 16] = unsafe { core::mem::transmute(words) };
+
+            return (port, Ipv6Addr::from(address).into());
+        }
+
+        // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
+        let address = unsafe { &raw const (*common).__bindgen_anon_1.__bindgen_anon_1.skc_daddr };
+        // SAFETY: As for the port. It stands in memory in network byte order.
+        let address = unsafe { address.read_volatile() };
+
+        (port, Ipv4Addr::from(address.to_ne_bytes()).into())
+    }
+
     /// Returns the socket as a UDP socket, if it is one ([`SockKind::is_udp`]).
     #[inline]
     pub fn as_udp(self) -> Option<&'a UdpSock> {
@@ -593,7 +724,7 @@ impl<'a> SockKind<'a> {
 /// # Invariants
 ///
 /// For as long as a reference to a [`Msg`] exists, the `struct msghdr` is valid and nobody writes
-/// its `msg_flags`, `msg_name` and `msg_namelen`. `msg_name` is null, or `msg_namelen` is not
+/// its `msg_flags`, `msg_controllen`, `msg_name` and `msg_namelen`. `msg_name` is null, or `msg_namelen` is not
 /// positive, or `msg_name` points to `msg_namelen` bytes that are initialized and that nobody
 /// writes.
 #[repr(transparent)]
@@ -606,8 +737,8 @@ impl Msg {
     ///
     /// For the lifetime `'a`, `ptr` must point to a valid `struct msghdr`. If its `msg_name` is not
     /// null and its `msg_namelen` is positive, then `msg_name` must point to `msg_namelen`
-    /// initialized bytes. Nobody may write these bytes, nor the fields `msg_flags`, `msg_name` and
-    /// `msg_namelen`.
+    /// initialized bytes. Nobody may write these bytes, nor the fields `msg_flags`, `msg_controllen`,
+    /// `msg_name` and `msg_namelen`.
     #[inline]
     pub unsafe fn from_ptr<'a>(ptr: *const bindings::msghdr) -> &'a Self {
         // INVARIANT: The caller guarantees what the invariant asks for.
@@ -627,6 +758,13 @@ impl Msg {
     pub fn flags(&self) -> u32 {
         // SAFETY: By the type invariant the `struct msghdr` is valid and nobody writes this field.
         unsafe { (*self.as_ptr()).msg_flags }
+    }
+
+    /// Tells whether the message has control messages (`msg_controllen` is not 0).
+    #[inline]
+    pub fn has_control(&self) -> bool {
+        // SAFETY: By the type invariant the `struct msghdr` is valid and nobody writes this field.
+        unsafe { (*self.as_ptr()).msg_controllen != 0 }
     }
 
     /// Returns the address that the message carries: where it is to go, if it is being sent.
@@ -804,6 +942,7 @@ pub(crate) mod tests {
 
     static_assert!(bindings::SOCK_PROTOCOL_OFFSET + 4 <= size_of::<FakeSock>());
     static_assert!(bindings::INET_SPORT_OFFSET + 2 <= size_of::<FakeSock>());
+    static_assert!(bindings::SOCK_USERLOCKS_OFFSET < size_of::<FakeSock>());
     #[cfg(CONFIG_SECURITY)]
     static_assert!(bindings::SOCK_SECURITY_OFFSET + 8 <= size_of::<FakeSock>());
     static_assert!(size_of::<bindings::sock_common>() <= size_of::<FakeSock>());
@@ -913,6 +1052,117 @@ pub(crate) mod tests {
             fake.set(bindings::INET_SPORT_OFFSET - 2, 0xffff);
             fake.set(bindings::INET_SPORT_OFFSET + 2, 0xffff);
             assert!(!is_known_bound(&fake));
+        }
+
+        Ok(())
+    }
+
+    /// Sets a run of bytes, as an address stands in memory.
+    fn set_bytes(fake: &mut FakeSock, offset: usize, bytes: &[u8]) {
+        fake.0[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    #[test]
+    fn the_source_port_is_in_host_order_and_that_of_the_internet_families() -> Result {
+        for (family, expected) in [
+            (bindings::AF_INET, 0x1234),
+            (bindings::AF_INET6, 0x1234),
+            // Its `struct sock` is followed by something else.
+            (bindings::AF_UNIX, 0),
+        ] {
+            let mut fake = FakeSock::new(
+                family,
+                bindings::sock_type_SOCK_STREAM,
+                bindings::IPPROTO_TCP,
+            )?;
+
+            // `inet_num`, which is another port.
+            fake.set(bindings::SOCK_NUM_OFFSET, 0x5678);
+            assert_eq!(fake.sock().source_port(), 0);
+
+            set_bytes(&mut fake, bindings::INET_SPORT_OFFSET, &[0x12, 0x34]);
+            assert_eq!(fake.sock().source_port(), expected);
+        }
+
+        Ok(())
+    }
+
+    #[test]
+    fn the_peer_is_that_of_the_family_that_was_read() -> Result {
+        let mut fake = FakeSock::new(
+            bindings::AF_INET6,
+            bindings::sock_type_SOCK_STREAM,
+            bindings::IPPROTO_TCP,
+        )?;
+        let v4 = (0x1234, IpAddr::from([192, 0, 2, 7]));
+
+        set_bytes(&mut fake, bindings::SOCK_DPORT_OFFSET, &[0x12, 0x34]);
+        set_bytes(&mut fake, bindings::SOCK_DADDR_OFFSET, &[192, 0, 2, 7]);
+
+        #[cfg(CONFIG_IPV6)]
+        {
+            let address: [u8; 16] = core::array::from_fn(|i| 0xa0 + i as u8);
+            let v6 = (0x1234, IpAddr::from(address));
+
+            set_bytes(&mut fake, bindings::SOCK_V6_DADDR_OFFSET, &address);
+            assert_eq!(fake.sock().peer(), v6);
+
+            // As `IPV6_ADDRFORM` does between two readings.
+            let fake_v4 = FakeSock::new(bindings::AF_INET, 0, 0)?;
+            let kind = SockKind {
+                sk: fake.sock(),
+                ..fake_v4.sock().kind()
+            };
+            assert_eq!(kind.peer(), v4);
+        }
+
+        fake.set(bindings::SOCK_FAMILY_OFFSET, bindings::AF_INET);
+        assert_eq!(fake.sock().peer(), v4);
+        Ok(())
+    }
+
+    #[test]
+    fn a_socket_listens_in_one_state() -> Result {
+        let mut fake = FakeSock::zeroed()?;
+
+        for state in 0..=u8::MAX {
+            set_bytes(&mut fake, bindings::SOCK_STATE_OFFSET, &[state]);
+            assert_eq!(fake.sock().is_listening(), state == 10);
+        }
+
+        Ok(())
+    }
+
+    #[test]
+    fn a_port_is_named_by_its_flag_alone() -> Result {
+        let mut fake = FakeSock::zeroed()?;
+
+        for (locks, expected) in [(0, false), (8, true), (0xf7, false), (0xff, true)] {
+            set_bytes(&mut fake, bindings::SOCK_USERLOCKS_OFFSET, &[locks]);
+            assert_eq!(fake.sock().is_port_named(), expected);
+        }
+
+        Ok(())
+    }
+
+    #[test]
+    fn a_socket_is_connected_in_one_state() -> Result {
+        let mut fake = FakeSock::zeroed()?;
+        let mut socket = KBox::<bindings::socket>::init(pin_init::init_zeroed(), GFP_KERNEL)?;
+
+        socket.sk = fake.as_mut_ptr();
+        for state in [
+            bindings::socket_state_SS_FREE,
+            bindings::socket_state_SS_UNCONNECTED,
+            bindings::socket_state_SS_CONNECTING,
+            bindings::socket_state_SS_CONNECTED,
+            bindings::socket_state_SS_DISCONNECTING,
+        ] {
+            socket.state = state;
+
+            // SAFETY: It is valid and has a `sk`, and nobody writes it while it is borrowed.
+            let sock = unsafe { Socket::from_ptr(&*socket) };
+            assert_eq!(sock.is_connected(), state == 3);
         }
 
         Ok(())
