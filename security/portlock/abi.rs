@@ -42,6 +42,12 @@ pub(crate) const SOCKADDR_STORAGE_LEN: usize = size_of::<bindings::__kernel_sock
 /// `MSG_FASTOPEN`.
 pub(crate) const MSG_FASTOPEN: u32 = bindings::MSG_FASTOPEN;
 
+/// `SOL_TCP`.
+pub(crate) const SOL_TCP: c_int = bindings::SOL_TCP as c_int;
+
+/// `TCP_ZEROCOPY_RECEIVE`.
+pub(crate) const TCP_ZEROCOPY_RECEIVE: c_int = bindings::TCP_ZEROCOPY_RECEIVE as c_int;
+
 /// `LANDLOCK_RULE_PATH_BENEATH`.
 pub(crate) const RULE_PATH_BENEATH: u32 = bindings::landlock_rule_type_LANDLOCK_RULE_PATH_BENEATH;
 
@@ -152,6 +158,24 @@ kernel::static_assert!(
     Access::ConnectSendUdp as u64 == bindings::LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP as u64
 );
 kernel::static_assert!(Access::ListenTcp as u64 == bindings::PORTLOCK_ACCESS_NET_LISTEN_TCP);
+kernel::static_assert!(Access::AcceptTcp as u64 == bindings::PORTLOCK_ACCESS_NET_ACCEPT_TCP);
+kernel::static_assert!(Access::SendTcp as u64 == bindings::PORTLOCK_ACCESS_NET_SEND_TCP);
+kernel::static_assert!(Access::ReceiveTcp as u64 == bindings::PORTLOCK_ACCESS_NET_RECEIVE_TCP);
+kernel::static_assert!(Access::ShutdownTcp as u64 == bindings::PORTLOCK_ACCESS_NET_SHUTDOWN_TCP);
+kernel::static_assert!(
+    Access::GetsockoptTcp as u64 == bindings::PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP
+);
+kernel::static_assert!(
+    Access::SetsockoptTcp as u64 == bindings::PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP
+);
+kernel::static_assert!(Access::ReceiveUdp as u64 == bindings::PORTLOCK_ACCESS_NET_RECEIVE_UDP);
+kernel::static_assert!(Access::ShutdownUdp as u64 == bindings::PORTLOCK_ACCESS_NET_SHUTDOWN_UDP);
+kernel::static_assert!(
+    Access::GetsockoptUdp as u64 == bindings::PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP
+);
+kernel::static_assert!(
+    Access::SetsockoptUdp as u64 == bindings::PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP
+);
 kernel::static_assert!(
     Permission::SocketCreate as u64 == bindings::PORTLOCK_PERMISSION_SOCKET_CREATE
 );

@@ -32,6 +32,36 @@ impl_flags!(
 
         /// Listen for TCP connections on a local port.
         ListenTcp = bit_u64(32),
+
+        /// Accept a TCP connection on a local port from a peer.
+        AcceptTcp = bit_u64(33),
+
+        /// Send on a TCP connection.
+        SendTcp = bit_u64(34),
+
+        /// Receive on a TCP connection.
+        ReceiveTcp = bit_u64(35),
+
+        /// Shut a TCP connection down.
+        ShutdownTcp = bit_u64(36),
+
+        /// Read an option of a TCP socket.
+        GetsockoptTcp = bit_u64(37),
+
+        /// Set an option of a TCP socket.
+        SetsockoptTcp = bit_u64(38),
+
+        /// Receive on a local UDP port.
+        ReceiveUdp = bit_u64(39),
+
+        /// Shut a UDP socket down.
+        ShutdownUdp = bit_u64(40),
+
+        /// Read an option of a UDP socket.
+        GetsockoptUdp = bit_u64(41),
+
+        /// Set an option of a UDP socket.
+        SetsockoptUdp = bit_u64(42),
     }
 );
 
@@ -51,7 +81,10 @@ impl_flags!(
 impl Access {
     /// Whether the right is about the local address of a socket, not the remote one.
     pub(crate) const fn is_about_local(self) -> bool {
-        matches!(self, Self::BindTcp | Self::BindUdp | Self::ListenTcp)
+        matches!(
+            self,
+            Self::BindTcp | Self::BindUdp | Self::ListenTcp | Self::ReceiveUdp
+        )
     }
 
     /// The name of the right in the records of Landlock's audit.
@@ -62,15 +95,26 @@ impl Access {
             Self::BindUdp => c"net.bind_udp",
             Self::ConnectSendUdp => c"net.connect_send_udp",
             Self::ListenTcp => c"net.listen_tcp",
+            Self::AcceptTcp => c"net.accept_tcp",
+            Self::SendTcp => c"net.send_tcp",
+            Self::ReceiveTcp => c"net.receive_tcp",
+            Self::ShutdownTcp => c"net.shutdown_tcp",
+            Self::GetsockoptTcp => c"net.getsockopt_tcp",
+            Self::SetsockoptTcp => c"net.setsockopt_tcp",
+            Self::ReceiveUdp => c"net.receive_udp",
+            Self::ShutdownUdp => c"net.shutdown_udp",
+            Self::GetsockoptUdp => c"net.getsockopt_udp",
+            Self::SetsockoptUdp => c"net.setsockopt_udp",
         }
     }
 
     /// The rights of the protocol that the right is about.
     #[inline]
     pub(crate) const fn protocol(self) -> AccessSet {
-        match self {
-            Self::BindTcp | Self::ConnectTcp | Self::ListenTcp => AccessSet::TCP,
-            Self::BindUdp | Self::ConnectSendUdp => AccessSet::UDP,
+        if self as u64 & AccessSet::UDP.0 == 0 {
+            AccessSet::TCP
+        } else {
+            AccessSet::UDP
         }
     }
 }
@@ -84,12 +128,21 @@ impl AccessSet {
             | Access::ConnectSendUdp as u64,
     );
 
-    /// The rights of TCP.
-    pub(crate) const TCP: Self =
-        Self(Access::BindTcp as u64 | Access::ConnectTcp as u64 | Access::ListenTcp as u64);
-
     /// The rights of UDP.
-    pub(crate) const UDP: Self = Self(Access::BindUdp as u64 | Access::ConnectSendUdp as u64);
+    pub(crate) const UDP: Self = Self(
+        Access::BindUdp as u64
+            | Access::ConnectSendUdp as u64
+            | Access::ReceiveUdp as u64
+            | Access::ShutdownUdp as u64
+            | Access::GetsockoptUdp as u64
+            | Access::SetsockoptUdp as u64,
+    );
+
+    /// The rights of TCP: all others.
+    pub(crate) const TCP: Self = Self(Self::all_bits() & !Self::UDP.0);
+
+    /// The rights to move data over a TCP connection, which are asked for most often.
+    pub(crate) const TRANSFER_TCP: Self = Self(Access::SendTcp as u64 | Access::ReceiveTcp as u64);
 
     /// Takes the bits of user space, or returns `None` if one of them is unknown.
     pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
@@ -107,6 +160,12 @@ impl AccessSet {
         } else {
             None
         }
+    }
+
+    /// The bits of user space.
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
     }
 
     /// The rights in the set that C Landlock has too, in the width of its `access_mask_t`.
@@ -146,14 +205,14 @@ impl PermissionSet {
     }
 }
 
-/// A set of rights in one byte, as trees of rules and indexes of ports keep it: the bits of their
+/// A set of rights in two bytes, as trees of rules and indexes of ports keep it: the bits of their
 /// numbers. Landlock's rights have the numbers from 0 on, Portlock's own those after them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Packed(u8);
+pub(crate) struct Packed(u16);
 
 impl Packed {
     /// More than there are numbers, and a power of two.
-    pub(crate) const COUNT: usize = u8::BITS as usize;
+    pub(crate) const COUNT: usize = u16::BITS as usize;
 
     /// The number of rights that C Landlock has too.
     const LANDLOCK: u32 = AccessSet::LANDLOCK.0.count_ones();
@@ -162,8 +221,11 @@ impl Packed {
     const SHIFT: u32 = 32 - Self::LANDLOCK;
 
     /// The rights that a set can hold.
-    const RIGHTS: u64 =
-        AccessSet::LANDLOCK.0 | (u8::MAX as u64 >> Self::LANDLOCK << Self::LANDLOCK) << Self::SHIFT;
+    const RIGHTS: u64 = AccessSet::LANDLOCK.0
+        | (u16::MAX as u64 >> Self::LANDLOCK << Self::LANDLOCK) << Self::SHIFT;
+
+    /// A number that no right has.
+    pub(crate) const NO_RIGHT: u8 = 15;
 
     /// The bits of the numbers.
     #[inline]
@@ -181,12 +243,13 @@ impl Packed {
 // A right with another bit would be dropped on the way.
 kernel::static_assert!(AccessSet::all_bits() & !Packed::RIGHTS == 0);
 kernel::static_assert!(AccessSet::LANDLOCK.0 == (1 << Packed::LANDLOCK) - 1);
+kernel::static_assert!(AccessSet::all_bits() >> Packed::SHIFT < 1 << Packed::NO_RIGHT);
 
 impl From<AccessSet> for Packed {
     #[inline]
     fn from(access: AccessSet) -> Self {
         // CAST: The bits from 32 on become those after Landlock's. There are no other high bits.
-        Self((access.0 | access.0 >> Self::SHIFT) as u8)
+        Self((access.0 | access.0 >> Self::SHIFT) as u16)
     }
 }
 

@@ -3,18 +3,23 @@
 //! What only a refusal or a listener needs: which layer refused, audit and trace. Cold.
 
 use crate::{
-    access::Access,
+    access::{
+        Access,
+        AccessSet, //
+    },
     domain::{
         Domain,
         Question,
         Refusing, //
     },
+    endpoint,
     landlock::{
         self,
         About,
         Denial, //
     }, //
 };
+use core::net::IpAddr;
 use kernel::{
     net::socket::{
         LockedSock,
@@ -41,16 +46,34 @@ pub(crate) struct Refused<'a> {
 pub(crate) fn log(refused: &Refused<'_>) {
     let question = refused.question;
 
-    if let Some(Refusing { level, quiet, .. }) = refused.domain.refusing(question) {
+    let Some(refusing) = refused.domain.refusing(question) else {
+        return;
+    };
+    let access = question.access;
+
+    if AccessSet::LANDLOCK.contains(access) {
+        let Refusing { level, quiet } = refusing;
         let denial = Denial {
             sk: refused.sk,
             socket_family: refused.socket_family,
             address: refused.address,
             names_port: question.port.is_some(),
-            access: question.access,
+            access,
         };
 
         denial.log(level, quiet);
+    } else {
+        let about = match question.port {
+            Some(port) => About::Service {
+                sk: refused.sk,
+                port,
+                is_local: false,
+                peer: endpoint::address(refused.address.into()).map(IpAddr::from),
+            },
+            None => About::Socket(refused.sk),
+        };
+
+        log_by_name(access.name(), about, refusing);
     }
 }
 

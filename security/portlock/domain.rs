@@ -26,6 +26,10 @@ use kernel::{
     new_work,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         UniqueArc, //
     },
@@ -140,6 +144,18 @@ impl Layer {
         self.grants_by_address(question) || self.grants_by_port(question)
     }
 
+    /// Whether a rule grants to accept connections on the port from some address, or the layer does not
+    /// handle it.
+    fn accepts_somewhere(&self, question: &Question) -> bool {
+        self.grants_by_port(question)
+            || self.net == question.net
+                && question.port.is_some_and(|port| {
+                    let prefixes = self.frozen.prefixes.as_ref();
+
+                    prefixes.is_some_and(|prefixes| prefixes.accepts_somewhere(port))
+                })
+    }
+
     /// Whether `other` says the same, since it is of the same ruleset.
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.frozen, &other.frozen) && self.net == other.net
@@ -168,6 +184,7 @@ impl Layer {
 /// # Invariants
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
+/// - No other domain has or ever had the same `id`, which is not 0.
 /// - `is_uniform` is whether all layers say the same, since they are of one ruleset.
 /// - `access` and `permissions` are what the layers together handle, and `by_address` is the rights
 ///   for which one of them has a rule about addresses.
@@ -175,6 +192,7 @@ impl Layer {
 ///   allow that are extended.
 #[pin_data]
 pub(crate) struct Domain {
+    id: u64,
     access: AccessSet,
     permissions: PermissionSet,
     by_address: AccessSet,
@@ -216,6 +234,9 @@ impl WorkItem for Domain {
         drop(this);
     }
 }
+
+/// The id of the domain that was made last.
+static LAST_ID: Atomic<u64> = Atomic::new(0);
 
 impl Domain {
     /// Stacks a layer on `parent`, which stays as it is.
@@ -264,7 +285,11 @@ impl Domain {
             },
         };
 
+        // INVARIANT: With 64 bits this does not come back to an earlier number.
+        let id = LAST_ID.fetch_add(1, Relaxed).wrapping_add(1);
+
         let domain = place.pin_init_with(pin_init!(Self {
+            id,
             access: this.access,
             permissions: this.permissions,
             by_address: this.by_address,
@@ -331,6 +356,18 @@ impl Domain {
         }
     }
 
+    /// A number that no other domain has or ever had. It is not 0.
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether a layer handles one of the rights in `access`.
+    #[inline]
+    pub(crate) fn handles_any(&self, access: AccessSet) -> bool {
+        !(self.access & access).is_empty()
+    }
+
     /// Whether a layer handles `access`, on sockets of MPTCP or on others.
     #[inline]
     pub(crate) fn handles(&self, access: Access, is_mptcp: bool) -> bool {
@@ -347,11 +384,18 @@ impl Domain {
             .any(|layer| !layer.handled().is_extended && layer.handled().access.contains(access))
     }
 
-    /// The youngest layer that is extended and handles `access`: it refuses it on SMC sockets.
-    pub(crate) fn refusing_smc(&self, access: Access) -> Option<Refusing> {
+    /// The youngest layer that is extended and handles `access`.
+    pub(crate) fn handling(&self, access: Access) -> Option<Refusing> {
         self.layers()
             .find(|layer| layer.handled().is_extended && layer.handled().access.contains(access))
             .map(|layer| layer.refusing(false))
+    }
+
+    /// The youngest layer that grants to accept connections on the port from no address.
+    pub(crate) fn refusing_listener(&self, question: &Question) -> Option<Refusing> {
+        self.layers()
+            .find(|layer| !layer.accepts_somewhere(question))
+            .map(|layer| layer.refusing(layer.is_quiet(question)))
     }
 
     /// The youngest layer that has a rule about addresses for one of the rights in `protocol`.

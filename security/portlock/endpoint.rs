@@ -42,6 +42,15 @@ impl From<IpAddr> for Address {
     }
 }
 
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        match address {
+            Address::V4(bytes) => bytes.into(),
+            Address::V6(bytes) => bytes.into(),
+        }
+    }
+}
+
 impl Address {
     /// Takes the bytes of an IPv6 address.
     pub(crate) fn from_ipv6(bytes: [u8; 16]) -> Self {

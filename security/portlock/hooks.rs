@@ -7,6 +7,18 @@ use crate::{
     access::Access,
     domain::Domain,
     endpoint::Use,
+    flow::Flow,
+    service::{
+        check_accepted,
+        check_fast_open,
+        check_listener,
+        check_receive_udp,
+        check_transfer,
+        check_use,
+        decide_transfer,
+        is_receive, //
+    },
+    socket::Carried,
     subject::Subject,
     verdict::{
         check,
@@ -19,7 +31,6 @@ use crate::{
         check_udp_send,
         Call, //
     },
-    way::Mark,
     Portlock, //
 };
 use kernel::{
@@ -30,6 +41,7 @@ use kernel::{
     net::socket::{
         LockedSock,
         Msg,
+        NewSocket,
         Sockaddr,
         Socket,
         SocketParams,
@@ -41,7 +53,7 @@ use kernel::{
 #[vtable]
 impl Lsm for Portlock {
     type Cred = Subject;
-    type Sock = Mark;
+    type Sock = Carried;
 
     fn init(hooks: Hooks<Self>) -> Result {
         if crate::is_on() {
@@ -97,6 +109,52 @@ impl Lsm for Portlock {
     fn inet_listen(subject: &Subject, sk: &LockedSock) -> Result {
         match subject.domain() {
             Some(domain) => listen(sk, domain),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn socket_accept(subject: &Subject, sock: &Socket, _newsock: &NewSocket) -> Result {
+        match subject.domain() {
+            Some(domain) => accept(sock, domain),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what accept(2) returns, whether there is a domain or not: another task may get the socket.
+    #[inline(always)]
+    fn socket_accepted(subject: &Subject, _sock: &Socket, accepted: &Socket) -> Result {
+        note_accepted(accepted, subject)
+    }
+
+    #[inline(always)]
+    fn socket_recvmsg(subject: &Subject, sock: &Socket, _size: usize, _flags: u32) -> Result {
+        match subject.domain() {
+            Some(domain) => receive(sock, domain),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn socket_read(subject: &Subject, sock: &Socket) -> Result {
+        match subject.domain() {
+            Some(domain) => receive(sock, domain),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn socket_shutdown(subject: &Subject, sock: &Socket, _how: c_int) -> Result {
+        match subject.domain() {
+            Some(domain) => shutdown(sock, domain),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn socket_getsockopt(subject: &Subject, sock: &Socket, level: c_int, optname: c_int) -> Result {
+        match subject.domain() {
+            Some(domain) => get_option(sock, level, optname, domain),
             None => Ok(()),
         }
     }
@@ -164,26 +222,6 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     }
 }
 
-/// TCP Fast Open: `msg` connects the socket to `address`.
-#[inline(never)]
-fn fast_open(sock: &Socket, address: Sockaddr<'_>, domain: &Domain, msg: &Msg) -> Result {
-    let kind = sock.sk().kind();
-
-    if kind.is_tcp() || kind.is_mptcp() {
-        check_call(&Call {
-            domain,
-            sk: sock.sk(),
-            address: address.bytes(),
-            used: Use::Connect,
-            access: Access::ConnectTcp,
-            is_mptcp: kind.is_mptcp(),
-            msg: Some(msg),
-        })
-    } else {
-        other(sock, address, domain, Use::Connect, Access::ConnectTcp)
-    }
-}
-
 #[inline(never)]
 fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
     let kind = sock.sk().kind();
@@ -192,12 +230,146 @@ fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
     if let Some(udp) = kind.as_udp() {
         send_udp(domain, udp, family, msg)
     } else if msg.flags() & MSG_FASTOPEN != 0 {
-        match msg.name() {
-            Some(name) => fast_open(sock, name, domain, msg),
-            None => Ok(()),
-        }
+        fast_open(sock, msg, domain)
+    } else if !domain.handles_any(Access::SendTcp.into()) {
+        Ok(())
+    } else if kind.is_tcp() || kind.is_mptcp() {
+        check_transfer(domain, sock, kind, Access::SendTcp, Some(msg))
+    } else {
+        other_transfer(sock, domain, Access::SendTcp, Some(msg))
+    }
+}
+
+/// TCP Fast Open: with an address, `msg` connects the socket and is sent there.
+///
+/// A socket that has a peer sends to it, whatever the address is.
+#[cold]
+#[inline(never)]
+fn fast_open(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
+    let kind = sock.sk().kind();
+
+    let Some(address) = msg.name() else {
+        return other_transfer(sock, domain, Access::SendTcp, Some(msg));
+    };
+    if !kind.is_tcp() && !kind.is_mptcp() {
+        other(sock, address, domain, Use::Connect, Access::ConnectTcp)?;
+        return other_transfer(sock, domain, Access::SendTcp, Some(msg));
+    }
+
+    let call = Call {
+        domain,
+        sk: sock.sk(),
+        address: address.bytes(),
+        used: Use::Connect,
+        access: Access::ConnectTcp,
+        is_mptcp: kind.is_mptcp(),
+        msg: Some(msg),
+    };
+
+    check_call(&call)?;
+    check_fast_open(&call, sock)
+}
+
+#[inline(never)]
+fn receive(sock: &Socket, domain: &Domain) -> Result {
+    let kind = sock.sk().kind();
+    let access = Access::ReceiveTcp;
+
+    if !domain.handles_any(access | Access::ReceiveUdp) {
+        Ok(())
+    } else if kind.is_tcp() || kind.is_mptcp() {
+        check_transfer(domain, sock, kind, access, None)
+    } else if kind.is_udp() {
+        check_receive_udp(domain, sock)
+    } else {
+        other_transfer(sock, domain, access, None)
+    }
+}
+
+/// Sending and receiving in ways that few programs use, and on SMC sockets, which is refused.
+#[cold]
+#[inline(never)]
+fn other_transfer(sock: &Socket, domain: &Domain, access: Access, msg: Option<&Msg>) -> Result {
+    let kind = sock.sk().kind();
+
+    if kind.is_smc() {
+        check_smc(domain, sock.sk(), None, Use::Connect, access)
+    } else if kind.is_tcp() || kind.is_mptcp() {
+        decide_transfer(domain, sock, access, msg)
     } else {
         Ok(())
+    }
+}
+
+/// What is not sent or received: `tcp` is the right for TCP, MPTCP and SMC, and `udp` that for UDP.
+#[inline]
+fn use_service(sock: &Socket, domain: &Domain, tcp: Access, udp: Access) -> Result {
+    let kind = sock.sk().kind();
+
+    if !domain.handles_any(tcp | udp) {
+        Ok(())
+    } else if kind.is_tcp() || kind.is_mptcp() {
+        check_use(domain, sock, tcp)
+    } else if kind.is_udp() {
+        check_use(domain, sock, udp)
+    } else if kind.is_smc() {
+        check_smc(domain, sock.sk(), None, Use::Connect, tcp)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn shutdown(sock: &Socket, domain: &Domain) -> Result {
+    use_service(sock, domain, Access::ShutdownTcp, Access::ShutdownUdp)
+}
+
+#[inline(never)]
+fn get_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    use_service(sock, domain, Access::GetsockoptTcp, Access::GetsockoptUdp)?;
+    if is_receive(level, option) {
+        other_transfer(sock, domain, Access::ReceiveTcp, None)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn set_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    check_option(domain, sock.sk(), level, option)?;
+    use_service(sock, domain, Access::SetsockoptTcp, Access::SetsockoptUdp)
+}
+
+/// What does not listen has nothing to accept, as the stack will say.
+#[inline(never)]
+fn accept(sock: &Socket, domain: &Domain) -> Result {
+    let kind = sock.sk().kind();
+
+    if kind.is_smc() {
+        check_smc(domain, sock.sk(), None, Use::Bind, Access::AcceptTcp)
+    } else if (kind.is_tcp() || kind.is_mptcp()) && sock.sk().is_listening() {
+        check_listener(domain, sock)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline]
+fn note_accepted(accepted: &Socket, subject: &Subject) -> Result {
+    let sk = accepted.sk();
+    let kind = sk.kind();
+
+    if !kind.is_tcp() && !kind.is_mptcp() {
+        return Ok(());
+    }
+
+    let flow = Flow::of(accepted, kind);
+
+    // Fails closed: there is room in all sockets that are accepted.
+    Carried::of(sk).ok_or(EACCES)?.accepted.note(&flow);
+    match subject.domain() {
+        Some(domain) => check_accepted(domain, accepted, &flow),
+        None => Ok(()),
     }
 }
 
@@ -268,9 +440,4 @@ fn connect_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u1
 #[inline(never)]
 fn send_udp(domain: &Domain, udp: &UdpSock, family: u16, msg: &Msg) -> Result {
     check_udp_send(domain, udp, family, msg)
-}
-
-#[inline(never)]
-fn set_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
-    check_option(domain, sock.sk(), level, option)
 }

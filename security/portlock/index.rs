@@ -94,15 +94,15 @@ impl Bitmap {
 pub(crate) struct Index {
     bitmaps: KVVec<Bitmap>,
     leaves: usize,
-    columns: [u32; RIGHTS],
+    columns: [u16; RIGHTS],
     blocks: [u8; BLOCKS],
 }
 
 /// In [`Index::columns`], a right that is handled, and allowed on no port. There is no such bitmap.
-const NOWHERE: u32 = 1 << 30;
+const NOWHERE: u16 = 1 << 14;
 
 /// In [`Index::columns`], a right that no layer handles. There is no such bitmap.
-const EVERYWHERE: u32 = 1 << 31;
+const EVERYWHERE: u16 = 1 << 15;
 
 impl Index {
     /// The index of a layer that handles the rights in `handled` and has `rules`.
@@ -144,7 +144,7 @@ impl Index {
     /// An index with room for `room` leaves, all of them empty. Each of `sets` is a column: a set of
     /// rights. `columns` says where the others are allowed.
     #[inline(always)]
-    fn empty(mut columns: [u32; RIGHTS], sets: &[u32], room: usize) -> Result<UniqueArc<Self>> {
+    fn empty(mut columns: [u16; RIGHTS], sets: &[u32], room: usize) -> Result<UniqueArc<Self>> {
         let bitmaps = KVVec::from_elem(Bitmap::NONE, sets.len() * room, GFP_KERNEL_ACCOUNT)?;
 
         place(&mut columns, sets, room);
@@ -276,7 +276,7 @@ impl Index {
     }
 
     /// Where `self` and `other` allow what `right` is about.
-    fn pair(&self, other: &Self, right: usize) -> (u32, u32) {
+    fn pair(&self, other: &Self, right: usize) -> (u16, u16) {
         (self.columns[right], other.columns[right])
     }
 
@@ -325,7 +325,7 @@ impl Index {
         let leaf = self.blocks[usize::from(block)];
 
         self.bitmaps
-            .get(self.columns[right].wrapping_add(leaf.into()) as usize)
+            .get(usize::from(self.columns[right].wrapping_add(leaf.into())))
     }
 
     /// Whether `other` allows all that `self` allows. It may say no although it does: it does not
@@ -353,8 +353,8 @@ impl Index {
     }
 
     /// The bitmaps of the column that begins at the number `first`.
-    fn column(&self, first: u32) -> &[Bitmap] {
-        let first = first as usize;
+    fn column(&self, first: u16) -> &[Bitmap] {
+        let first = usize::from(first);
 
         &self.bitmaps[first..first + self.leaves]
     }
@@ -363,17 +363,17 @@ impl Index {
 /// Whether a right without a column is allowed on every port. Tells the compiler that this is rarely
 /// asked.
 #[cold]
-const fn is_everywhere(column: u32) -> bool {
+const fn is_everywhere(column: u16) -> bool {
     column == EVERYWHERE
 }
 
 /// Notes in `columns` that those of `sets`, which have `len` bitmaps each, follow each other.
 #[inline]
-fn place(columns: &mut [u32; RIGHTS], sets: &[u32], len: usize) {
+fn place(columns: &mut [u16; RIGHTS], sets: &[u32], len: usize) {
     for (column, set) in sets.iter().enumerate() {
         for right in bits(*set) {
             // CAST: There are few columns and leaves.
-            columns[right] = (column * len) as u32;
+            columns[right] = (column * len) as u16;
         }
     }
 }

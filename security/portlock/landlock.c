@@ -182,19 +182,23 @@ void portlock_log_front_denial(struct portlock_denial *const denial)
 		denial->protocol = denial->sk->sk_protocol;
 	}
 
-	if (denial->is_local) {
-		audit_net.sport = htons(denial->port);
-		if (is_ipv6)
-			memcpy(&audit_net.v6info.saddr, denial->address, 16);
+	/* Audit prints no port without a family, and no address that is zero. */
+	if (denial->port >= 0) {
+		if (!audit_net.family)
+			audit_net.family = denial->family;
+		if (denial->is_local_port)
+			audit_net.sport = htons(denial->port);
 		else
-			memcpy(&audit_net.v4info.saddr, denial->address, 4);
-	} else if (denial->address_family) {
-		audit_net.dport = htons(denial->port);
-		if (is_ipv6)
-			memcpy(&audit_net.v6info.daddr, denial->address, 16);
-		else
-			memcpy(&audit_net.v4info.daddr, denial->address, 4);
+			audit_net.dport = htons(denial->port);
 	}
+	if (denial->is_local_address && is_ipv6)
+		memcpy(&audit_net.v6info.saddr, denial->address, 16);
+	else if (denial->is_local_address)
+		memcpy(&audit_net.v4info.saddr, denial->address, 4);
+	else if (is_ipv6)
+		memcpy(&audit_net.v6info.daddr, denial->address, 16);
+	else
+		memcpy(&audit_net.v4info.daddr, denial->address, 4);
 
 	landlock_log_denial(subject, &(struct landlock_request){
 					     .type = LANDLOCK_REQUEST_FRONT,

@@ -456,6 +456,28 @@ pub(crate) enum About<'a> {
     Local(&'a Sock, u16, IpAddr),
     /// The port, in host byte order, and address of a socket's peer.
     Peer(&'a Sock, u16, IpAddr),
+    /// What a socket is used for.
+    Service {
+        sk: &'a Sock,
+        /// The service port, in host byte order.
+        port: u16,
+        /// Whether it is a local one, and not the peer's.
+        is_local: bool,
+        /// The address of the peer, if there is one.
+        peer: Option<IpAddr>,
+    },
+}
+
+/// The family of an address, and its bytes as C takes them.
+fn family_and_bytes(address: IpAddr) -> (u16, [u8; 16]) {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+
+            (AF_INET, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        }
+        IpAddr::V6(address) => (AF_INET6, address.octets()),
+    }
 }
 
 /// Counts the denial of what Landlock has no name for, by the layer at `level`, and gives it to audit
@@ -479,17 +501,26 @@ pub(crate) fn log_by_name(name: &'static CStr, about: About<'_>, level: u8, quie
         }
         About::Socket(sk) => denial.sk = sk.as_ptr(),
         About::Local(sk, port, address) | About::Peer(sk, port, address) => {
-            denial.sk = sk.as_ptr();
-            denial.is_local = matches!(about, About::Local(..));
-            denial.port = port.into();
-            (denial.address_family, denial.address) = match address {
-                IpAddr::V4(address) => {
-                    let [a, b, c, d] = address.octets();
+            let is_local = matches!(about, About::Local(..));
 
-                    (AF_INET, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-                }
-                IpAddr::V6(address) => (AF_INET6, address.octets()),
-            };
+            denial.sk = sk.as_ptr();
+            denial.port = port.into();
+            denial.is_local_port = is_local;
+            denial.is_local_address = is_local;
+            (denial.address_family, denial.address) = family_and_bytes(address);
+        }
+        About::Service {
+            sk,
+            port,
+            is_local,
+            peer,
+        } => {
+            denial.sk = sk.as_ptr();
+            denial.port = port.into();
+            denial.is_local_port = is_local;
+            if let Some(peer) = peer {
+                (denial.address_family, denial.address) = family_and_bytes(peer);
+            }
         }
     }
 

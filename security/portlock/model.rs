@@ -24,6 +24,10 @@ use crate::{
         Prefix,
         Use, //
     },
+    flow::{
+        Accepted,
+        Flow, //
+    },
     frozen::{
         Draft,
         Frozen,
@@ -43,6 +47,7 @@ use crate::{
         Way, //
     }, //
 };
+use core::net::IpAddr;
 use kernel::{
     alloc::flags::GFP_KERNEL,
     prelude::*,
@@ -147,7 +152,7 @@ fn add_rules(twin: &mut Twin, random: &mut Random) -> Result {
     let most = [1, 4, 16, 200][random.below(4)];
 
     for _ in 0..random.below(most + 1) {
-        let rule = Rule {
+        let mut rule = Rule {
             access: random.access(twin.handled.is_extended) & twin.handled.access,
             quiet: random.below(4) == 0,
         };
@@ -163,6 +168,8 @@ fn add_rules(twin: &mut Twin, random: &mut Random) -> Result {
             };
             if random.below(2) == 0 {
                 prefix = Some(random.prefix());
+                // A rule with an address cannot grant this.
+                rule.access = rule.access & !AccessSet::from(Access::ReceiveUdp);
             }
             if random.below(4) == 0 {
                 let kind = kind(random);
@@ -221,12 +228,14 @@ fn kind(random: &mut Random) -> spec::Kind {
 
 /// The rights as `spec.rs` has them.
 fn bits(access: AccessSet) -> u64 {
-    u64::from(access.landlock_bits())
-        | if access.contains(Access::ListenTcp) {
-            Access::ListenTcp as u64
-        } else {
-            0
-        }
+    access.bits()
+}
+
+fn ip(address: spec::Address) -> IpAddr {
+    match address {
+        spec::Address::V4(bytes) => bytes.into(),
+        spec::Address::V6(bytes) => bytes.into(),
+    }
 }
 
 /// The families of sockets; `spec.rs` is about a kernel that has both.
@@ -236,9 +245,47 @@ const FAMILIES: &[u16] = if cfg!(CONFIG_IPV6) {
     &[spec::AF_INET]
 };
 
+/// What a call asks about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The address that it names.
+    Address(Use),
+    /// The local port and address.
+    Local,
+    /// The port of a listener.
+    Listener,
+    /// The local port, and the peer of an accepted connection.
+    Accepted,
+    /// The service port and the peer.
+    Service,
+    /// The local port, if bind(2) named it.
+    Named,
+}
+
+/// All that can be asked, but for what is asked with `Use::Send`.
+const ASKED: &[(What, Access)] = &[
+    (What::Address(Use::Bind), Access::BindTcp),
+    (What::Address(Use::Connect), Access::ConnectTcp),
+    (What::Address(Use::Bind), Access::BindUdp),
+    (What::Address(Use::Connect), Access::ConnectSendUdp),
+    (What::Address(Use::Send), Access::ConnectSendUdp),
+    (What::Local, Access::ListenTcp),
+    (What::Listener, Access::AcceptTcp),
+    (What::Accepted, Access::AcceptTcp),
+    (What::Service, Access::SendTcp),
+    (What::Service, Access::ReceiveTcp),
+    (What::Service, Access::ShutdownTcp),
+    (What::Service, Access::GetsockoptTcp),
+    (What::Service, Access::SetsockoptTcp),
+    (What::Named, Access::ReceiveUdp),
+    (What::Service, Access::ShutdownUdp),
+    (What::Service, Access::GetsockoptUdp),
+    (What::Service, Access::SetsockoptUdp),
+];
+
 /// What is asked of a socket.
 struct Question {
-    used: Use,
+    what: What,
     access: Access,
     socket: Socket,
     address: [u8; 28],
@@ -249,18 +296,12 @@ impl Question {
     /// A question about `port` and an address: mostly plain, sometimes wrong.
     fn new(random: &mut Random, port: u16, asked: spec::Address) -> Self {
         let family = FAMILIES[random.below(FAMILIES.len())];
-        let (protocol, used, access) = [
-            (Protocol::Tcp, Use::Bind, Access::BindTcp),
-            (Protocol::Tcp, Use::Connect, Access::ConnectTcp),
-            (Protocol::Udp, Use::Bind, Access::BindUdp),
-            (Protocol::Udp, Use::Connect, Access::ConnectSendUdp),
-            (Protocol::Udp, Use::Send, Access::ConnectSendUdp),
-            (Protocol::Mptcp, Use::Bind, Access::BindTcp),
-            (Protocol::Mptcp, Use::Connect, Access::ConnectTcp),
-            // It uses no address but that of the socket.
-            (Protocol::Tcp, Use::Bind, Access::ListenTcp),
-            (Protocol::Mptcp, Use::Bind, Access::ListenTcp),
-        ][random.below(9)];
+        let (what, access) = ASKED[random.below(ASKED.len())];
+        let protocol = if AccessSet::UDP.contains(access) {
+            Protocol::Udp
+        } else {
+            [Protocol::Tcp, Protocol::Mptcp][random.below(2)]
+        };
         let mut socket = Socket::new(protocol, family);
         let mut address = spec::inet6(port, [0; 16]);
         let mut named = family;
@@ -279,8 +320,25 @@ impl Question {
 
         // One question at a time: a socket that has a port asks for no other.
         socket.local = (1, asked);
-        if access == Access::ListenTcp {
-            socket.local.0 = port;
+        if !matches!(what, What::Address(_)) {
+            socket.is_listening = what == What::Listener;
+            socket.is_port_named = random.below(2) == 0;
+            socket.is_connected = random.below(4) != 0;
+            socket.peer = [
+                None,
+                Some((port, asked)),
+                Some((random.port(), asked)),
+                Some((random.port(), random.address())),
+            ][random.below(4)];
+            // Often it is what accept(2) returned.
+            socket.accepted = match random.below(4) {
+                0 => None,
+                1 => Some((1, (port, asked))),
+                _ => socket.peer.map(|peer| (port, peer)),
+            };
+            if what != What::Service || random.below(2) == 0 {
+                socket.local.0 = port;
+            }
         } else if random.below(8) == 0 {
             named = [0, 1, FAMILIES[random.below(FAMILIES.len())]][random.below(3)];
             len = [random.below(4), 15, 16, 23, 24, 28][random.below(6)];
@@ -290,7 +348,7 @@ impl Question {
         }
         address[..2].copy_from_slice(&named.to_ne_bytes());
         Self {
-            used,
+            what,
             access,
             socket,
             address,
@@ -306,11 +364,18 @@ impl Question {
     fn expected(&self, layers: &[Layer<'_>]) -> Answer {
         let mut socket = self.socket;
         let address = self.address();
-        let call = match self.used {
-            _ if self.access == Access::ListenTcp => Call::Listen,
-            Use::Bind => Call::Bind(address),
-            Use::Connect => Call::Connect(address),
-            Use::Send => Call::Send(Some(address), false, Way::NONE),
+        let call = match (self.what, self.access) {
+            (What::Address(Use::Bind), _) => Call::Bind(address),
+            (What::Address(Use::Connect), _) => Call::Connect(address),
+            (What::Address(Use::Send), _) => Call::Send(Some(address), false, Way::NONE),
+            (What::Local, _) => Call::Listen,
+            (What::Listener, _) => Call::Accept,
+            (What::Accepted, _) => Call::Accepted,
+            (_, Access::SendTcp) => Call::Send(None, false, Way::NONE),
+            (_, Access::ReceiveTcp | Access::ReceiveUdp) => Call::Receive,
+            (_, Access::ShutdownTcp | Access::ShutdownUdp) => Call::Shutdown,
+            (_, Access::GetsockoptTcp | Access::GetsockoptUdp) => Call::GetOption(6, 1),
+            _ => Call::SetOption(6, 1),
         };
 
         socket.answer(layers, call)
@@ -332,14 +397,8 @@ impl Question {
             is_mptcp,
         };
 
-        if self.access == Access::ListenTcp {
-            question.port = Some(self.socket.local.0);
-            question.address = Some(match self.socket.local.1 {
-                spec::Address::V4(bytes) => endpoint::Address::V4(bytes),
-                spec::Address::V6(bytes) => endpoint::Address::V6(bytes),
-            });
-        } else {
-            let (family, used) = (self.socket.family, self.used);
+        if let What::Address(used) = self.what {
+            let family = self.socket.family;
             let takes_ipv4 =
                 self.access == Access::ConnectSendUdp && !domain.handles_plainly(self.access);
 
@@ -351,6 +410,32 @@ impl Question {
             };
             question.address = endpoint::address(self.address().into())
                 .filter(|address| address.can_match(self.access));
+        } else {
+            let flow = self.flow();
+
+            question.port = Some(match self.what {
+                What::Service => flow.service(&self.accepted()),
+                What::Named if !self.socket.is_port_named => 0,
+                _ => flow.source(),
+            });
+            question.address = match self.what {
+                What::Local => Some(match self.socket.local.1 {
+                    spec::Address::V4(bytes) => endpoint::Address::V4(bytes),
+                    spec::Address::V6(bytes) => endpoint::Address::V6(bytes),
+                }),
+                What::Listener | What::Named => None,
+                _ => flow.peer().filter(|peer| peer.can_match(self.access)),
+            };
+        }
+
+        if self.what == What::Listener {
+            if domain.allows_by_port(&question) {
+                return Ok(());
+            }
+            return match domain.refusing_listener(&question) {
+                None => Ok(()),
+                Some(refusing) => Err(self.refused(refusing)),
+            };
         }
 
         // What most calls ask is answered by the port.
@@ -363,14 +448,36 @@ impl Question {
             return Ok(());
         }
         match domain.refusing(&question) {
-            Some(Refusing { level, quiet, .. }) => Err(Failure::Refused(
-                usize::from(level) - 1,
-                self.access as u64,
-                quiet,
-            )),
+            Some(refusing) => Err(self.refused(refusing)),
             // It must be one of the layers.
             None => Err(Failure::Refused(usize::MAX, 0, false)),
         }
+    }
+
+    fn refused(&self, Refusing { level, quiet }: Refusing) -> Failure {
+        Failure::Refused(usize::from(level) - 1, self.access as u64, quiet)
+    }
+
+    /// The socket's flow, as the kernel reads it.
+    fn flow(&self) -> Flow {
+        let (remote, peer) = self.socket.peer.unwrap_or((0, self.socket.local.1));
+
+        Flow::new(
+            ip(peer),
+            self.socket.local.0,
+            remote,
+            self.socket.is_connected,
+        )
+    }
+
+    /// What the socket carries of accept(2).
+    fn accepted(&self) -> Accepted {
+        let accepted: Accepted = pin_init::zeroed();
+
+        if let Some((source, (remote, peer))) = self.socket.accepted {
+            accepted.note(&Flow::new(ip(peer), source, remote, true));
+        }
+        accepted
     }
 }
 

@@ -96,10 +96,13 @@ struct portlock_denial {
 	 */
 	bool quiet;
 	/**
-	 * @is_local: Whether port and address are those of the socket, and not
-	 * its peer's.
+	 * @is_local_port: Whether the port is the socket's, and not its peer's.
 	 */
-	bool is_local;
+	bool is_local_port;
+	/**
+	 * @is_local_address: Likewise.
+	 */
+	bool is_local_address;
 	/**
 	 * @address: Address that was checked, in network byte order: that of
 	 * %AF_INET is in the first four bytes.

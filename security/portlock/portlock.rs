@@ -22,8 +22,12 @@
 //! - `hooks`: a hook of a socket: which right, which use of an address.
 //! - `syscalls`: the three calls and the ruleset file descriptor.
 //! - `subject`: what a credential carries.
-//! - `verdict`: the decision, in one place.
-//! - `way`: how a socket chooses its own way, and what a socket carries.
+//! - `service`: the decision about what a socket is used for once it has its addresses.
+//! - `verdict`: the decision about addresses that a socket gets.
+//! - `socket`: what a socket carries.
+//! - `way`: how a socket chooses its own way.
+//! - `cached`: what was granted on a connection.
+//! - `flow`: the service port and the peer of a socket.
 //! - `denial`: where a refusal is told: audit and trace. Cold.
 //! - `ruleset`: what a ruleset file descriptor refers to.
 //! - `domain`: a domain: its layers, and how a child is made of a parent and a ruleset.
@@ -62,10 +66,12 @@ use kernel::{
 
 mod abi;
 mod access;
+mod cached;
 mod columns;
 mod denial;
 mod domain;
 mod endpoint;
+mod flow;
 mod frozen;
 mod hooks;
 mod index;
@@ -78,6 +84,8 @@ mod ports;
 mod prefixes;
 mod rules;
 mod ruleset;
+mod service;
+mod socket;
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 mod spec;
 mod subject;

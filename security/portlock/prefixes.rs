@@ -48,12 +48,12 @@
 //!
 //! Memory: a prefix has two edges, of 8 bytes (IPv4) or 20 bytes (IPv6), and begins at most one
 //! chain, of 12 bytes. A rule begins at most two segments, at its first port and after its last. A
-//! segment has 4 bytes with two columns, and 4 more for each four further columns. So a rule takes 36
-//! bytes (IPv4) or 60 bytes (IPv6) with one column, and 68 or 92 with 15 columns, more than there are
-//! rights. An allocation may be up to twice as large as what was asked for. [`Prefixes`] itself takes
-//! 128 bytes. Together that is at most 184 bytes for each of two rules or more, and 128 bytes once. A
-//! single rule has one column, and takes at most 248 bytes. Ranges are never multiplied by prefixes,
-//! nor rules by rights.
+//! segment has 4 bytes with two columns, and 4 more for each four further columns. A rule that grants
+//! to accept connections takes 4 bytes more. So a rule takes 40 bytes (IPv4) or 64 bytes (IPv6) with one
+//! column, and 72 or 96 with 16 columns, as many as there are. An allocation may be up to twice as large
+//! as what was asked for. [`Prefixes`] itself takes 128 bytes. Together that is at most 192 bytes for
+//! each of two rules or more, and 128 bytes once. A single rule has one column, and takes at most 256
+//! bytes. Ranges are never multiplied by prefixes, nor rules by rights.
 
 use crate::{
     access::{
@@ -100,10 +100,10 @@ struct Right(u8);
 
 impl Right {
     /// More than there are numbers, and a power of two.
-    const COUNT: usize = 16;
+    const COUNT: usize = Packed::COUNT;
 
     /// What a quiet rule says, as if it were a right.
-    const QUIET: Self = Self(15);
+    const QUIET: Self = Self(Packed::NO_RIGHT);
 
     /// The number, less than [`Right::COUNT`].
     #[inline]
@@ -111,9 +111,6 @@ impl Right {
         self.0 as usize % Self::COUNT
     }
 }
-
-// No right has the number of what a quiet rule says.
-kernel::static_assert!(Packed::COUNT < Right::COUNT);
 
 impl From<Access> for Right {
     #[inline]
@@ -126,6 +123,12 @@ impl From<Access> for Right {
 /// A set of rights: the bits of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rights(u32);
+
+impl Rights {
+    fn has(self, right: Right) -> bool {
+        self.0 >> right.number() & 1 != 0
+    }
+}
 
 impl From<Rule> for Rights {
     fn from(rule: Rule) -> Self {
@@ -220,7 +223,9 @@ struct Chain {
 /// - A chain hangs on one with a smaller number, or on none.
 /// - `rows` begins with the segments: their first ports, which are sorted in each chain, with their
 ///   depths in the first two columns. Then, for each four further columns, it has further depths of
-///   the segments. The low byte of a pair of depths is that of the first of the two columns.
+///   the segments. The low byte of a pair of depths is that of the first of the two columns. From
+///   `accept` on, it has the first and last ports of [`Prefixes::accepts_somewhere`], which are sorted
+///   and do not overlap.
 /// - No vector has room for more elements than it holds.
 pub(crate) struct Prefixes {
     ipv4: KVVec<Edge<u32>>,
@@ -229,6 +234,7 @@ pub(crate) struct Prefixes {
     rows: KVVec<[u16; 2]>,
     /// The number of segments, and so the length of each row.
     segments: u32,
+    accept: u32,
     /// Where the depths of each right begin in those of a segment, in bits: eight times its column. Or
     /// [`NO_COLUMN`].
     columns: [u8; Right::COUNT],
@@ -266,6 +272,14 @@ impl Prefixes {
         self.allows(*address, port, Right::QUIET)
     }
 
+    /// Whether a rule grants to accept connections on `port` from some address.
+    pub(crate) fn accepts_somewhere(&self, port: u16) -> bool {
+        let ranges = self.rows.get(self.accept as usize..).unwrap_or_default();
+
+        last_not_after(ranges, |[first, _]| *first <= port)
+            .is_some_and(|(_, [_, last])| port <= *last)
+    }
+
     /// Takes `count` rules, which are sorted by prefix. A rule that grants no right counts for
     /// nothing.
     ///
@@ -290,14 +304,20 @@ impl Prefixes {
 
         let (ipv4, ipv6) = (forest.edges(true)?, forest.edges(false)?);
 
+        let ranges = accept_ranges(&forest.grants)?;
+
         drop(forest);
+
+        let (rows, accept) = chains.rows(&columns, &ranges)?;
+
         // INVARIANT: Chains were added in the order of the nodes, and a node comes after those that
         // contain it.
         Ok(Self {
             ipv4,
             ipv6,
             segments: count_of(&chains.segments)?,
-            rows: chains.rows(&columns)?,
+            rows,
+            accept,
             chains: chains.chains,
             columns: columns_of_rights(&columns),
         })
@@ -785,11 +805,11 @@ impl Chains {
         Ok(())
     }
 
-    /// [`Prefixes::rows`].
-    fn rows(&self, columns: &Columns) -> Result<KVVec<[u16; 2]>> {
+    /// [`Prefixes::rows`], which end with `ranges`, and [`Prefixes::accept`].
+    fn rows(&self, columns: &Columns, ranges: &[[u16; 2]]) -> Result<(KVVec<[u16; 2]>, u32)> {
         let further = columns.sets().len().saturating_sub(2).div_ceil(4);
         let len = self.segments.len() * (1 + further);
-        let mut rows = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+        let mut rows = KVVec::with_capacity(len + ranges.len(), GFP_KERNEL_ACCOUNT)?;
 
         for segment in &self.segments {
             rows.push_within_capacity([segment.from, segment.pair(0)])?;
@@ -801,8 +821,42 @@ impl Chains {
                 rows.push_within_capacity(pairs)?;
             }
         }
-        Ok(rows)
+
+        let accept = count_of(&rows)?;
+
+        rows.extend_from_slice(ranges, GFP_KERNEL_ACCOUNT)?;
+        Ok((rows, accept))
     }
+}
+
+/// The ports on which one of `grants` is to accept connections: ranges that are sorted and do not
+/// overlap.
+fn accept_ranges(grants: &[Grant]) -> Result<KVVec<[u16; 2]>> {
+    let accepts = |grant: &&Grant| grant.rights.has(Access::AcceptTcp.into());
+    let mut ranges =
+        KVVec::with_capacity(grants.iter().filter(accepts).count(), GFP_KERNEL_ACCOUNT)?;
+
+    for grant in grants.iter().filter(accepts) {
+        ranges.push_within_capacity([grant.first, grant.last])?;
+    }
+    ranges.sort_unstable();
+
+    // The number of ranges so far, none of which overlaps with another.
+    let mut len = 0_usize;
+
+    for at in 0..ranges.len() {
+        let [first, last] = ranges[at];
+
+        match ranges[..len].last_mut() {
+            Some(before) if first <= before[1] => before[1] = before[1].max(last),
+            _ => {
+                ranges[len] = [first, last];
+                len += 1;
+            }
+        }
+    }
+    ranges.truncate(len);
+    Ok(ranges)
 }
 
 /// The first cell from `at` on that has no depth yet, or the number of cells. Shortens the way.
@@ -1345,7 +1399,8 @@ mod tests {
         assert_eq!(Right::from(Access::BindTcp), Right(0));
         assert_eq!(Right::from(Access::ConnectSendUdp), Right(3));
         assert_eq!(Right::from(Access::ListenTcp), Right(4));
-        for (quiet, expected) in [(false, 0b1_1111), (true, 0b1000_0000_0001_1111)] {
+        assert_eq!(Right::from(Access::SetsockoptUdp), Right(14));
+        for (quiet, expected) in [(false, 0x7fff), (true, 0xffff)] {
             let rule = Rule {
                 access: !AccessSet::empty(),
                 quiet,

@@ -2,7 +2,7 @@
 
 //! What "allowed" means: the specification of Portlock's network rules, as a program.
 //!
-//! [`Socket::answer`], [`Socket::set_option`] and [`create_socket`] say what a stack of layers
+//! [`Socket::answer`] and [`create_socket`] say what a stack of layers
 //! answers to a call. [`create_ruleset`] and [`add_rule`] say which error a wrong ruleset or rule
 //! gets. Every rule of every layer is read, each time: what is fast is elsewhere and is compared
 //! with this. The kernel's unit tests compile this file, and so can a program that predicts the
@@ -16,12 +16,28 @@ pub(crate) const CONNECT_TCP: u64 = 1 << 1;
 pub(crate) const BIND_UDP: u64 = 1 << 2;
 pub(crate) const CONNECT_SEND_UDP: u64 = 1 << 3;
 pub(crate) const LISTEN_TCP: u64 = 1 << 32;
-/// What a refused option is reported as. No ruleset handles these two yet.
+pub(crate) const ACCEPT_TCP: u64 = 1 << 33;
+pub(crate) const SEND_TCP: u64 = 1 << 34;
+pub(crate) const RECEIVE_TCP: u64 = 1 << 35;
+pub(crate) const SHUTDOWN_TCP: u64 = 1 << 36;
+pub(crate) const GETSOCKOPT_TCP: u64 = 1 << 37;
 pub(crate) const SETSOCKOPT_TCP: u64 = 1 << 38;
+pub(crate) const RECEIVE_UDP: u64 = 1 << 39;
+pub(crate) const SHUTDOWN_UDP: u64 = 1 << 40;
+pub(crate) const GETSOCKOPT_UDP: u64 = 1 << 41;
 pub(crate) const SETSOCKOPT_UDP: u64 = 1 << 42;
 /// The rights of TCP, and of UDP, that a ruleset may handle.
-pub(crate) const TCP: u64 = BIND_TCP | CONNECT_TCP | LISTEN_TCP;
-pub(crate) const UDP: u64 = BIND_UDP | CONNECT_SEND_UDP;
+pub(crate) const TCP: u64 = BIND_TCP
+    | CONNECT_TCP
+    | LISTEN_TCP
+    | ACCEPT_TCP
+    | SEND_TCP
+    | RECEIVE_TCP
+    | SHUTDOWN_TCP
+    | GETSOCKOPT_TCP
+    | SETSOCKOPT_TCP;
+pub(crate) const UDP: u64 =
+    BIND_UDP | CONNECT_SEND_UDP | RECEIVE_UDP | SHUTDOWN_UDP | GETSOCKOPT_UDP | SETSOCKOPT_UDP;
 /// The only permission.
 pub(crate) const SOCKET_CREATE: u64 = 1 << 32;
 
@@ -170,9 +186,15 @@ pub(crate) struct Socket {
     /// `sk_kern_sock` is set, or it has no file.
     pub(crate) is_kernel: bool,
     pub(crate) is_listening: bool,
-    /// Port 0 and the wildcard address if it is not bound.
+    /// The source port and address: port 0 and the wildcard address if it is not bound.
     pub(crate) local: (u16, Address),
+    /// Whether bind(2) named the port, and not the kernel.
+    pub(crate) is_port_named: bool,
     pub(crate) peer: Option<(u16, Address)>,
+    /// What `local` and `peer` were when accept(2) returned the socket, but for the local address.
+    pub(crate) accepted: Option<(u16, (u16, Address))>,
+    /// Its state is `SS_CONNECTED`.
+    pub(crate) is_connected: bool,
     pub(crate) way: Way,
     /// Set for ever: something was granted by a rule with an address.
     pub(crate) granted_by_address: bool,
@@ -189,6 +211,15 @@ pub(crate) enum Call<'a> {
     Send(Option<&'a [u8]>, bool, Way),
     /// After the network stack's test of the socket's state.
     Listen,
+    /// Before a connection is taken from the queue.
+    Accept,
+    /// The same call, asked of the connection. A refusal closes it and is ECONNABORTED, not EACCES.
+    Accepted,
+    Receive,
+    Shutdown,
+    /// The level and the number of an option.
+    GetOption(i32, i32),
+    SetOption(i32, i32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,11 +257,7 @@ impl Socket {
                 }
                 self.get_port(stack, way)
             }
-            (_, Call::Send(Some(address), true, way)) => {
-                self.use_address(stack, Use::Connect, address, way)
-            }
-            // Like a write to an open file.
-            (_, Call::Send(..)) => Ok(()),
+            (_, Call::Send(to, is_fast, way)) => self.send(stack, to.filter(|_| is_fast), way),
             // UDP cannot listen, and to listen again only changes the backlog.
             (Udp, Call::Listen) => Ok(()),
             (Tcp | Mptcp, Call::Listen) if self.is_kernel || self.is_listening => Ok(()),
@@ -239,7 +266,109 @@ impl Socket {
 
                 self.judge(stack, LISTEN_TCP, Asked::At(port, Some(address)), none)
             }
+            (_, Call::SetOption(level, option)) => self.set_option(stack, level, option),
+            _ if self.is_kernel => Ok(()),
+            // The network stack answers.
+            (_, Call::Accept) if !self.is_listening => Ok(()),
+            (Udp, Call::Accept | Call::Accepted) | (Smc, Call::Accepted) => Ok(()),
+            (_, Call::Accept) => self.accept(stack),
+            (_, Call::Accepted) => {
+                let peer = self.remote().and_then(|(_, address)| address);
+
+                self.judge(stack, ACCEPT_TCP, Asked::At(self.local.0, peer), none)
+            }
+            (Udp, Call::Receive) => {
+                let port = if self.is_port_named { self.local.0 } else { 0 };
+
+                self.judge(stack, RECEIVE_UDP, Asked::At(port, None), none)
+            }
+            (_, Call::Receive) => self.use_service(stack, RECEIVE_TCP, none),
+            (Udp, Call::Shutdown) => self.use_service(stack, SHUTDOWN_UDP, none),
+            (_, Call::Shutdown) => self.use_service(stack, SHUTDOWN_TCP, none),
+            (Udp, Call::GetOption(..)) => self.use_service(stack, GETSOCKOPT_UDP, none),
+            (_, Call::GetOption(level, option)) => {
+                self.use_service(stack, GETSOCKOPT_TCP, none)?;
+                match (level, option) {
+                    TCP_ZEROCOPY_RECEIVE => self.use_service(stack, RECEIVE_TCP, none),
+                    _ => Ok(()),
+                }
+            }
         }
+    }
+
+    /// The remote port and address. Without a port there is no peer, and the wildcard address is in no
+    /// prefix.
+    fn remote(&self) -> Option<(u16, Option<Address>)> {
+        let is_wildcard = |address: &Address| [V4([0; 4]), V6([0; 16])].contains(address);
+
+        (self.peer.filter(|(port, _)| *port != 0))
+            .map(|(port, address)| (port, Some(address).filter(|address| !is_wildcard(address))))
+    }
+
+    /// The service port, and the address of the peer. A socket that accept(2) returned is for the
+    /// service of its local port, while it is connected as it was then.
+    fn service(&self) -> (u16, Option<Address>) {
+        let accepted = self.accepted;
+        let is_passive = self.is_connected
+            && accepted.is_some()
+            && accepted == self.peer.map(|peer| (self.local.0, peer));
+
+        match self.remote() {
+            Some((_, address)) if is_passive => (self.local.0, address),
+            Some((port, address)) => (port, address),
+            None => (self.local.0, None),
+        }
+    }
+
+    /// What is granted by the service port and the peer, if there is one.
+    fn use_service(&mut self, stack: &Stack<'_>, right: u64, way: Way) -> Answer {
+        let (port, address) = self.service();
+
+        self.judge(stack, right, Asked::At(port, address), way)
+    }
+
+    /// Sending over TCP. With MSG_FASTOPEN, `to` is an address to connect to; if the socket has a peer,
+    /// that gets the data, whatever the address is.
+    fn send(&mut self, stack: &Stack<'_>, to: Option<&[u8]>, way: Way) -> Answer {
+        if let Some(address) = to {
+            self.use_address(stack, Use::Connect, address, way)?;
+        }
+        if self.is_kernel || self.judges(stack, SEND_TCP).next().is_none() {
+            return Ok(());
+        }
+        if let (Some(address), Tcp | Mptcp) = (to, self.protocol) {
+            let asked = self.asked(Use::Connect, address, false).map_err(Error)?;
+
+            self.judge(stack, SEND_TCP, asked, way)?;
+            if self.remote().is_none() {
+                return Ok(());
+            }
+        }
+        self.use_service(stack, SEND_TCP, way)
+    }
+
+    /// A layer that lets no connection be accepted on the port, from whatever address, refuses before
+    /// one is taken from the queue.
+    fn accept(&self, stack: &Stack<'_>) -> Answer {
+        let port = self.local.0;
+
+        for (at, layer) in self.judges(stack, ACCEPT_TCP) {
+            let is_for = |rule: &&Rule| rule.first <= port && port <= rule.last;
+            let matches = |rule: &Rule| rule.prefix.is_none() || layer.netns == self.netns;
+            let grants = |rule: &Rule| rule.access & ACCEPT_TCP != 0 && matches(rule);
+
+            if self.protocol == Smc {
+                return Err(Refused(at, ACCEPT_TCP, false));
+            }
+            if !layer.rules.iter().filter(is_for).any(grants) {
+                return Err(Refused(
+                    at,
+                    ACCEPT_TCP,
+                    layer.is_quiet(ACCEPT_TCP, port, None),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The layers that have a say, the youngest first: they handle `right`, for such a socket.
@@ -424,21 +553,30 @@ impl Socket {
     }
 
     /// The answer to setsockopt(2), whatever the value and the family of the socket.
-    pub(crate) fn set_option(&self, stack: &Stack<'_>, level: i32, option: i32) -> Answer {
+    fn set_option(&mut self, stack: &Stack<'_>, level: i32, option: i32) -> Answer {
         let is_in = |list: &[(i32, i32, &str)]| {
             (list.iter()).any(|(l, number, _)| (*l, *number) == (level, option))
         };
-        let right = match self.protocol {
-            // An SMC socket sets options of its TCP socket.
-            Tcp | Mptcp | Smc if is_in(&OWN_WAY) || is_in(&JOIN) => SETSOCKOPT_TCP,
-            Udp if is_in(&OWN_WAY) => SETSOCKOPT_UDP,
-            _ => return Ok(()),
+        let (right, receive) = match self.protocol {
+            Udp => (SETSOCKOPT_UDP, RECEIVE_UDP),
+            _ => (SETSOCKOPT_TCP, RECEIVE_TCP),
         };
+        // An SMC socket sets options of its TCP socket.
+        let gives_way = is_in(&OWN_WAY) || is_in(&JOIN) && self.protocol != Udp;
 
-        match self.watching(stack) {
-            Some(at) => Err(Refused(at, right, false)),
-            None => Ok(()),
+        if let Some(at) = self.watching(stack).filter(|_| gives_way) {
+            return Err(Refused(at, right, false));
         }
+        // A filter tells the size of what it sees, and can make that anything.
+        let receives = |layer: &Layer<'_>| layer.handled & receive != 0;
+
+        if let Some(at) = stack.iter().rposition(receives).filter(|_| is_in(&FILTER)) {
+            return Err(Refused(at, right, false));
+        }
+        if self.is_kernel {
+            return Ok(());
+        }
+        self.use_service(stack, right, Way::NONE)
     }
 }
 
@@ -541,6 +679,17 @@ pub(crate) const OWN_WAY: [(i32, i32, &str); 14] = [
     (SOL_IPV6, 76, "IPV6_UNICAST_IF"),
     (SOL_IPV6, 78, "IPV6_FREEBIND"),
 ];
+
+/// Options that attach a filter.
+pub(crate) const FILTER: [(i32, i32, &str); 4] = [
+    (SOL_SOCKET, 26, "SO_ATTACH_FILTER"),
+    (SOL_SOCKET, 50, "SO_ATTACH_BPF"),
+    (SOL_SOCKET, 51, "SO_ATTACH_REUSEPORT_CBPF"),
+    (SOL_SOCKET, 52, "SO_ATTACH_REUSEPORT_EBPF"),
+];
+
+/// The option whose reading receives data.
+const TCP_ZEROCOPY_RECEIVE: (i32, i32) = (6, 35);
 
 /// Options that join a multicast or anycast group, or choose the sources of one.
 pub(crate) const JOIN: [(i32, i32, &str); 17] = [
@@ -720,6 +869,8 @@ fn net_rule(
     refuse_if((len..128).any(is_set), EINVAL)?;
     refuse_if(is_mapped, EINVAL)?;
     refuse_if(attr.ifindex != 0 || attr.reserved != 0, EINVAL)?;
+    // connect(2) does not empty the queue of a UDP socket, so a peer cannot be promised.
+    refuse_if(base.is_some() && access & RECEIVE_UDP != 0, EINVAL)?;
     refuse_if(base.is_some() && prefixes > MAX_PREFIXES, E2BIG)?;
     Ok(Added::Rule(Rule {
         access,
@@ -790,7 +941,10 @@ impl Socket {
             is_kernel: false,
             is_listening: false,
             local: (0, Address::wildcard(family)),
+            is_port_named: false,
             peer: None,
+            accepted: None,
+            is_connected: false,
             way: Way::NONE,
             granted_by_address: false,
             may_name_device: false,
@@ -827,7 +981,9 @@ macro_rules! cases {
 pub(crate) type Case = (&'static str, fn() -> bool);
 
 pub(crate) const CASES: &[Case] = {
-    use Call::{Bind, Connect, Listen, Send};
+    use Call::{
+        Accept, Accepted, Bind, Connect, GetOption, Listen, Receive, Send, SetOption, Shutdown,
+    };
 
     fn errno(answer: Answer) -> i32 {
         match answer {
@@ -869,6 +1025,20 @@ pub(crate) const CASES: &[Case] = {
         let local = (port, V4(address));
 
         Socket { local, ..socket }
+    }
+
+    /// The socket, with another peer at the same port.
+    fn from(address: [u8; 4], socket: Socket) -> Socket {
+        let peer = socket.peer.map(|(port, _)| (port, V4(address)));
+
+        Socket { peer, ..socket }
+    }
+
+    /// The socket, with a peer at another port.
+    const fn to(port: u16, socket: Socket) -> Socket {
+        let peer = Some((port, V4(LO)));
+
+        Socket { peer, ..socket }
     }
 
     const fn on(way: Way, socket: Socket) -> Socket {
@@ -917,6 +1087,20 @@ pub(crate) const CASES: &[Case] = {
         is_listening: true,
         ..TCP4
     };
+    const LISTENER_80: Socket = bound(LISTENER, 80, LO);
+    const CLIENT: Socket = Socket {
+        local: (40000, V4(LO)),
+        peer: Some((80, V4(LO))),
+        is_connected: true,
+        ..TCP4
+    };
+    const ACCEPTED: Socket = Socket {
+        local: (80, V4(LO)),
+        peer: Some((40000, V4(LO))),
+        accepted: Some((80, (40000, V4(LO)))),
+        is_connected: true,
+        ..TCP4
+    };
     const KERNEL: Socket = Socket {
         is_kernel: true,
         ..TCP4
@@ -949,6 +1133,8 @@ pub(crate) const CASES: &[Case] = {
         ..NONE
     };
 
+    /// The rights that are about an address which a call names or a listener has.
+    const ADDRESSES: u64 = BIND_TCP | CONNECT_TCP | LISTEN_TCP | BIND_UDP | CONNECT_SEND_UDP;
     const RULE: Rule = Rule::new(TCP | UDP, 80, 89);
     const PORTS: Layer<'_> = Layer::new(true, &[RULE]);
     const PORTS_0: Layer<'_> = Layer::new(true, &[RULE, Rule::new(BIND_UDP, 0, 0)]);
@@ -1079,7 +1265,8 @@ pub(crate) const CASES: &[Case] = {
             gets(&[PORTS], UDP4_80, Send(Some(&LO_80), false, NONE)) == 0;
         "UDP, send without a destination: not checked":
             gets(&[NOTHING], UDP4_80, Send(None, false, NONE)) == 0;
-        "TCP, send: not checked": gets(&[NOTHING], TCP4, Send(Some(&LO_80), false, NONE)) == 0;
+        "TCP, send: the address counts only with MSG_FASTOPEN":
+            gets(&[only(CONNECT_TCP, NOTHING)], TCP4, Send(Some(&LO_80), false, NONE)) == 0;
         "TCP, send with MSG_FASTOPEN and an address: connects":
             gets(&[NOTHING], TCP4, Send(Some(&LO_80), true, NONE)) == EACCES;
 
@@ -1143,14 +1330,70 @@ pub(crate) const CASES: &[Case] = {
             answers(&[HUSH], TCP4, Connect(&LO_80)) == Err(Refused(0, CONNECT_TCP, false));
 
         "IP_OPTIONS under an address rule: EACCES":
-            errno(TCP6.set_option(&[PORTS, LOCAL, PORTS], 0, 4)) == EACCES;
+            gets(&[PORTS, LOCAL, PORTS], TCP6, SetOption(0, 4)) == EACCES;
         "SO_BINDTODEVICE on MPTCP under an address rule: EACCES":
-            errno(MPTCP4.set_option(&[LOCAL], 1, 25)) == EACCES;
-        "IP_OPTIONS without an address rule: allowed": errno(TCP4.set_option(&[PORTS], 0, 4)) == 0;
+            gets(&[LOCAL], MPTCP4, SetOption(1, 25)) == EACCES;
+        "IP_OPTIONS without an address rule: allowed":
+            gets(&[only(ADDRESSES, PORTS)], TCP4, SetOption(0, 4)) == 0;
         "IP_OPTIONS, UDP, an address rule for TCP: allowed":
-            errno(UDP4.set_option(&[LOCAL_TCP], 0, 4)) == 0;
-        "UDP may join a group under an address rule": errno(UDP4.set_option(&[LOCAL], 41, 20)) == 0;
-        "TCP may not": errno(TCP4.set_option(&[LOCAL], 41, 20)) == EACCES;
+            gets(&[only(TCP, LOCAL_TCP)], UDP4, SetOption(0, 4)) == 0;
+        "UDP may join a group under an address rule":
+            gets(&[only(ADDRESSES, LOCAL)], UDP4, SetOption(41, 20)) == 0;
+        "TCP may not": gets(&[only(ADDRESSES, LOCAL)], TCP4, SetOption(41, 20)) == EACCES;
+        "a filter where RECEIVE is handled: EACCES":
+            gets(&[only(RECEIVE_TCP, PORTS)], bound(TCP4, 80, LO), SetOption(1, 26)) == EACCES;
+        "a filter where RECEIVE is handled for UDP alone: allowed":
+            gets(&[only(RECEIVE_UDP, PORTS)], bound(TCP4, 80, LO), SetOption(1, 26)) == 0;
+
+        "accept: a rule for the port": gets(&[PORTS], LISTENER_80, Accept) == 0;
+        "accept: no rule for the port": gets(&[PORTS], bound(LISTENER, 90, LO), Accept) == EACCES;
+        "accept: a rule for the port and some address": gets(&[LOCAL], LISTENER_80, Accept) == 0;
+        "accept: such a rule of another namespace":
+            gets(&[LOCAL], Socket { netns: 2, ..LISTENER_80 }, Accept) == EACCES;
+        "accept: each layer needs a rule": gets(&[PORTS, NOTHING], LISTENER_80, Accept) == EACCES;
+        "accept: what does not listen is left to the network stack":
+            gets(&[NOTHING], TCP4, Accept) == 0;
+        "accepted: the peer's address": gets(&[LOCAL], ACCEPTED, Accepted) == 0;
+        "accepted: another address":
+            gets(&[LOCAL], from([10, 0, 0, 1], ACCEPTED), Accepted) == EACCES;
+        "accepted: the port that was dialled, not the listener's":
+            gets(&[LOCAL], Socket { local: (99, V4(LO)), ..ACCEPTED }, Accepted) == EACCES;
+        "accepted through a device: prefixes match nothing":
+            gets(&[LOCAL], on(ETH, ACCEPTED), Accepted) == EACCES;
+        "SMC, accept: EACCES":
+            gets(&[PORTS], Socket { is_listening: true, ..bound(SMC4, 80, LO) }, Accept) == EACCES;
+
+        "service: the remote port": gets(&[PORTS], CLIENT, Send(None, false, NONE)) == 0;
+        "service: not the local port":
+            gets(&[PORTS], Socket { local: (80, V4(LO)), ..to(90, CLIENT) }, Receive) == EACCES;
+        "service: the local port without a peer": gets(&[PORTS], bound(TCP4, 80, LO), Shutdown) == 0;
+        "service: 0 if there is no port": gets(&[PORTS], TCP4, Shutdown) == EACCES;
+        "service: the local port if accepted": gets(&[PORTS], ACCEPTED, Send(None, false, NONE)) == 0;
+        "service: the remote port again, once it is not connected":
+            gets(&[PORTS], Socket { is_connected: false, ..ACCEPTED }, Receive) == EACCES;
+        "service: likewise, if it has another peer": gets(&[PORTS], to(90, ACCEPTED), Receive) == EACCES;
+        "service: likewise, if it has another port":
+            gets(&[PORTS], Socket { local: (81, V4(LO)), ..ACCEPTED }, Receive) == EACCES;
+        "service: the peer's address": gets(&[LOCAL], CLIENT, Receive) == 0;
+        "service: another address":
+            gets(&[LOCAL], from([10, 0, 0, 1], CLIENT), GetOption(6, 1)) == EACCES;
+        "service: without a peer, prefixes match nothing":
+            gets(&[LOCAL], bound(TCP4, 80, LO), SetOption(6, 1)) == EACCES;
+        "service: a control message with a device":
+            gets(&[LOCAL], CLIENT, Send(None, false, ETH)) == EACCES;
+        "service: UDP": gets(&[LOCAL], CONNECTED, Shutdown) == 0;
+        "service: the kernel is exempt": gets(&[NOTHING], KERNEL, Receive) == 0;
+        "MSG_FASTOPEN: its address": gets(&[LOCAL], TCP4, Send(Some(&LO_80), true, NONE)) == 0;
+        "MSG_FASTOPEN: the peer too":
+            gets(&[LOCAL], to(90, CLIENT), Send(Some(&LO_80), true, NONE)) == EACCES;
+        "MSG_FASTOPEN: its address too":
+            gets(&[LOCAL], CLIENT, Send(Some(&inet(90, LO)), true, NONE)) == EACCES;
+        "TCP_ZEROCOPY_RECEIVE receives":
+            gets(&[only(RECEIVE_TCP, NOTHING)], CLIENT, GetOption(6, 35)) == EACCES
+                && gets(&[only(RECEIVE_TCP, NOTHING)], CLIENT, GetOption(6, 36)) == 0;
+        "UDP, receive: the port that bind named":
+            gets(&[PORTS], Socket { is_port_named: true, ..UDP4_80 }, Receive) == 0;
+        "UDP, receive: 0 if the kernel has chosen it": gets(&[PORTS], UDP4_80, Receive) == EACCES;
 
         "socket: -1 is any type and protocol":
             errno(create_socket(&[KINDS], kind(1, 5, 0), false)) == 0;
@@ -1177,7 +1420,7 @@ pub(crate) const CASES: &[Case] = {
             create_ruleset(CREATE_RULESET, false, 4097, false, None) == Err(E2BIG);
         "create: nothing handled: ENOMSG": creates(NO_ATTR) == Err(ENOMSG);
         "create: an unknown right: EINVAL":
-            creates(RulesetAttr { handled_access_net: 1 << 33, ..NO_ATTR }) == Err(EINVAL);
+            creates(RulesetAttr { handled_access_net: 1 << 43, ..NO_ATTR }) == Err(EINVAL);
         "create: quiet rights that are not handled: EINVAL":
             creates(RulesetAttr { quiet_access_net: 1, ..NO_ATTR }) == Err(EINVAL);
         "create: observers are not there yet: EINVAL":
@@ -1203,6 +1446,15 @@ pub(crate) const CASES: &[Case] = {
             net(NetAttr { family: 10, prefix_len: 128, address: mapped(LO), ..SLASH_24 })
                 == Err(EINVAL);
         "add: a field that must be 0": net(NetAttr { ifindex: 1, ..SLASH_24 }) == Err(EINVAL);
+        "add: RECEIVE_UDP with an address":
+            add_rule(
+                &RulesetAttr { handled_access_net: RECEIVE_UDP, ..NO_ATTR },
+                true,
+                Ok(()),
+                RuleAttr::Net(Some(NetAttr { allowed_access: RECEIVE_UDP, ..SLASH_24 })),
+                0,
+                1,
+            ) == Err(EINVAL);
         "add: too many prefixes":
             add_rule(&TCP_AND_SOCKETS, true, Ok(()), RuleAttr::Net(Some(SLASH_24)), 0, 32_768)
                 == Err(E2BIG);

@@ -26,6 +26,7 @@ use crate::{
         VERSION, //
     },
     access::{
+        Access,
         AccessSet,
         PermissionSet, //
     },
@@ -205,6 +206,12 @@ fn add_net_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
     }
 
     let prefix = prefix(&attr)?;
+
+    // What a UDP socket has received is not of its peer alone.
+    if prefix.is_some() && rule.access.contains(Access::ReceiveUdp) {
+        return Err(EINVAL);
+    }
+
     let mut rules = ruleset.rules.lock();
 
     match prefix {

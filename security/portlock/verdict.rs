@@ -27,14 +27,13 @@ use crate::{
         self,
         About, //
     },
+    socket::Carried,
     way::{
         self,
         Way, //
-    },
-    Portlock, //
+    }, //
 };
 use kernel::{
-    lsm::sock_blob,
     net::socket::{
         LockedSock,
         Msg,
@@ -180,7 +179,7 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
 /// meanwhile.
 #[inline]
 fn is_marked(sk: &Sock) -> bool {
-    sock_blob::<Portlock>(sk).is_some_and(|mark| mark.grant_by_address().is_ok())
+    Carried::of(sk).is_some_and(|carried| carried.mark.grant_by_address().is_ok())
 }
 
 /// [`check`], for a UDP socket that connects to `address`, which may give it a local port.
@@ -281,7 +280,7 @@ pub(crate) fn check_call(call: &Call<'_>) -> Result {
 
 /// What the rules say, in the order of C Landlock's `current_check_access_socket()`: which error a
 /// program gets for two mistakes is part of the interface.
-fn judge(call: &Call<'_>) -> Result {
+pub(crate) fn judge(call: &Call<'_>) -> Result {
     let Call { domain, access, .. } = *call;
 
     // If no layer handles the right, even a wrong address is left to the stack.
@@ -306,7 +305,8 @@ fn judge(call: &Call<'_>) -> Result {
     };
 
     if let Some(port) = port {
-        if landlock::checks_are_traced() {
+        // The event is Landlock's.
+        if landlock::checks_are_traced() && AccessSet::LANDLOCK.contains(access) {
             denial::trace_check(domain, port, access);
         }
         let own_way = || Way::of(call.sk, call.msg);
@@ -332,7 +332,7 @@ fn judge(call: &Call<'_>) -> Result {
 /// reads unless the socket goes its own way.
 ///
 /// The question gets the address, by which a refusal is explained.
-fn is_allowed(
+pub(crate) fn is_allowed(
     domain: &Domain,
     question: &mut Question,
     sk: &Sock,
@@ -366,7 +366,7 @@ fn note_device(call: &Call<'_>) -> Result {
 
     if !call.domain.is_about_addresses(protocol)
         || !endpoint::names_device(call.address, call.used)
-        || sock_blob::<Portlock>(call.sk).is_some_and(|mark| mark.name_device().is_ok())
+        || Carried::of(call.sk).is_some_and(|carried| carried.mark.name_device().is_ok())
     {
         return Ok(());
     }
@@ -383,8 +383,8 @@ fn refuse_way(domain: &Domain, sk: &Sock, protocol: AccessSet, name: &'static CS
 
 /// Whether `domain` lets a task set an option of `sk`.
 ///
-/// With rules about addresses for its protocol, a socket must not choose its own way. Returns
-/// `EACCES`, whatever the value.
+/// With rules about addresses for its protocol, a socket must not choose its own way. If a layer handles
+/// what it receives, it must not get a filter. Returns `EACCES`, whatever the value.
 pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_int) -> Result {
     let kind = sk.kind();
     // An SMC socket sets options of its TCP socket.
@@ -401,6 +401,19 @@ pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_i
             || protocol == AccessSet::TCP && way::is_join(level, option))
     {
         return refuse_way(domain, sk, protocol, name);
+    }
+
+    let receive = if protocol == AccessSet::TCP {
+        Access::ReceiveTcp
+    } else {
+        Access::ReceiveUdp
+    };
+
+    if way::is_filter(level, option) {
+        if let Some(refusing) = domain.handling(receive) {
+            denial::log_by_name(name, About::Socket(sk), refusing);
+            return Err(EACCES);
+        }
     }
     Ok(())
 }
@@ -434,7 +447,7 @@ fn check_way_to_peer(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
             return Err(EACCES);
         }
     }
-    if sock_blob::<Portlock>(udp).is_some_and(|mark| mark.name_device().is_ok()) {
+    if Carried::of(udp).is_some_and(|carried| carried.mark.name_device().is_ok()) {
         return Ok(());
     }
     refuse_way(domain, udp, AccessSet::UDP, question.access.name())
@@ -489,7 +502,7 @@ pub(crate) fn check_smc(
     used: Use,
     access: Access,
 ) -> Result {
-    if let Some(refusing) = domain.refusing_smc(access) {
+    if let Some(refusing) = domain.handling(access) {
         denial::log_by_name(access.name(), About::Socket(sk), refusing);
         return Err(EACCES);
     }

@@ -51,7 +51,7 @@ impl Way {
     }
 }
 
-/// What a socket carries: the first of two things that exclude each other.
+/// The first of two things that exclude each other, which a socket carries.
 ///
 /// Some calls bind a socket to a device under the socket lock, after another call may have been
 /// judged. So a socket is either granted something by an address, or let through such a call. What
@@ -92,6 +92,12 @@ impl Mark {
             Err(_) => Err(EACCES),
         }
     }
+}
+
+/// Whether `msg` may choose a way of its own: it has control messages, or is not to be routed.
+#[inline(always)]
+pub(crate) fn has_way(msg: &Msg) -> bool {
+    msg.has_control() || msg.flags() & bindings::MSG_DONTROUTE != 0
 }
 
 /// The level of a socket option, and its number.
@@ -135,6 +141,20 @@ const JOIN: [NumberedOption; 17] = [
     (bindings::SOL_IPV6, bindings::MCAST_JOIN_SOURCE_GROUP),
     (bindings::SOL_IPV6, bindings::MCAST_MSFILTER),
 ];
+
+/// The options that attach a filter, by which a socket tells its owner about data that it does not
+/// receive.
+const FILTER: [NumberedOption; 4] = [
+    (bindings::SOL_SOCKET, bindings::SO_ATTACH_FILTER),
+    (bindings::SOL_SOCKET, bindings::SO_ATTACH_BPF),
+    (bindings::SOL_SOCKET, bindings::SO_ATTACH_REUSEPORT_CBPF),
+    (bindings::SOL_SOCKET, bindings::SO_ATTACH_REUSEPORT_EBPF),
+];
+
+/// Whether setting the option would attach a filter.
+pub(crate) fn is_filter(level: c_int, option: c_int) -> bool {
+    is_in(&FILTER, level, option)
+}
 
 /// Whether setting the option would give a socket a way of its own.
 pub(crate) fn is_own_way(level: c_int, option: c_int) -> bool {

@@ -48,7 +48,17 @@ __trace_portlock_print_address(struct trace_seq *const p, const u32 family,
 
 /* Follows _LANDLOCK_ACCESS_NET_NAMES. */
 #define _PORTLOCK_ACCESS_NET_NAMES \
-	{ PORTLOCK_ACCESS_NET_LISTEN_TCP, "listen_tcp" }
+	{ PORTLOCK_ACCESS_NET_LISTEN_TCP, "listen_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_ACCEPT_TCP, "accept_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_SEND_TCP, "send_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_RECEIVE_TCP, "receive_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_SHUTDOWN_TCP, "shutdown_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP, "getsockopt_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP, "setsockopt_tcp" }, \
+	{ PORTLOCK_ACCESS_NET_RECEIVE_UDP, "receive_udp" }, \
+	{ PORTLOCK_ACCESS_NET_SHUTDOWN_UDP, "shutdown_udp" }, \
+	{ PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP, "getsockopt_udp" }, \
+	{ PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP, "setsockopt_udp" }
 
 #define _PORTLOCK_PERMISSION_NAMES \
 	{ PORTLOCK_PERMISSION_SOCKET_CREATE, "socket_create" }

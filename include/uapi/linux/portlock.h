@@ -168,9 +168,41 @@ struct portlock_socket_attr {
  *
  * - %PORTLOCK_ACCESS_NET_LISTEN_TCP: Make a TCP socket listen for connections
  *   on a local port and address.  A socket that is not bound has port 0.
+ * - %PORTLOCK_ACCESS_NET_ACCEPT_TCP: Accept a TCP connection, by the local port
+ *   and the address of the peer.  If no rule is for the port, the call fails
+ *   with %EACCES.  A connection that no rule is for is closed, and the call
+ *   fails with %ECONNABORTED.
+ * - %PORTLOCK_ACCESS_NET_SEND_TCP: Send on a TCP connection, by whatever call.
+ * - %PORTLOCK_ACCESS_NET_RECEIVE_TCP: Receive on a TCP connection, by whatever
+ *   call.
+ * - %PORTLOCK_ACCESS_NET_SHUTDOWN_TCP: Shut a TCP connection down with
+ *   shutdown(2).
+ * - %PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP: Read an option of a TCP socket.
+ * - %PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP: Set an option of a TCP socket.
+ * - %PORTLOCK_ACCESS_NET_RECEIVE_UDP: Receive on a UDP socket, by the local port
+ *   that bind(2) named, or port 0 if the kernel has chosen it.  A rule with an
+ *   address cannot grant this.
+ * - %PORTLOCK_ACCESS_NET_SHUTDOWN_UDP: Shut a UDP socket down with shutdown(2).
+ * - %PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP: Read an option of a UDP socket.
+ * - %PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP: Set an option of a UDP socket.
+ *
+ * Send, receive (TCP), shutdown and the options are granted by the *service
+ * port* and the address of the peer.  The service port of a connection that
+ * accept(2) returned is the local port.  That of any other socket is the remote
+ * port if it has one, else the local port if it has one, else 0.
  */
 /* clang-format off */
 #define PORTLOCK_ACCESS_NET_LISTEN_TCP		(1ULL << 32)
+#define PORTLOCK_ACCESS_NET_ACCEPT_TCP		(1ULL << 33)
+#define PORTLOCK_ACCESS_NET_SEND_TCP		(1ULL << 34)
+#define PORTLOCK_ACCESS_NET_RECEIVE_TCP		(1ULL << 35)
+#define PORTLOCK_ACCESS_NET_SHUTDOWN_TCP	(1ULL << 36)
+#define PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP	(1ULL << 37)
+#define PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP	(1ULL << 38)
+#define PORTLOCK_ACCESS_NET_RECEIVE_UDP		(1ULL << 39)
+#define PORTLOCK_ACCESS_NET_SHUTDOWN_UDP	(1ULL << 40)
+#define PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP	(1ULL << 41)
+#define PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP	(1ULL << 42)
 /* clang-format on */
 
 /**

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The decision about what a socket is used for once it has its addresses: is it granted by its service
+//! port and its peer?
+
+use crate::{
+    abi::{
+        SOL_TCP,
+        TCP_ZEROCOPY_RECEIVE, //
+    },
+    access::{
+        Access,
+        AccessSet, //
+    },
+    cached::Key,
+    denial,
+    domain::{
+        Domain,
+        Question,
+        Refusing, //
+    },
+    endpoint::Address,
+    flow::Flow,
+    landlock::About,
+    socket::Carried,
+    verdict::{
+        is_allowed,
+        judge,
+        Call, //
+    },
+    way::{
+        has_way,
+        Way, //
+    }, //
+};
+use core::net::IpAddr;
+use kernel::{
+    net::socket::{
+        Msg,
+        Sock,
+        SockKind,
+        Socket, //
+    },
+    prelude::*, //
+};
+
+/// Whether the kernel has the socket for itself. Rights that Landlock does not have are not about it.
+fn is_kernels(sock: &Socket) -> bool {
+    !sock.has_file() || sock.sk().is_kern()
+}
+
+/// What tells the connection `flow` in `domain` from all others.
+#[inline(always)]
+fn key(domain: &Domain, flow: &Flow) -> Key {
+    let [low, high, ports] = flow.words();
+
+    [domain.id(), low, high, ports]
+}
+
+/// Whether `domain` lets a task send or receive on `sock`, a TCP or MPTCP socket of `kind`, as `access`
+/// says. `msg` is what is sent, if it is known.
+///
+/// Returns `EACCES` if a layer refuses. Does not sleep, unless a refusal is logged.
+///
+/// The answer is that of [`decide_transfer`]. What most calls ask is answered here: then it would say
+/// the same. Plain layers handle none of these rights, so that the index of all layers is right for
+/// MPTCP too.
+#[inline(always)]
+pub(crate) fn check_transfer(
+    domain: &Domain,
+    sock: &Socket,
+    kind: SockKind<'_>,
+    access: Access,
+    msg: Option<&Msg>,
+) -> Result {
+    if is_likely(domain, sock, kind, access, msg) {
+        Ok(())
+    } else {
+        decide_transfer(domain, sock, access, msg)
+    }
+}
+
+#[inline(always)]
+fn is_likely(
+    domain: &Domain,
+    sock: &Socket,
+    kind: SockKind<'_>,
+    access: Access,
+    msg: Option<&Msg>,
+) -> bool {
+    let sk = sock.sk();
+    let Some(carried) = Carried::of(sk) else {
+        return false;
+    };
+    let flow = Flow::of(sock, kind);
+
+    if domain.is_about_addresses(AccessSet::TRANSFER_TCP) {
+        !msg.is_some_and(has_way)
+            && carried.cached.allows(&key(domain, &flow), access as u64)
+            && !Way::of(sk, None).is_own(None)
+    } else {
+        domain.allows(flow.service(&carried.accepted), access)
+    }
+}
+
+/// [`check_transfer`], step by step.
+///
+/// With rules about addresses, what is granted is noted in the socket.
+#[cold]
+#[inline(never)]
+pub(crate) fn decide_transfer(
+    domain: &Domain,
+    sock: &Socket,
+    access: Access,
+    msg: Option<&Msg>,
+) -> Result {
+    let sk = sock.sk();
+    let kind = sk.kind();
+    let flow = Flow::of(sock, kind);
+
+    check_flow(domain, sock, &flow, access, msg)?;
+
+    // By another way, or with a message that has its own, less is granted: that is asked each time.
+    if domain.is_about_addresses(AccessSet::TRANSFER_TCP) && !is_kernels(sock) {
+        if let Some(carried) = Carried::of(sk) {
+            carried.cached.note(&key(domain, &flow), access as u64);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a domain lets a task send a message that connects `sock`, as `call` says: to the address, and
+/// to the peer if there is one already.
+///
+/// Returns `EINVAL` for an address that the network stack would refuse, or `EACCES` if a layer refuses.
+pub(crate) fn check_fast_open(call: &Call<'_>, sock: &Socket) -> Result {
+    let access = Access::SendTcp;
+
+    if is_kernels(sock) {
+        return Ok(());
+    }
+    judge(&Call { access, ..*call })?;
+
+    let flow = Flow::of(sock, sock.sk().kind());
+
+    if flow.remote() == 0 {
+        return Ok(());
+    }
+    check_flow(call.domain, sock, &flow, access, call.msg)
+}
+
+/// Whether reading the option receives data: `TCP_ZEROCOPY_RECEIVE`.
+pub(crate) fn is_receive(level: c_int, option: c_int) -> bool {
+    (level, option) == (SOL_TCP, TCP_ZEROCOPY_RECEIVE)
+}
+
+/// Whether `domain` lets a task use `sock` as `access` says, by its service port and its peer: to shut
+/// it down, or to read or set an option.
+///
+/// Returns `EACCES` if a layer refuses.
+pub(crate) fn check_use(domain: &Domain, sock: &Socket, access: Access) -> Result {
+    let flow = Flow::of(sock, sock.sk().kind());
+
+    check_flow(domain, sock, &flow, access, None)
+}
+
+/// Whether `domain` lets a task do on the connection `flow` of `sock` what `access` says.
+fn check_flow(
+    domain: &Domain,
+    sock: &Socket,
+    flow: &Flow,
+    access: Access,
+    msg: Option<&Msg>,
+) -> Result {
+    let sk = sock.sk();
+    let is_mptcp = sk.kind().is_mptcp();
+
+    if !domain.handles(access, is_mptcp) || is_kernels(sock) {
+        return Ok(());
+    }
+
+    let Some(carried) = Carried::of(sk) else {
+        return Err(EACCES);
+    };
+    let port = flow.service(&carried.accepted);
+
+    Service {
+        domain,
+        sk,
+        is_mptcp,
+        access,
+        port,
+        is_local: port == flow.source(),
+        peer: flow.peer(),
+        msg,
+    }
+    .check()
+}
+
+/// Whether `domain` lets a task receive on `sock`, a UDP socket.
+///
+/// Its port is the one that bind(2) named. Returns `EACCES` if a layer refuses.
+pub(crate) fn check_receive_udp(domain: &Domain, sock: &Socket) -> Result {
+    let sk = sock.sk();
+    let access = Access::ReceiveUdp;
+    let port = if sk.is_port_named() {
+        sk.source_port()
+    } else {
+        0
+    };
+
+    if domain.allows(port, access) || is_kernels(sock) {
+        return Ok(());
+    }
+    Service {
+        domain,
+        sk,
+        is_mptcp: false,
+        access,
+        port,
+        is_local: true,
+        peer: None,
+        msg: None,
+    }
+    .check()
+}
+
+/// Whether `domain` lets a task accept connections from `sock`, a listener of TCP or MPTCP, on its port.
+///
+/// Returns `EACCES` if a layer grants that from no address.
+pub(crate) fn check_listener(domain: &Domain, sock: &Socket) -> Result {
+    let access = Access::AcceptTcp;
+    let listener = sock.sk();
+    let is_mptcp = listener.kind().is_mptcp();
+
+    if !domain.handles(access, is_mptcp) || is_kernels(sock) {
+        return Ok(());
+    }
+
+    let port = listener.source_port();
+    let question = Question {
+        access,
+        port: Some(port),
+        address: None,
+        net: listener.net_cookie(),
+        is_mptcp,
+    };
+
+    if domain.allows_by_port(&question) {
+        return Ok(());
+    }
+
+    let Some(refusing) = domain.refusing_listener(&question) else {
+        return Ok(());
+    };
+
+    Service {
+        domain,
+        sk: listener,
+        is_mptcp,
+        access,
+        port,
+        is_local: true,
+        peer: None,
+        msg: None,
+    }
+    .log(refusing);
+    Err(EACCES)
+}
+
+/// Whether `domain` lets a task have the connection `flow` of `sock`, which accept(2) is about to return.
+///
+/// Returns `ECONNABORTED` if a layer refuses.
+pub(crate) fn check_accepted(domain: &Domain, sock: &Socket, flow: &Flow) -> Result {
+    let access = Access::AcceptTcp;
+    let sk = sock.sk();
+    let is_mptcp = sk.kind().is_mptcp();
+
+    if !domain.handles(access, is_mptcp) || is_kernels(sock) {
+        return Ok(());
+    }
+
+    let service = Service {
+        domain,
+        sk,
+        is_mptcp,
+        access,
+        port: flow.source(),
+        is_local: true,
+        peer: flow.peer(),
+        msg: None,
+    };
+
+    service.check().or(Err(ECONNABORTED))
+}
+
+/// What is asked of a domain about the service of a socket.
+struct Service<'a> {
+    domain: &'a Domain,
+    sk: &'a Sock,
+    is_mptcp: bool,
+    access: Access,
+    /// The service port, in host byte order, and whether it is a local one.
+    port: u16,
+    is_local: bool,
+    peer: Option<Address>,
+    /// The message that is sent, if one is.
+    msg: Option<&'a Msg>,
+}
+
+impl Service<'_> {
+    /// Returns `EACCES` if a layer refuses.
+    fn check(&self) -> Result {
+        let mut question = Question {
+            access: self.access,
+            port: Some(self.port),
+            address: None,
+            net: 0,
+            is_mptcp: self.is_mptcp,
+        };
+
+        if is_allowed(
+            self.domain,
+            &mut question,
+            self.sk,
+            || Way::of(self.sk, self.msg),
+            || self.peer.filter(|peer| peer.can_match(self.access)),
+        ) {
+            return Ok(());
+        }
+        if let Some(refusing) = self.domain.refusing(&question) {
+            self.log(refusing);
+        }
+        Err(EACCES)
+    }
+
+    /// Counts the refusal, and tells audit and trace of it.
+    fn log(&self, refusing: Refusing) {
+        let about = About::Service {
+            sk: self.sk,
+            port: self.port,
+            is_local: self.is_local,
+            peer: self.peer.map(IpAddr::from),
+        };
+
+        denial::log_by_name(self.access.name(), about, refusing);
+    }
+}
