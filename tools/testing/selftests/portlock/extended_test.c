@@ -61,6 +61,16 @@ TEST_F(create, has_the_layouts_of_the_documentation)
 	EXPECT_EQ(56, sizeof(struct portlock_net_attr));
 	EXPECT_EQ(24, sizeof(struct portlock_socket_attr));
 	EXPECT_EQ(1ULL << 32, LISTEN_TCP);
+	EXPECT_EQ(1ULL << 33, ACCEPT_TCP);
+	EXPECT_EQ(1ULL << 34, SEND_TCP);
+	EXPECT_EQ(1ULL << 35, RECEIVE_TCP);
+	EXPECT_EQ(1ULL << 36, SHUTDOWN_TCP);
+	EXPECT_EQ(1ULL << 37, GETSOCKOPT_TCP);
+	EXPECT_EQ(1ULL << 38, SETSOCKOPT_TCP);
+	EXPECT_EQ(1ULL << 39, RECEIVE_UDP);
+	EXPECT_EQ(1ULL << 40, SHUTDOWN_UDP);
+	EXPECT_EQ(1ULL << 41, GETSOCKOPT_UDP);
+	EXPECT_EQ(1ULL << LAST_RIGHT, SETSOCKOPT_UDP);
 	EXPECT_EQ(1ULL << 32, SOCKET_CREATE);
 	EXPECT_EQ(1U << 31, PORTLOCK_CREATE_RULESET);
 	EXPECT_EQ(0x40000001, PORTLOCK_RULE_NET);
@@ -196,7 +206,7 @@ TEST_F(create, refuses_unknown_rights)
 	int bit;
 
 	for (bit = 0; bit < 64; bit++) {
-		const bool known = bit < 4 || bit == 32;
+		const bool known = bit < 4 || (bit >= 32 && bit <= LAST_RIGHT);
 
 		self->good.handled_access_net = 1ULL << bit;
 		EXPECT_EQ(known ? 0 : -EINVAL, created(&self->good, 40))
@@ -222,14 +232,17 @@ TEST_F(create, refuses_quiet_rights_that_are_not_handled)
 {
 	int bit;
 
-	self->good.handled_access_net = TCP;
+	self->good.handled_access_net = ALL_TCP;
 	for (bit = 0; bit < 64; bit++) {
 		self->good.quiet_access_net = 1ULL << bit;
-		EXPECT_EQ(TCP & 1ULL << bit ? 0 : -EINVAL,
+		EXPECT_EQ(ALL_TCP & 1ULL << bit ? 0 : -EINVAL,
 			  created(&self->good, 40))
 			TH_LOG("bit %d", bit);
 	}
-	self->good.quiet_access_net = TCP;
+	self->good.quiet_access_net = ALL_TCP;
+	EXPECT_EQ(0, created(&self->good, 40));
+	self->good.handled_access_net = ALL_TCP | ALL_UDP;
+	self->good.quiet_access_net = ALL_TCP | ALL_UDP;
 	EXPECT_EQ(0, created(&self->good, 40));
 }
 
@@ -269,7 +282,7 @@ TEST_F(create, checks_its_arguments_in_order)
 		struct portlock_ruleset_attr attr;
 		__u64 tail;
 	} wrong = {
-		.attr.handled_access_net = 1ULL << 33,
+		.attr.handled_access_net = 2ULL << LAST_RIGHT,
 		.tail = 1,
 	};
 
@@ -310,14 +323,20 @@ TEST_F(create, wants_its_flag_alone)
 
 TEST_F(create, leaves_plain_rulesets_as_they_are)
 {
-	struct landlock_ruleset_attr plain = {
-		.handled_access_net = BIND_TCP | LISTEN_TCP,
-	};
+	int bit;
 
-	EXPECT_EQ(-EINVAL, create_ruleset(&plain, sizeof(plain), 0));
-	plain.handled_access_net = BIND_TCP;
-	plain.quiet_access_net = LISTEN_TCP;
-	EXPECT_EQ(-EINVAL, create_ruleset(&plain, sizeof(plain), 0));
+	for (bit = 32; bit <= LAST_RIGHT; bit++) {
+		struct landlock_ruleset_attr plain = {
+			.handled_access_net = BIND_TCP | 1ULL << bit,
+		};
+
+		EXPECT_EQ(-EINVAL, create_ruleset(&plain, sizeof(plain), 0))
+			TH_LOG("bit %d", bit);
+		plain.handled_access_net = BIND_TCP;
+		plain.quiet_access_net = 1ULL << bit;
+		EXPECT_EQ(-EINVAL, create_ruleset(&plain, sizeof(plain), 0))
+			TH_LOG("bit %d", bit);
+	}
 	EXPECT_EQ(-EFAULT, create_ruleset(NULL, 0, 0));
 }
 
@@ -327,6 +346,8 @@ FIXTURE(add)
 {
 	/* Handles TCP with a quiet right, and SOCKET_CREATE. */
 	int fd;
+	/* Handles all network rights. */
+	int full_fd;
 	/* Handles TCP, with no quiet right. */
 	int loud_fd;
 	int plain_fd;
@@ -345,9 +366,11 @@ FIXTURE_SETUP(add)
 	if (is_c_landlock())
 		SKIP(return, C_LANDLOCK);
 	self->fd = create_extended(&attr, sizeof(attr));
+	self->full_fd = extended(ALL_TCP | ALL_UDP, 0);
 	self->loud_fd = extended(TCP, 0);
 	self->plain_fd = net_ruleset(ALL_NET);
 	ASSERT_LE(0, self->fd);
+	ASSERT_LE(0, self->full_fd);
 	ASSERT_LE(0, self->loud_fd);
 	ASSERT_LE(0, self->plain_fd);
 	self->net = (struct portlock_net_attr){
@@ -369,6 +392,7 @@ FIXTURE_SETUP(add)
 FIXTURE_TEARDOWN(add)
 {
 	EXPECT_EQ(0, close(self->fd));
+	EXPECT_EQ(0, close(self->full_fd));
 	EXPECT_EQ(0, close(self->loud_fd));
 	EXPECT_EQ(0, close(self->plain_fd));
 }
@@ -520,6 +544,49 @@ TEST_F(add, refuses_rights_that_the_ruleset_does_not_handle)
 				   &self->socket, 0))
 			TH_LOG("permission %d", bit);
 	}
+}
+
+/* Each of Portlock's rights, in each type of rule that has rights. */
+TEST_F(add, takes_the_rights_that_a_full_ruleset_handles)
+{
+	int bit;
+
+	self->net.prefix_len = 0;
+	self->net.family = 0;
+	memset(self->net.address, 0, sizeof(self->net.address));
+	for (bit = 0; bit < 64; bit++) {
+		const __u64 right = 1ULL << bit;
+		const bool known = right & (ALL_TCP | ALL_UDP);
+
+		self->net.allowed_access = right;
+		EXPECT_EQ(known ? 0 : -EINVAL,
+			  add_rule(self->full_fd, PORTLOCK_RULE_NET,
+				   &self->net, 0))
+			TH_LOG("right %d", bit);
+		EXPECT_EQ(known ? 0 : -EINVAL,
+			  add_port(self->full_fd, 80, right))
+			TH_LOG("right %d", bit);
+		EXPECT_EQ(right & ALL_NET ? 0 : -EINVAL,
+			  add_port(self->plain_fd, 80, right))
+			TH_LOG("right %d", bit);
+	}
+}
+
+/* connect(2) does not empty the queue of a UDP socket. */
+TEST_F(add, refuses_to_receive_datagrams_by_address)
+{
+	self->net.allowed_access = RECEIVE_UDP;
+	EXPECT_EQ(-EINVAL, add_rule(self->full_fd, PORTLOCK_RULE_NET,
+				    &self->net, 0));
+	/* The length of the prefix, and other rights, make no difference. */
+	EXPECT_EQ(-EINVAL, add_net(self->full_fd, RECEIVE_UDP, 0, UINT16_MAX,
+				   ALL_IPV4));
+	EXPECT_EQ(-EINVAL, add_net(self->full_fd, ALL_UDP, 0, UINT16_MAX,
+				   ALL_IPV6));
+	EXPECT_EQ(0, add_net(self->full_fd, ALL_UDP & ~RECEIVE_UDP, 0,
+			     UINT16_MAX, ALL_IPV4));
+	EXPECT_EQ(0, add_net(self->full_fd, RECEIVE_UDP, 0, UINT16_MAX, NULL));
+	EXPECT_EQ(0, add_port(self->full_fd, 80, RECEIVE_UDP));
 }
 
 TEST_F(add, takes_the_quiet_flag_for_networks_only)
@@ -725,27 +792,30 @@ TEST_F(add, refuses_kinds_of_sockets_out_of_range)
 
 TEST_F(add, refuses_too_many_prefixes)
 {
+	const int fd = extended(TCP | RECEIVE_UDP, 0);
 	__u32 i;
 
+	ASSERT_LE(0, fd);
 	self->net.prefix_len = 32;
 	for (i = 0; i < MAX_PREFIXES; i++) {
 		const __u32 address = htonl(0x0a000000 + i);
 
 		memcpy(self->net.address, &address, sizeof(address));
-		ASSERT_EQ(0, add_rule(self->fd, PORTLOCK_RULE_NET, &self->net,
-				      0))
+		ASSERT_EQ(0, add_rule(fd, PORTLOCK_RULE_NET, &self->net, 0))
 			TH_LOG("prefix %u", i);
 	}
-	EXPECT_EQ(-E2BIG, add_net(self->fd, TCP, 80, 80, "192.0.2.0/24"));
-	EXPECT_EQ(-E2BIG, add_net(self->fd, TCP, 80, 80, "10.0.0.0/8"));
+	EXPECT_EQ(-E2BIG, add_net(fd, TCP, 80, 80, "192.0.2.0/24"));
+	EXPECT_EQ(-E2BIG, add_net(fd, TCP, 80, 80, "10.0.0.0/8"));
 	/* What else is wrong comes before. */
-	EXPECT_EQ(-EINVAL, add_net(self->fd, UDP, 80, 80, "192.0.2.0/24"));
-	EXPECT_EQ(-EINVAL, add_net(self->fd, TCP, 81, 80, "192.0.2.0/24"));
+	EXPECT_EQ(-EINVAL, add_net(fd, UDP, 80, 80, "192.0.2.0/24"));
+	EXPECT_EQ(-EINVAL, add_net(fd, TCP, 81, 80, "192.0.2.0/24"));
+	EXPECT_EQ(-EINVAL, add_net(fd, RECEIVE_UDP, 80, 80, "192.0.2.0/24"));
 
 	/* Other ports with the same prefix, and the other family. */
-	EXPECT_EQ(0, add_net(self->fd, TCP, 8080, 8080, "10.0.0.1/32"));
-	EXPECT_EQ(0, add_net(self->fd, TCP, 80, 80, NULL));
-	EXPECT_EQ(0, add_net(self->fd, TCP, 80, 80, "2001:db8::/32"));
+	EXPECT_EQ(0, add_net(fd, TCP, 8080, 8080, "10.0.0.1/32"));
+	EXPECT_EQ(0, add_net(fd, TCP, 80, 80, NULL));
+	EXPECT_EQ(0, add_net(fd, TCP, 80, 80, "2001:db8::/32"));
+	EXPECT_EQ(0, close(fd));
 }
 
 /* landlock_restrict_self(2) */

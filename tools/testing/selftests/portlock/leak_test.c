@@ -118,15 +118,18 @@ static int add_rules(int fd, int i)
 
 	if (!is_extended)
 		return add_port(fd, 1000 + i * 100, ALL_NET);
-	ret = add_net(fd, ALL_NET | LISTEN_TCP, 1000 + i * 100, 1100 + i * 200,
-		      prefixes[i % ARRAY_SIZE(prefixes)]);
+	/* A rule with an address is for all rights but this one. */
+	ret = add_net(fd, (ALL_TCP | ALL_UDP) & ~RECEIVE_UDP, 1000 + i * 100,
+		      1100 + i * 200, prefixes[i % ARRAY_SIZE(prefixes)]);
+	if (!ret)
+		ret = add_net(fd, RECEIVE_UDP, i * 100, 50 + i * 100, NULL);
 	return ret ? ret : add_socket(fd, AF_INET, -1, i);
 }
 
 static int filled_ruleset(void)
 {
 	const int fd = is_extended ?
-			       extended(ALL_NET | LISTEN_TCP, SOCKET_CREATE) :
+			       extended(ALL_TCP | ALL_UDP, SOCKET_CREATE) :
 			       net_ruleset(ALL_NET);
 	int i, ret;
 
@@ -235,13 +238,14 @@ static bool fails_rightly(int fd)
 		create_extended(&attr, 1 << 20) == -E2BIG &&
 		create_extended(NULL, sizeof(attr)) == -EFAULT &&
 		create_extended(NULL, 0) == 1;
-	attr.handled_access_net = 1ULL << 40;
+	attr.handled_access_net = 2ULL << LAST_RIGHT;
 	right &= create_extended(&attr, sizeof(attr)) == -EINVAL;
 	attr.handled_access_net = 0;
 	right &= create_extended(&attr, sizeof(attr)) == -ENOMSG;
 	right &= add_rule(fd, PORTLOCK_RULE_NET, &net, 0) == -EINVAL;
 	net.allowed_access = 0;
 	right &= add_rule(fd, PORTLOCK_RULE_NET, &net, 0) == -ENOMSG;
+	right &= add_net(fd, RECEIVE_UDP, 0, 1, ALL_IPV4) == -EINVAL;
 	right &= add_rule(fd, PORTLOCK_RULE_NET, NULL, 0) == -EFAULT;
 	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, &sock, 0) == -EINVAL;
 	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, NULL, 0) == -EFAULT;
@@ -279,7 +283,7 @@ static int round_of_errors(void)
 		add_port(-1, 80, BIND_TCP) == -EBADF &&
 		add_port(fd, 65536, BIND_TCP) == -EINVAL &&
 		add_port(fd, 80, 0) == -ENOMSG &&
-		add_port(fd, 80, 1ULL << 40) == -EINVAL &&
+		add_port(fd, 80, 1ULL << 63) == -EINVAL &&
 		add_rule(fd, LANDLOCK_RULE_NET_PORT, NULL, 0) == -EFAULT &&
 		add_rule(fd, 77, &good, 0) == -EINVAL &&
 		add_rule(fd, LANDLOCK_RULE_NET_PORT, &good, 2) == -EINVAL &&
