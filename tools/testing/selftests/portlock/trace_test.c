@@ -119,6 +119,73 @@ static int bind_to_device(int fd)
 								      0;
 }
 
+static int send_byte(int fd)
+{
+	return send_fd_to(fd, 0, 0);
+}
+
+static int receive_byte(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int get_zero_copy(int fd)
+{
+	struct tcp_zerocopy_receive none = {};
+	socklen_t size = sizeof(none);
+
+	return getsockopt(fd, SOL_TCP, TCP_ZEROCOPY_RECEIVE, &none, &size) ?
+		       -errno : 0;
+}
+
+static int get_type(int fd)
+{
+	int value;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) ? -errno : 0;
+}
+
+static int set_keepalive(int fd)
+{
+	const int one = 1;
+
+	return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+}
+
+static int shut_down(int fd)
+{
+	return shutdown(fd, SHUT_WR) ? -errno : 0;
+}
+
+/*
+ * Connects OTHER_PORT to PORT, and returns that end, or the one that was
+ * accepted.  The other end stays open.
+ */
+static int end_of_connection(const char *address, int type, int protocol,
+			     bool is_accepted)
+{
+	const int server = make_socket(family_of(address), type, protocol);
+	const int client = make_socket(family_of(address), type, protocol);
+	int ret;
+
+	if (server < 0 || client < 0)
+		return server < 0 ? server : client;
+	ret = bind_to(server, address, PORT);
+	if (!ret && type == SOCK_STREAM)
+		ret = try_listen(server);
+	if (!ret)
+		ret = bind_to(client, address, OTHER_PORT);
+	if (!ret)
+		ret = connect_to(client, address, PORT);
+	if (ret || !is_accepted)
+		return ret ? ret : client;
+	ret = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	return ret < 0 ? -errno : ret;
+}
+
 /* Sends to the peer with options that may hold a source route. */
 static int send_with_options(int fd)
 {
@@ -348,6 +415,23 @@ TEST_F(trace, rules_about_networks_have_an_event)
 	EXPECT_NO_EVENT("landlock_add_rule_net_port");
 }
 
+TEST_F(trace, rules_about_networks_name_their_rights)
+{
+	const struct portlock_net_attr all = {
+		.allowed_access = ALL_TCP | ALL_UDP,
+		.port_first = 443,
+		.port_last = 443,
+	};
+	const int fd = extended_with(ALL_TCP | ALL_UDP, 0, 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, add_net_attr(fd, &all, 0));
+	EXPECT_EVENT("portlock_add_rule_net",
+		     "ruleset=%llx.1 flags=0x0 access_rights=bind_tcp|connect_tcp|bind_udp|connect_send_udp|listen_tcp|accept_tcp|send_tcp|receive_tcp|shutdown_tcp|getsockopt_tcp|setsockopt_tcp|receive_udp|shutdown_udp|getsockopt_udp|setsockopt_udp port_first=443 port_last=443 family=0 address= prefix_len=0",
+		     id_of("landlock_create_ruleset", "ruleset="));
+	EXPECT_EQ(0, close(fd));
+}
+
 TEST_F(trace, rules_about_sockets_have_an_event)
 {
 	ASSERT_EQ(0, add_socket(self->fd, AF_INET, SOCK_STREAM, IPPROTO_TCP));
@@ -458,6 +542,33 @@ TEST_F(trace, what_is_allowed_has_no_event)
 	ASSERT_EQ(0, add_net_attr(fd, &rule, 0));
 	ASSERT_EQ(0, enforce(fd));
 	EXPECT_EQ(0, listen_ipv4(-1));
+	EXPECT_NO_EVENT("portlock_deny");
+}
+
+/* By port and by address, without the cached answer and with it. */
+TEST_F(trace, what_is_allowed_on_a_connection_has_no_event)
+{
+	const int connected = end_of_connection("127.0.0.1", SOCK_STREAM, 0,
+						false);
+	const int udp = end_of_connection("127.0.0.1", SOCK_DGRAM, 0, false);
+	int i;
+
+	ASSERT_LE(0, connected);
+	ASSERT_LE(0, udp);
+	ASSERT_EQ(0, restrict_to(ALL_TCP | ALL_UDP, ALL_TCP | ALL_UDP, 0,
+				 UINT16_MAX, NULL));
+	ASSERT_EQ(0, restrict_to(ALL_TCP, ALL_TCP, PORT, PORT, "127.0.0.0/8"));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, send_byte(connected));
+		EXPECT_EQ(-EAGAIN, receive_byte(connected));
+		EXPECT_EQ(-EAGAIN, receive_byte(udp));
+		EXPECT_EQ(0, get_type(connected));
+		EXPECT_EQ(0, get_type(udp));
+		EXPECT_EQ(0, set_keepalive(connected));
+		EXPECT_EQ(0, set_keepalive(udp));
+	}
+	EXPECT_EQ(0, shut_down(connected));
+	EXPECT_EQ(0, shut_down(udp));
 	EXPECT_NO_EVENT("portlock_deny");
 }
 
@@ -582,6 +693,50 @@ TEST_F(trace, a_quiet_rule_is_about_quiet_rights_only)
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
 	EXPECT_EVENT("portlock_deny",
 		     "domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, domain);
+}
+
+/* What is the same in every denial to shut TCP down. */
+#define SHUTDOWN_DENIED "blockers=net.shutdown_tcp family=%d type=1 protocol=6 "
+
+TEST_F(trace, a_quiet_rule_is_about_the_service_port_and_the_peer)
+{
+	const struct portlock_net_attr rule = {
+		.port_first = PORT,
+		.port_last = PORT,
+		.family = AF_INET,
+		.prefix_len = 8,
+		.address = { 127 },
+	};
+	const int accepted = end_of_connection("127.0.0.1", SOCK_STREAM, 0,
+					       true);
+	const int connected = end_of_connection("::1", SOCK_STREAM, 0, false);
+	const int loose = make_socket(AF_INET, SOCK_STREAM, 0);
+	const int fd = extended_with(SHUTDOWN_TCP, SHUTDOWN_TCP, 0);
+	unsigned long long domain;
+
+	ASSERT_LE(0, accepted);
+	ASSERT_LE(0, connected);
+	ASSERT_LE(0, loose);
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, enforce(fd));
+	domain = last_domain();
+	ASSERT_EQ(-EACCES, shut_down(accepted));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=0 " SHUTDOWN_DENIED
+		     "port=%d address_family=2 address=127.0.0.1",
+		     domain, AF_INET, PORT);
+	/* The rule is about another address. */
+	ASSERT_EQ(-EACCES, shut_down(connected));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
+		     "port=%d address_family=10 address=::1",
+		     domain, AF_INET6, PORT);
+	/* It is about another port, too, and here is no address. */
+	ASSERT_EQ(-EACCES, shut_down(loose));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
+		     "port=0 address_family=0 address=",
+		     domain, AF_INET);
 }
 
 TEST_F(trace, log_flags_of_the_same_program_clear_logged)
@@ -737,6 +892,9 @@ FIXTURE_VARIANT(denial)
 	__u64 access, granted, permissions;
 	/* A socket that is made before the layer is enforced, if family. */
 	int family, type, protocol;
+	/* Or an end of a connection, if address. */
+	const char *address;
+	bool is_accepted;
 	/* Is refused. */
 	int (*call)(int fd);
 	/* What is said of it. */
@@ -849,6 +1007,207 @@ FIXTURE_VARIANT_ADD(denial, smc_listen)
 	.event = "blockers=net.listen_tcp family=2 type=1 protocol=256" NO_ADDRESS,
 	.record = "net.listen_tcp",
 };
+FIXTURE_VARIANT_ADD(denial, smc_shutdown)
+{
+	.access = SHUTDOWN_TCP,
+	.family = AF_SMC,
+	.type = SOCK_STREAM,
+	.call = shut_down,
+	.event = "blockers=net.shutdown_tcp family=43 type=1 protocol=0" NO_ADDRESS,
+	.record = "net.shutdown_tcp",
+};
+
+/* The service port is the remote one. */
+#define CONNECTED \
+	" laddr=127.0.0.1 lport=1026 faddr=127.0.0.1 fport=1025 " \
+	"daddr=127.0.0.1 dest=1025"
+/* The service port is the local one. */
+#define ACCEPTED \
+	" laddr=127.0.0.1 lport=1025 faddr=127.0.0.1 fport=1026 " \
+	"src=1025 daddr=127.0.0.1"
+#define TCP_DENIED " family=2 type=1 protocol=6 port=1025 address_family=2 address=127.0.0.1"
+#define UDP_DENIED " family=2 type=2 protocol=17 port=1025 address_family=2 address=127.0.0.1"
+
+FIXTURE_VARIANT_ADD(denial, send_tcp)
+{
+	.access = SEND_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.call = send_byte,
+	.event = "blockers=net.send_tcp" TCP_DENIED,
+	.record = "net.send_tcp" CONNECTED,
+};
+
+/* The rule grants another port. */
+FIXTURE_VARIANT_ADD(denial, send_tcp_by_address)
+{
+	.access = SEND_TCP,
+	.granted = SEND_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.call = send_byte,
+	.event = "blockers=net.send_tcp" TCP_DENIED,
+	.record = "net.send_tcp" CONNECTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, send_tcp_accepted)
+{
+	.access = SEND_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.is_accepted = true,
+	.call = send_byte,
+	.event = "blockers=net.send_tcp" TCP_DENIED,
+	.record = "net.send_tcp" ACCEPTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, send_mptcp_accepted)
+{
+	.access = SEND_TCP,
+	.type = SOCK_STREAM,
+	.protocol = IPPROTO_MPTCP,
+	.address = "127.0.0.1",
+	.is_accepted = true,
+	.call = send_byte,
+	.event = "blockers=net.send_tcp family=2 type=1 protocol=262 port=1025 address_family=2 address=127.0.0.1",
+	.record = "net.send_tcp" ACCEPTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, receive_tcp)
+{
+	.access = RECEIVE_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.call = receive_byte,
+	.event = "blockers=net.receive_tcp" TCP_DENIED,
+	.record = "net.receive_tcp" CONNECTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, receive_tcp_by_an_option)
+{
+	.access = RECEIVE_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.call = get_zero_copy,
+	.event = "blockers=net.receive_tcp" TCP_DENIED,
+	.record = "net.receive_tcp" CONNECTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, receive_tcp_on_ipv6)
+{
+	.access = RECEIVE_TCP,
+	.type = SOCK_STREAM,
+	.address = "::1",
+	.is_accepted = true,
+	.call = receive_byte,
+	.event = "blockers=net.receive_tcp family=10 type=1 protocol=6 port=1025 address_family=10 address=::1",
+	.record = "net.receive_tcp laddr=::1 lport=1025 faddr=::1 fport=1026 src=1025 daddr=::1",
+};
+
+/* A mapped address is one of IPv4, except where the socket is described. */
+FIXTURE_VARIANT_ADD(denial, receive_tcp_on_mapped)
+{
+	.access = RECEIVE_TCP,
+	.type = SOCK_STREAM,
+	.address = "::ffff:127.0.0.1",
+	.call = receive_byte,
+	.event = "blockers=net.receive_tcp family=10 type=1 protocol=6 port=1025 address_family=2 address=127.0.0.1",
+	.record = "net.receive_tcp laddr=::ffff:127.0.0.1 lport=1026 faddr=::ffff:127.0.0.1 fport=1025 daddr=127.0.0.1 dest=1025",
+};
+
+FIXTURE_VARIANT_ADD(denial, shutdown_tcp)
+{
+	.access = SHUTDOWN_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.is_accepted = true,
+	.call = shut_down,
+	.event = "blockers=net.shutdown_tcp" TCP_DENIED,
+	.record = "net.shutdown_tcp" ACCEPTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, getsockopt_tcp)
+{
+	.access = GETSOCKOPT_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.call = get_type,
+	.event = "blockers=net.getsockopt_tcp" TCP_DENIED,
+	.record = "net.getsockopt_tcp" CONNECTED,
+};
+
+/* Without any port. */
+FIXTURE_VARIANT_ADD(denial, getsockopt_tcp_loose)
+{
+	.access = GETSOCKOPT_TCP,
+	.family = AF_INET,
+	.type = SOCK_STREAM,
+	.call = get_type,
+	.event = "blockers=net.getsockopt_tcp family=2 type=1 protocol=6 port=0 address_family=0 address=",
+	.record = "net.getsockopt_tcp",
+};
+
+FIXTURE_VARIANT_ADD(denial, setsockopt_tcp)
+{
+	.access = SETSOCKOPT_TCP,
+	.type = SOCK_STREAM,
+	.address = "127.0.0.1",
+	.is_accepted = true,
+	.call = set_keepalive,
+	.event = "blockers=net.setsockopt_tcp" TCP_DENIED,
+	.record = "net.setsockopt_tcp" ACCEPTED,
+};
+
+/* The port that bind(2) named, and never the peer. */
+FIXTURE_VARIANT_ADD(denial, receive_udp)
+{
+	.access = RECEIVE_UDP,
+	.type = SOCK_DGRAM,
+	.address = "127.0.0.1",
+	.call = receive_byte,
+	.event = "blockers=net.receive_udp family=2 type=2 protocol=17 port=1026 address_family=0 address=",
+	.record = "net.receive_udp laddr=127.0.0.1 lport=1026 faddr=127.0.0.1 fport=1025 src=1026",
+};
+
+FIXTURE_VARIANT_ADD(denial, receive_udp_loose)
+{
+	.access = RECEIVE_UDP,
+	.family = AF_INET6,
+	.type = SOCK_DGRAM,
+	.call = receive_byte,
+	.event = "blockers=net.receive_udp family=10 type=2 protocol=17 port=0 address_family=0 address=",
+	.record = "net.receive_udp",
+};
+
+FIXTURE_VARIANT_ADD(denial, shutdown_udp)
+{
+	.access = SHUTDOWN_UDP,
+	.type = SOCK_DGRAM,
+	.address = "127.0.0.1",
+	.call = shut_down,
+	.event = "blockers=net.shutdown_udp" UDP_DENIED,
+	.record = "net.shutdown_udp" CONNECTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, getsockopt_udp)
+{
+	.access = GETSOCKOPT_UDP,
+	.type = SOCK_DGRAM,
+	.address = "127.0.0.1",
+	.call = get_type,
+	.event = "blockers=net.getsockopt_udp" UDP_DENIED,
+	.record = "net.getsockopt_udp" CONNECTED,
+};
+
+FIXTURE_VARIANT_ADD(denial, setsockopt_udp)
+{
+	.access = SETSOCKOPT_UDP,
+	.type = SOCK_DGRAM,
+	.address = "127.0.0.1",
+	.call = set_keepalive,
+	.event = "blockers=net.setsockopt_udp" UDP_DENIED,
+	.record = "net.setsockopt_udp" CONNECTED,
+};
 /* clang-format on */
 
 FIXTURE_SETUP(denial)
@@ -866,13 +1225,15 @@ FIXTURE_SETUP(denial)
 	if (is_c_landlock())
 		SKIP(return, C_LANDLOCK);
 	ASSERT_EQ(0, own_network());
-	if (variant->family) {
+	if (variant->family)
 		self->fd = make_socket(variant->family, variant->type,
 				       variant->protocol);
-		if (self->fd < 0)
-			SKIP(return, "no such socket: %s",
-			     strerror(-self->fd));
-	}
+	if (variant->address)
+		self->fd = end_of_connection(variant->address, variant->type,
+					     variant->protocol,
+					     variant->is_accepted);
+	if (self->fd < 0)
+		SKIP(return, "no such socket: %s", strerror(-self->fd));
 	fd = start_trace();
 	if (fd)
 		SKIP(return, "no trace events: %s", strerror(-fd));
