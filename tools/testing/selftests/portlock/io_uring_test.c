@@ -582,17 +582,35 @@ static int ring_new_listen(struct ring *ring, struct way way,
 	return ret;
 }
 
-static int ring_option(struct ring *ring, struct way way, int fd, int level,
-		       int number, const void *value, socklen_t size)
+/* Gets or sets (@op) an option. */
+static int ring_use_option(struct ring *ring, struct way way, int op, int fd,
+			   int level, int number, const void *value,
+			   socklen_t size)
 {
 	struct io_uring_sqe sqe;
 
 	fill(&sqe, way, IORING_OP_URING_CMD, fd);
-	sqe.cmd_op = SOCKET_URING_OP_SETSOCKOPT;
+	sqe.cmd_op = op;
 	sqe.level = level;
 	sqe.optname = number;
 	sqe.optval = (uintptr_t)value;
 	sqe.optlen = size;
+	return run_request(ring, &sqe);
+}
+
+static int ring_option(struct ring *ring, struct way way, int fd, int level,
+		       int number, const void *value, socklen_t size)
+{
+	return ring_use_option(ring, way, SOCKET_URING_OP_SETSOCKOPT, fd,
+			       level, number, value, size);
+}
+
+static int ring_shutdown(struct ring *ring, struct way way, int fd, int how)
+{
+	struct io_uring_sqe sqe;
+
+	fill(&sqe, way, IORING_OP_SHUTDOWN, fd);
+	sqe.len = how;
 	return run_request(ring, &sqe);
 }
 
@@ -844,6 +862,54 @@ TEST_F(extended, rings_set_no_option_that_chooses_a_way)
 	EXPECT_EQ(-EACCES, ring_option(ring, self->way, fd, SOL_IP, IP_FREEBIND,
 				       &one, sizeof(one)));
 	EXPECT_EQ(0, close(fd));
+}
+
+/* Shuts a socket of @type down, and gets and sets its options. */
+static void check_uses(struct __test_metadata *_metadata, struct ring *ring,
+		       struct way way, int type, __u16 port, bool is_shut)
+{
+	const int server = make_socket(AF_INET, type, 0);
+	const int fd = make_socket(AF_INET, type, 0);
+	const pid_t child = fork();
+	int value = 77;
+
+	ASSERT_LE(0, server);
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, child);
+	if (child) {
+		EXPECT_EQ(0, wait_child(child));
+		EXPECT_EQ(0, close(server));
+		EXPECT_EQ(0, close(fd));
+		return;
+	}
+	ASSERT_EQ(0, bind_to(server, "127.0.0.1", port));
+	if (type == SOCK_STREAM)
+		ASSERT_EQ(0, try_listen(server));
+	ASSERT_EQ(0, connect_to(fd, "127.0.0.1", port));
+	ASSERT_EQ(0, restrict_to(USE_TCP | USE_UDP, USE_TCP | USE_UDP,
+				 OPEN_PORT, OPEN_PORT, "127.0.0.1/32"));
+	/* The first returns the size of the option. */
+	EXPECT_EQ(is_shut ? -EACCES : sizeof(value),
+		  ring_use_option(ring, way, SOCKET_URING_OP_GETSOCKOPT, fd,
+				  SOL_SOCKET, SO_TYPE, &value, sizeof(value)));
+	EXPECT_EQ(is_shut ? 77 : type, value);
+	EXPECT_EQ(is_shut ? -EACCES : 0,
+		  ring_option(ring, way, fd, SOL_SOCKET, SO_KEEPALIVE, &value,
+			      sizeof(value)));
+	EXPECT_EQ(is_shut ? -EACCES : -EINVAL, ring_shutdown(ring, way, fd, 3));
+	EXPECT_EQ(is_shut ? -EACCES : 0,
+		  ring_shutdown(ring, way, fd, SHUT_RDWR));
+	_exit(_metadata->exit_code);
+}
+
+TEST_F(extended, rings_use_sockets_by_their_service_port)
+{
+	struct ring *const ring = &self->ring;
+
+	check_uses(_metadata, ring, self->way, SOCK_STREAM, OPEN_PORT, false);
+	check_uses(_metadata, ring, self->way, SOCK_STREAM, SHUT_PORT, true);
+	check_uses(_metadata, ring, self->way, SOCK_DGRAM, OPEN_PORT, false);
+	check_uses(_metadata, ring, self->way, SOCK_DGRAM, SHUT_PORT, true);
 }
 
 /* Out of reach, as the documentation says: a ring that another task polls. */
