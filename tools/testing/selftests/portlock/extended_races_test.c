@@ -32,6 +32,13 @@ static void restrict_by(int fd)
 	close(fd);
 }
 
+/* Adds a layer with one rule, which is for the loopback address. */
+static void restrict_by_one(__u64 access, __u16 port)
+{
+	need(restrict_to(access, access, port, port, "127.0.0.1/32"),
+	     "ruleset");
+}
+
 static int option_of(int fd, int level, int number)
 {
 	int value = 0;
@@ -521,6 +528,219 @@ TEST_F_TIMEOUT(races, a_turned_socket_is_held_to_its_addresses, TIMEOUT)
 	};
 
 	expect_order(_metadata, &plan);
+}
+
+/*
+ * Threads of two domains and of none use one socket.  While it gets and loses
+ * peers, a thread is answered for a peer that it has or just had.  After that,
+ * each is answered for the peer that it has.
+ */
+
+enum { USE_PEER, USE_OPEN, USE_NONE, USE_ACCEPT };
+
+#define USES (ACCEPT_TCP | SEND_TCP | RECEIVE_TCP | USE_TCP)
+
+/* Uses of each thread in a round. */
+#define NUM_USES 8
+
+/* These serve on an open and on a shut port. */
+static int servers[2];
+/* The one whose port the socket is connected to. */
+static int server;
+
+static void prepare_servers(void)
+{
+	static const __u16 ports[] = { OPEN_PORT, SHUT_PORT };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		servers[i] = listen_on(AF_INET, protocol, ports[i]);
+		need(servers[i], "listener");
+		need(fcntl(servers[i], F_SETFL, O_NONBLOCK), "fcntl");
+	}
+}
+
+static int accept_at(int which)
+{
+	const int fd = accept4(servers[which], NULL, NULL, SOCK_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void empty_queues(void)
+{
+	int which, fd;
+
+	for (which = 0; which < 2; which++) {
+		while ((fd = accept_at(which)) >= 0)
+			close(fd);
+	}
+}
+
+enum use { USE_GET, USE_SET, USE_RECEIVE, USE_SEND, USE_SHUTDOWN, NUM_KINDS };
+
+static int use(int fd, enum use how)
+{
+	int value = 1, ret = -1;
+	socklen_t size = sizeof(value);
+
+	switch (how) {
+	case USE_GET:
+		ret = getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &size);
+		break;
+	case USE_SET:
+		ret = setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, size);
+		break;
+	case USE_RECEIVE:
+		ret = recv(fd, &value, 1, MSG_DONTWAIT);
+		break;
+	case USE_SEND:
+		ret = send(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		break;
+	case USE_SHUTDOWN:
+		ret = shutdown(fd, SHUT_RDWR);
+		break;
+	case NUM_KINDS:
+		break;
+	}
+	return ret < 0 ? -errno : 0;
+}
+
+/* What the network stack answers, depending on the state. */
+static bool is_answer(int ret)
+{
+	static const int errors[] = { EAGAIN, EPIPE, ENOTCONN, ECONNRESET,
+				      EINPROGRESS, EALREADY, EISCONN,
+				      ECONNABORTED };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		if (ret == -errors[i])
+			return true;
+	}
+	return ret == 0;
+}
+
+static void change_peers(void)
+{
+	static const __u16 ports[] = { OPEN_PORT, SHUT_PORT };
+	int i, j;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		race.fd = make_socket(AF_INET, SOCK_STREAM, protocol);
+		need(race.fd, "socket");
+		meet_and_stagger();
+		for (j = 0; j < NUM_USES; j++) {
+			const unsigned int which = random_below(3);
+
+			must(is_answer(count(USE_PEER, which < 2 ?
+				     connect_to(race.fd, "127.0.0.1",
+						ports[which]) :
+				     disconnect(race.fd))),
+			     "a peer could not be changed", which);
+		}
+		meet();
+		/* The others wait, so this is the peer that they find. */
+		empty_queues();
+		need(disconnect(race.fd), "disconnect");
+		server = random_below(2);
+		need(connect_to(race.fd, "127.0.0.1", ports[server]),
+		     "connect");
+		meet();
+		meet();
+		close(race.fd);
+		empty_queues();
+	}
+}
+
+/* Uses what there is for a peer at an open port. */
+static void use_open_ones(void)
+{
+	int i, j, ret;
+
+	restrict_by_one(USES, OPEN_PORT);
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < NUM_USES; j++) {
+			ret = count(USE_OPEN,
+				    use(race.fd, random_below(NUM_KINDS)));
+			must(ret == -EACCES || is_answer(ret),
+			     "a use failed", ret);
+			must(accept_at(1) == -EACCES,
+			     "a connection came from a shut port", 0);
+			ret = accept_at(0);
+			count(USE_ACCEPT, ret < 0 ? ret : COUNT_IN);
+			must(ret != -EACCES && ret != -ECONNABORTED,
+			     "a connection was refused", ret);
+			if (ret < 0)
+				continue;
+			must(is_answer(use(ret, random_below(NUM_KINDS))),
+			     "a connection cannot be used", ret);
+			close(ret);
+		}
+		meet();
+		meet();
+		for (j = 0; j < NUM_KINDS; j++) {
+			ret = use(race.fd, j);
+			must(server ? ret == -EACCES : is_answer(ret),
+			     "the answer is for another peer", ret);
+		}
+		meet();
+	}
+}
+
+/* There is no rule for any port that the socket has. */
+static void use_none(void)
+{
+	int i, j, ret;
+
+	restrict_by_one(USES, CLOSED_PORT);
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < NUM_USES; j++) {
+			ret = count(USE_NONE,
+				    use(race.fd, random_below(NUM_KINDS)));
+			must(ret == -EACCES, "a use without a rule", ret);
+			ret = accept_at(random_below(2));
+			must(ret == -EACCES, "accept without a rule", ret);
+		}
+		meet();
+		meet();
+		for (j = 0; j < NUM_KINDS; j++) {
+			ret = use(race.fd, j);
+			must(ret == -EACCES, "a use without a rule", ret);
+		}
+		meet();
+	}
+}
+
+static const struct plan use_plan = {
+	.prepare = prepare_servers,
+	.racers = {
+		change_peers,
+		use_open_ones,
+		use_none,
+	},
+	.rounds = ROUNDS_WITHOUT,
+	.operations = {
+		"connect or disconnect",
+		"use in a domain with a rule for one peer",
+		"use in a domain without a rule",
+		"accept (in: a connection)",
+	},
+};
+
+TEST_F_TIMEOUT(races, uses_are_judged_by_the_peer_and_the_domain, TIMEOUT)
+{
+	expect_order(_metadata, &use_plan);
+}
+
+TEST_F_TIMEOUT(races, uses_of_mptcp_are_judged_likewise, TIMEOUT)
+{
+	if (!has_mptcp())
+		SKIP(return, "no MPTCP");
+	protocol = IPPROTO_MPTCP;
+	expect_order(_metadata, &use_plan);
 }
 
 /* A rule that is added while the ruleset is enforced is in it or is not. */
