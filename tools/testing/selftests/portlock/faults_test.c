@@ -801,6 +801,11 @@ static int call_set_option(const FIXTURE_VARIANT(faults) *variant)
 	return set_option(scene.socket, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
 }
 
+static int call_shutdown(const FIXTURE_VARIANT(faults) *variant)
+{
+	return shutdown(scene.socket, SHUT_RDWR) ? -errno : 0;
+}
+
 /* Rounds */
 
 enum round {
@@ -1766,6 +1771,19 @@ FIXTURE_VARIANT_ADD(faults, option_denied_while_logged)
 	.clean = -EACCES,
 	.is_extended = true,
 	.outer = 2,
+	.type = SOCK_STREAM,
+	.no_trace = true,
+	.logged = true,
+};
+
+/* By the service port, which is 0. */
+FIXTURE_VARIANT_ADD(faults, shutdown_denied_while_logged)
+{
+	.call = call_shutdown,
+	.clean = -EACCES,
+	.is_extended = true,
+	.outer = 2,
+	.outer_net = SHUTDOWN_TCP,
 	.type = SOCK_STREAM,
 	.no_trace = true,
 	.logged = true,
