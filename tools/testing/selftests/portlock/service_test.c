@@ -1,0 +1,926 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Portlock tests: the service port and the peer of a socket
+ *
+ * Send, receive, shutdown and options are granted by the service port, and by
+ * the address of the peer if there is one.  The service port of a connection
+ * that accept(2) returned is its local port.  That of any other socket is the
+ * remote port, else the local one, else 0.  Each way to get a socket is a
+ * variant here, which says what its service port is.
+ */
+
+#include "kselftest_harness.h"
+#include "connections.h"
+
+/* The ports of this end, of the other one, and of a third one. */
+#define LOCAL 1024
+#define REMOTE 2024
+#define ELSEWHERE 3024
+
+#define SERVICE_TCP (SEND_TCP | RECEIVE_TCP | SHUTDOWN_TCP | GETSOCKOPT_TCP | \
+		 SETSOCKOPT_TCP)
+#define SERVICE_UDP (SHUTDOWN_UDP | GETSOCKOPT_UDP | SETSOCKOPT_UDP)
+
+/* What the ends of a connection are. */
+struct ends {
+	int type, protocol;
+	/* Addresses of this end, and of the other one. */
+	const char *local, *peer;
+	/* A prefix of the peer, and prefixes of everything else here. */
+	const char *same, *others[2];
+};
+
+#define IPV4_ENDS                                                     \
+	.local = "127.0.0.1", .peer = "127.0.0.2",                    \
+	.same = "127.0.0.2/32", .others = { "127.0.0.1/32", ALL_IPV6 }
+
+/* All addresses of this family are one on this machine. */
+#define IPV6_ENDS                                                     \
+	.local = "::1", .peer = "::1",                                \
+	.same = "::1/128", .others = { "2001:db8::/32", ALL_IPV4 }
+
+static const struct ends tcp = {
+	.type = SOCK_STREAM,
+	IPV4_ENDS,
+};
+
+static const struct ends tcp6 = {
+	.type = SOCK_STREAM,
+	IPV6_ENDS,
+};
+
+static const struct ends mapped = {
+	.type = SOCK_STREAM,
+	.local = "::ffff:127.0.0.1",
+	.peer = "::ffff:127.0.0.2",
+	.same = "127.0.0.2/32",
+	.others = { "127.0.0.1/32", ALL_IPV6 },
+};
+
+static const struct ends mptcp = {
+	.type = SOCK_STREAM,
+	.protocol = IPPROTO_MPTCP,
+	IPV4_ENDS,
+};
+
+static const struct ends mptcp6 = {
+	.type = SOCK_STREAM,
+	.protocol = IPPROTO_MPTCP,
+	IPV6_ENDS,
+};
+
+static const struct ends udp = {
+	.type = SOCK_DGRAM,
+	IPV4_ENDS,
+};
+
+static const struct ends udp6 = {
+	.type = SOCK_DGRAM,
+	IPV6_ENDS,
+};
+
+static const struct ends udp_mapped = {
+	.type = SOCK_DGRAM,
+	.local = "::ffff:127.0.0.1",
+	.peer = "::ffff:127.0.0.2",
+	.same = "127.0.0.2/32",
+	.others = { "127.0.0.1/32", ALL_IPV6 },
+};
+
+/* Sockets.  What else is opened here stays open. */
+
+static int is_new(const struct ends *ends)
+{
+	return make_socket(family_of(ends->local), ends->type, ends->protocol);
+}
+
+static int is_bound(const struct ends *ends)
+{
+	return bound_at(ends->type, ends->protocol, ends->local, LOCAL);
+}
+
+static int is_listening(const struct ends *ends)
+{
+	return listen_at(ends->protocol, ends->local, LOCAL);
+}
+
+/* Makes @fd a client of a new server on @port of the peer. */
+static int join(int fd, const struct ends *ends, __u16 port)
+{
+	int ret = 0;
+
+	if (fd < 0)
+		return fd;
+	if (ends->type == SOCK_STREAM)
+		ret = listen_at(ends->protocol, ends->peer, port);
+	if (ret >= 0)
+		ret = connect_to(fd, ends->peer, port);
+	return ret ? ret : fd;
+}
+
+static int leave(int fd)
+{
+	const int ret = fd < 0 ? fd : disconnect(fd);
+
+	return ret ? ret : fd;
+}
+
+static int is_connected(const struct ends *ends)
+{
+	return join(is_bound(ends), ends, REMOTE);
+}
+
+/* It keeps its port, which bind(2) named. */
+static int has_left(const struct ends *ends)
+{
+	return leave(is_connected(ends));
+}
+
+static int is_bound_anew(const struct ends *ends)
+{
+	const int fd = leave(join(is_new(ends), ends, REMOTE));
+	const int ret = fd < 0 ? fd : bind_to(fd, ends->local, LOCAL);
+
+	return ret ? ret : fd;
+}
+
+static int is_connected_anew(const struct ends *ends)
+{
+	return join(has_left(ends), ends, ELSEWHERE);
+}
+
+struct connection {
+	int listener, client;
+};
+
+/* Puts a connection into the queue of a new listener. */
+static int get_called(const struct ends *ends, struct connection *connection)
+{
+	connection->listener = is_listening(ends);
+	if (connection->listener < 0)
+		return connection->listener;
+	connection->client = dial(ends->protocol, ends->peer, REMOTE,
+				  ends->local, LOCAL);
+	return connection->client < 0 ? connection->client : 0;
+}
+
+/* As get_called(), and accepts it. */
+static int accept_call(const struct ends *ends, struct connection *connection)
+{
+	const int ret = get_called(ends, connection);
+
+	return ret ? ret : try_accept(connection->listener);
+}
+
+static int is_accepted(const struct ends *ends)
+{
+	struct connection connection;
+
+	return accept_call(ends, &connection);
+}
+
+/* Returns a listener with a connection in its queue. */
+static int is_called(const struct ends *ends)
+{
+	struct connection connection;
+	const int ret = get_called(ends, &connection);
+
+	return ret ? ret : connection.listener;
+}
+
+/* Returns a socket by which another process passes what it accepts. */
+static int is_passed(const struct ends *ends)
+{
+	struct connection connection;
+	int ret = get_called(ends, &connection);
+	int pair[2];
+	pid_t child;
+
+	if (ret)
+		return ret;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		const int fd = try_accept(connection.listener);
+
+		_exit(fd < 0 || send_descriptor(pair[1], fd));
+	}
+	ret = wait_child(child);
+	return ret ? -EPROTO : pair[0];
+}
+
+static int is_closed_by_peer(const struct ends *ends)
+{
+	struct connection connection;
+	const int fd = accept_call(ends, &connection);
+
+	if (fd >= 0)
+		close(connection.client);
+	return fd;
+}
+
+static int is_reset(const struct ends *ends)
+{
+	struct connection connection;
+	const int fd = accept_call(ends, &connection);
+
+	if (fd >= 0)
+		close_with_reset(connection.client);
+	return fd;
+}
+
+static int was_reset_in_the_queue(const struct ends *ends)
+{
+	struct connection connection;
+	int ret = get_called(ends, &connection);
+
+	if (!ret)
+		ret = close_with_reset(connection.client);
+	return ret ? ret : try_accept(connection.listener);
+}
+
+/* Nothing is left of the connection, and its ports are free. */
+static int has_left_client(const struct ends *ends)
+{
+	struct connection connection;
+	const int fd = leave(accept_call(ends, &connection));
+
+	if (fd >= 0) {
+		close(connection.client);
+		close(connection.listener);
+	}
+	return fd;
+}
+
+static int has_left_client_for_another(const struct ends *ends)
+{
+	return join(has_left_client(ends), ends, ELSEWHERE);
+}
+
+/* What accept(2) returned, and this, cannot be told apart. */
+static int has_left_client_and_called_back(const struct ends *ends)
+{
+	const int fd = has_left_client(ends);
+	const int ret = fd < 0 ? fd : bind_to(fd, ends->local, LOCAL);
+
+	return ret ? ret : join(fd, ends, REMOTE);
+}
+
+static int is_steered(const struct ends *ends)
+{
+	const int listener = listen_at(ends->protocol, ends->local, ELSEWHERE);
+	int ret = listener < 0 ? listener : steer(listener, LOCAL);
+
+	if (!ret)
+		ret = dial(ends->protocol, ends->peer, REMOTE, ends->local,
+			   LOCAL);
+	return ret < 0 ? ret : try_accept(listener);
+}
+
+static int is_accepted_by_smc(const struct ends *ends)
+{
+	const struct ends smc = {
+		.type = SOCK_STREAM,
+		.protocol = IPPROTO_SMC,
+		.local = ends->local,
+	};
+	const int listener = is_listening(&smc);
+	const int ret = listener < 0 ? listener :
+				       dial(0, ends->peer, REMOTE, ends->local,
+					    LOCAL);
+
+	return ret < 0 ? ret : try_accept(listener);
+}
+
+/* Its own port and address are those of the peer. */
+static int is_its_own_peer(const struct ends *ends)
+{
+	const int fd = bound_at(ends->type, ends->protocol, ends->peer, LOCAL);
+	const int ret = fd < 0 ? fd : connect_to(fd, ends->peer, LOCAL);
+
+	return ret ? ret : fd;
+}
+
+/* Two sockets connect to each other at once, so nobody accepts. */
+static int is_met(const struct ends *ends)
+{
+	const int other = bound_at(ends->type, ends->protocol, ends->peer,
+				   REMOTE);
+	const int fd = is_bound(ends);
+	int ret;
+
+	if (fd < 0 || other < 0)
+		return fd < 0 ? fd : other;
+	/* Its first packet leaves by a device, and nobody gets it. */
+	ret = make_device();
+	if (ret >= 0)
+		ret = write_text("/proc/sys/net/ipv4/conf/" DEVICE
+				 "/route_localnet", "1");
+	if (!ret)
+		ret = set_option(fd, SOL_SOCKET, SO_BINDTODEVICE, DEVICE,
+				 sizeof(DEVICE));
+	if (!ret && fcntl(fd, F_SETFL, O_NONBLOCK))
+		ret = -errno;
+	if (!ret)
+		ret = connect_to(fd, ends->peer, REMOTE);
+	if (ret != -EINPROGRESS)
+		return ret ? ret : -EPROTO;
+	ret = set_option(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 1);
+	if (!ret)
+		ret = connect_to(other, ends->local, LOCAL);
+	if (!ret)
+		ret = connect_to(fd, ends->peer, REMOTE);
+	return ret ? ret : fd;
+}
+
+static int is_accepted_with_data(const struct ends *ends)
+{
+	const int listener = is_listening(ends);
+	const int fd = bound_at(ends->type, ends->protocol, ends->peer, REMOTE);
+	int ret = listener < 0 ? listener : allow_fast_open();
+
+	if (!ret)
+		ret = fd < 0 ? fd :
+			       send_to(fd, ends->local, LOCAL, MSG_FASTOPEN);
+	return ret ? ret : try_accept(listener);
+}
+
+static int is_connected_with_data(const struct ends *ends)
+{
+	const int listener = listen_at(ends->protocol, ends->peer, REMOTE);
+	const int fd = is_bound(ends);
+	int ret = listener < 0 ? listener : allow_fast_open();
+
+	if (!ret)
+		ret = fd < 0 ? fd :
+			       send_to(fd, ends->peer, REMOTE, MSG_FASTOPEN);
+	return ret ? ret : fd;
+}
+
+/* connect(2) only notes the peer, to which the first send connects. */
+static int is_about_to_connect(const struct ends *ends)
+{
+	const int fd = is_bound(ends);
+	const int one = 1;
+	int ret = fd < 0 ? fd : allow_fast_open();
+
+	if (!ret)
+		ret = set_option(fd, SOL_TCP, TCP_FASTOPEN_CONNECT, &one,
+				 sizeof(one));
+	return ret ? ret : join(fd, ends, REMOTE);
+}
+
+/* Makes a socket of IPv6 one of IPv4. */
+static int change_family(int fd)
+{
+	const int family = AF_INET;
+	const int ret = fd < 0 ? fd : set_option(fd, SOL_IPV6, IPV6_ADDRFORM,
+						 &family, sizeof(family));
+
+	return ret ? ret : fd;
+}
+
+static int is_connected_and_ipv4_now(const struct ends *ends)
+{
+	return change_family(is_connected(ends));
+}
+
+static int is_accepted_and_ipv4_now(const struct ends *ends)
+{
+	return change_family(is_accepted(ends));
+}
+
+FIXTURE(service)
+{
+	int fd;
+};
+
+FIXTURE_VARIANT(service)
+{
+	const struct ends *ends;
+	/* Makes the socket, or what the task in the domain gets it from. */
+	int (*make)(const struct ends *ends);
+	/* Gets it in the domain. */
+	int (*get)(int fd);
+	/* Its service port. */
+	__u16 port;
+	bool has_peer;
+	/* Whether data can be sent, and there are none to receive. */
+	bool is_open;
+};
+
+/* clang-format off */
+#define SOCKET(name, of, made_by, service_port, ...)                    \
+	FIXTURE_VARIANT_ADD(service, name)                              \
+	{                                                               \
+		.ends = &of,                                            \
+		.make = made_by,                                        \
+		.port = service_port,                                   \
+		__VA_ARGS__                                             \
+	}
+#define PEER .has_peer = true
+#define OPEN PEER, .is_open = true
+
+/* The name, what is at its ends, how it is made, its service port. */
+SOCKET(tcp_new, tcp, is_new, 0);
+SOCKET(tcp_bound, tcp, is_bound, LOCAL);
+SOCKET(tcp_listening, tcp, is_listening, LOCAL);
+SOCKET(tcp_connected, tcp, is_connected, REMOTE, OPEN);
+SOCKET(tcp_connected_and_left, tcp, has_left, LOCAL);
+SOCKET(tcp_connected_and_bound_anew, tcp, is_bound_anew, LOCAL);
+SOCKET(tcp_connected_anew, tcp, is_connected_anew, ELSEWHERE, OPEN);
+SOCKET(tcp_accepted_inside, tcp, is_called, LOCAL, OPEN, .get = try_accept);
+SOCKET(tcp_accepted_before, tcp, is_accepted, LOCAL, OPEN);
+SOCKET(tcp_accepted_by_another, tcp, is_passed, LOCAL, OPEN,
+       .get = receive_descriptor);
+SOCKET(tcp_closed_by_peer, tcp, is_closed_by_peer, LOCAL, PEER);
+SOCKET(tcp_reset_by_peer, tcp, is_reset, LOCAL, PEER);
+SOCKET(tcp_reset_in_the_queue, tcp, was_reset_in_the_queue, LOCAL, PEER);
+/* getsockname(2) still says this port. */
+SOCKET(tcp_accepted_and_left, tcp, has_left_client, LOCAL);
+SOCKET(tcp_accepted_and_left_for_another, tcp, has_left_client_for_another,
+       ELSEWHERE, OPEN);
+SOCKET(tcp_accepted_and_called_back, tcp, has_left_client_and_called_back,
+       LOCAL, OPEN);
+SOCKET(tcp_steered, tcp, is_steered, LOCAL, OPEN);
+SOCKET(tcp_accepted_by_smc, tcp, is_accepted_by_smc, LOCAL, OPEN);
+SOCKET(tcp_its_own_peer, tcp, is_its_own_peer, LOCAL, PEER);
+SOCKET(tcp_met, tcp, is_met, REMOTE, OPEN);
+SOCKET(tcp_accepted_with_data, tcp, is_accepted_with_data, LOCAL, PEER);
+SOCKET(tcp_connected_with_data, tcp, is_connected_with_data, REMOTE, OPEN);
+SOCKET(tcp_about_to_connect, tcp, is_about_to_connect, REMOTE, OPEN);
+
+SOCKET(tcp6_bound, tcp6, is_bound, LOCAL);
+SOCKET(tcp6_connected, tcp6, is_connected, REMOTE, OPEN);
+SOCKET(tcp6_connected_and_left, tcp6, has_left, LOCAL);
+SOCKET(tcp6_accepted, tcp6, is_accepted, LOCAL, OPEN);
+SOCKET(tcp6_accepted_inside, tcp6, is_called, LOCAL, OPEN, .get = try_accept);
+SOCKET(tcp6_reset_in_the_queue, tcp6, was_reset_in_the_queue, LOCAL, PEER);
+SOCKET(tcp6_accepted_and_left_for_another, tcp6, has_left_client_for_another,
+       ELSEWHERE, OPEN);
+
+SOCKET(mapped_connected, mapped, is_connected, REMOTE, OPEN);
+SOCKET(mapped_connected_and_left, mapped, has_left, LOCAL);
+SOCKET(mapped_accepted, mapped, is_accepted, LOCAL, OPEN);
+SOCKET(mapped_connected_and_ipv4_now, mapped, is_connected_and_ipv4_now,
+       REMOTE, OPEN);
+SOCKET(mapped_accepted_and_ipv4_now, mapped, is_accepted_and_ipv4_now, LOCAL,
+       OPEN);
+SOCKET(mapped_accepted_and_left_for_another, mapped,
+       has_left_client_for_another, ELSEWHERE, OPEN);
+
+SOCKET(mptcp_new, mptcp, is_new, 0);
+SOCKET(mptcp_bound, mptcp, is_bound, LOCAL);
+SOCKET(mptcp_listening, mptcp, is_listening, LOCAL);
+SOCKET(mptcp_connected, mptcp, is_connected, REMOTE, OPEN);
+SOCKET(mptcp_connected_and_left, mptcp, has_left, LOCAL);
+SOCKET(mptcp_connected_and_bound_anew, mptcp, is_bound_anew, LOCAL);
+SOCKET(mptcp_connected_anew, mptcp, is_connected_anew, ELSEWHERE, OPEN);
+SOCKET(mptcp_accepted_inside, mptcp, is_called, LOCAL, OPEN,
+       .get = try_accept);
+SOCKET(mptcp_accepted_before, mptcp, is_accepted, LOCAL, OPEN);
+SOCKET(mptcp_accepted_by_another, mptcp, is_passed, LOCAL, OPEN,
+       .get = receive_descriptor);
+SOCKET(mptcp_closed_by_peer, mptcp, is_closed_by_peer, LOCAL, PEER);
+SOCKET(mptcp_reset_by_peer, mptcp, is_reset, LOCAL, PEER);
+SOCKET(mptcp_reset_in_the_queue, mptcp, was_reset_in_the_queue, LOCAL, PEER);
+SOCKET(mptcp_accepted_and_left, mptcp, has_left_client, LOCAL);
+SOCKET(mptcp_accepted_and_left_for_another, mptcp, has_left_client_for_another,
+       ELSEWHERE, OPEN);
+SOCKET(mptcp_accepted_and_called_back, mptcp,
+       has_left_client_and_called_back, LOCAL, OPEN);
+SOCKET(mptcp6_connected, mptcp6, is_connected, REMOTE, OPEN);
+SOCKET(mptcp6_accepted, mptcp6, is_accepted, LOCAL, OPEN);
+
+SOCKET(udp_new, udp, is_new, 0);
+SOCKET(udp_bound, udp, is_bound, LOCAL);
+SOCKET(udp_connected, udp, is_connected, REMOTE, OPEN);
+SOCKET(udp_connected_and_left, udp, has_left, LOCAL);
+SOCKET(udp_connected_and_bound_anew, udp, is_bound_anew, LOCAL);
+SOCKET(udp_connected_anew, udp, is_connected_anew, ELSEWHERE, OPEN);
+SOCKET(udp6_connected, udp6, is_connected, REMOTE, OPEN);
+SOCKET(udp_mapped_connected, udp_mapped, is_connected, REMOTE, OPEN);
+/* clang-format on */
+
+FIXTURE_SETUP(service)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	self->fd = variant->make(variant->ends);
+	if (self->fd == -EPROTONOSUPPORT || self->fd == -EPERM)
+		SKIP(return, "no such socket: %s", strerror(-self->fd));
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(service)
+{
+	EXPECT_EQ(0, close(self->fd));
+}
+
+static __u64 rights_of(const struct ends *ends)
+{
+	return ends->type == SOCK_STREAM ? SERVICE_TCP : SERVICE_UDP;
+}
+
+/* Does all that the rights are about. */
+static void use(struct __test_metadata *_metadata, int fd, int type,
+		bool is_allowed, bool is_open)
+{
+/* What is allowed fails in the network stack if the connection is not open. */
+#define EXPECT_USE(expected, call)                              \
+	do {                                                    \
+		const int result = (call);                      \
+								\
+		EXPECT_EQ(is_allowed, result != -EACCES);       \
+		if (is_allowed && is_open) {                    \
+			EXPECT_EQ(expected, result);            \
+		}                                               \
+	} while (0)
+	int value = 1;
+	socklen_t len = sizeof(value);
+
+	EXPECT_EQ(is_allowed ? 0 : -EACCES,
+		  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, &value, len));
+	EXPECT_EQ(is_allowed ? 0 : -EACCES,
+		  getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &len) ? -errno :
+								      0);
+	if (type == SOCK_STREAM) {
+		EXPECT_USE(0, send_fd_to(fd, 0, 0));
+		EXPECT_USE(-EAGAIN, receive_byte(fd, MSG_DONTWAIT));
+	}
+	EXPECT_USE(0, shutdown(fd, SHUT_RDWR) ? -errno : 0);
+#undef EXPECT_USE
+}
+
+static void get_and_use(struct __test_metadata *_metadata,
+			FIXTURE_DATA(service) *self,
+			const FIXTURE_VARIANT(service) *variant,
+			bool is_allowed)
+{
+	const int fd = variant->get ? variant->get(self->fd) : self->fd;
+
+	ASSERT_LE(0, fd);
+	use(_metadata, fd, variant->ends->type, is_allowed, variant->is_open);
+}
+
+TEST_F(service, is_granted_by_its_port)
+{
+	const __u64 rights = rights_of(variant->ends);
+
+	ASSERT_EQ(0, restrict_to(rights, rights, variant->port, variant->port,
+				 NULL));
+	get_and_use(_metadata, self, variant, true);
+}
+
+TEST_F(service, is_refused_by_all_other_ports)
+{
+	const __u64 rights = rights_of(variant->ends);
+	const int rules = extended(rights, 0);
+
+	ASSERT_LE(0, rules);
+	if (variant->port)
+		ASSERT_EQ(0, add_net(rules, rights, 0, variant->port - 1,
+				     NULL));
+	ASSERT_EQ(0, add_net(rules, rights, variant->port + 1, UINT16_MAX,
+			     NULL));
+	ASSERT_EQ(0, enforce(rules));
+	get_and_use(_metadata, self, variant, false);
+}
+
+TEST_F(service, is_granted_by_the_peer_it_has)
+{
+	const __u64 rights = rights_of(variant->ends);
+
+	ASSERT_EQ(0, restrict_to(rights, rights, variant->port, variant->port,
+				 variant->ends->same));
+	get_and_use(_metadata, self, variant, variant->has_peer);
+}
+
+/* Without a peer, no address is right. */
+TEST_F(service, is_refused_by_all_other_addresses)
+{
+	const __u64 rights = rights_of(variant->ends);
+	const char *const all[] = { ALL_IPV4, ALL_IPV6 };
+	const char *const *const others =
+		variant->has_peer ? variant->ends->others : all;
+
+	ASSERT_EQ(0, restrict_to_both(rights, others[0], others[1]));
+	get_and_use(_metadata, self, variant, false);
+}
+
+/* Sockets that choose their own way */
+
+FIXTURE(device)
+{
+	int fd;
+};
+
+FIXTURE_VARIANT(device)
+{
+	const struct ends *ends;
+	int (*make)(const struct ends *ends);
+	__u16 port;
+};
+
+FIXTURE_VARIANT_ADD(device, tcp_connected)
+{
+	.ends = &tcp,
+	.make = is_connected,
+	.port = REMOTE,
+};
+
+FIXTURE_VARIANT_ADD(device, tcp_accepted)
+{
+	.ends = &tcp,
+	.make = is_accepted,
+	.port = LOCAL,
+};
+
+FIXTURE_VARIANT_ADD(device, tcp6_connected)
+{
+	.ends = &tcp6,
+	.make = is_connected,
+	.port = REMOTE,
+};
+
+FIXTURE_VARIANT_ADD(device, udp_connected)
+{
+	.ends = &udp,
+	.make = is_connected,
+	.port = REMOTE,
+};
+
+FIXTURE_SETUP(device)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	ASSERT_LT(1, make_device());
+	self->fd = variant->make(variant->ends);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, set_option(self->fd, SOL_SOCKET, SO_BINDTODEVICE, DEVICE,
+				sizeof(DEVICE)));
+}
+
+FIXTURE_TEARDOWN(device)
+{
+	EXPECT_EQ(0, close(self->fd));
+}
+
+TEST_F(device, from_outside_matches_no_address)
+{
+	const __u64 rights = rights_of(variant->ends);
+
+	ASSERT_EQ(0, restrict_to_both(rights, ALL_IPV4, ALL_IPV6));
+	use(_metadata, self->fd, variant->ends->type, false, false);
+}
+
+TEST_F(device, from_outside_matches_a_port)
+{
+	const __u64 rights = rights_of(variant->ends);
+
+	ASSERT_EQ(0, restrict_to(rights, rights, variant->port, variant->port,
+				 NULL));
+	use(_metadata, self->fd, variant->ends->type, true, false);
+}
+
+/* Data that connect a socket */
+
+FIXTURE(fast_open)
+{
+	/* Two servers on REMOTE, and a client. */
+	int right, wrong, fd;
+};
+
+FIXTURE_VARIANT(fast_open)
+{
+	int protocol;
+	/* What an address brings where the socket has a peer already. */
+	int with_peer;
+};
+
+FIXTURE_VARIANT_ADD(fast_open, tcp)
+{
+	.protocol = 0,
+};
+
+FIXTURE_VARIANT_ADD(fast_open, mptcp)
+{
+	.protocol = IPPROTO_MPTCP,
+	.with_peer = -EINVAL,
+};
+
+FIXTURE_SETUP(fast_open)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, allow_fast_open());
+	self->fd = make_socket(AF_INET, SOCK_STREAM, variant->protocol);
+	if (self->fd == -EPROTONOSUPPORT)
+		SKIP(return, "no MPTCP");
+	self->right = listen_at(variant->protocol, "127.0.0.1", REMOTE);
+	self->wrong = listen_at(variant->protocol, "127.0.0.2", REMOTE);
+	ASSERT_LE(0, self->right);
+	ASSERT_LE(0, self->wrong);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fcntl(self->wrong, F_SETFL, O_NONBLOCK));
+}
+
+FIXTURE_TEARDOWN(fast_open)
+{
+	EXPECT_EQ(0, close(self->right));
+	EXPECT_EQ(0, close(self->wrong));
+	EXPECT_EQ(0, close(self->fd));
+}
+
+TEST_F(fast_open, needs_a_rule_for_the_address)
+{
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.2", REMOTE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.1", ELSEWHERE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(0, send_to(self->fd, "127.0.0.1", REMOTE, MSG_FASTOPEN));
+	EXPECT_EQ(1, receive_byte(try_accept(self->right), 0));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+}
+
+TEST_F(fast_open, needs_both_rights)
+{
+	const int rules = extended(SEND_TCP | CONNECT_TCP, 0);
+
+	ASSERT_LE(0, rules);
+	ASSERT_EQ(0, add_net(rules, SEND_TCP, REMOTE, REMOTE, "127.0.0.0/8"));
+	ASSERT_EQ(0, add_net(rules, CONNECT_TCP, 0, UINT16_MAX,
+			     "127.0.0.1/32"));
+	ASSERT_EQ(0, enforce(rules));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.2", REMOTE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.1", ELSEWHERE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(0, send_to(self->fd, "127.0.0.1", REMOTE, MSG_FASTOPEN));
+	EXPECT_EQ(1, receive_byte(try_accept(self->right), 0));
+}
+
+/* Notes a peer, so that the next send connects to it. */
+static int note_peer(int fd, const char *address)
+{
+	const int one = 1;
+	const int ret = set_option(fd, SOL_TCP, TCP_FASTOPEN_CONNECT, &one,
+				   sizeof(one));
+
+	return ret ? ret : connect_to(fd, address, REMOTE);
+}
+
+/* The data go to the peer, whatever address is passed with them. */
+TEST_F(fast_open, to_a_peer_needs_a_rule_for_it)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.2"));
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.1", REMOTE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.2", REMOTE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(-EACCES, send_fd_to(self->fd, 0, 0));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+}
+
+TEST_F(fast_open, to_a_peer_needs_a_rule_for_the_address_too)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.1"));
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(-EACCES, send_to(self->fd, "127.0.0.2", REMOTE,
+				   MSG_FASTOPEN));
+	EXPECT_EQ(variant->with_peer, send_to(self->fd, "127.0.0.1", REMOTE,
+					      MSG_FASTOPEN));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+}
+
+TEST_F(fast_open, to_a_peer_goes_there)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.1"));
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, REMOTE, REMOTE, NULL));
+	EXPECT_EQ(variant->with_peer, send_to(self->fd, "127.0.0.2", REMOTE,
+					      MSG_FASTOPEN));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+	if (!variant->with_peer)
+		EXPECT_EQ(1, receive_byte(try_accept(self->right), 0));
+}
+
+TEST_F(fast_open, without_an_address_goes_to_the_peer)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.1"));
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	EXPECT_EQ(0, send_fd_to(self->fd, 0, 0));
+	EXPECT_EQ(1, receive_byte(try_accept(self->right), 0));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+}
+
+/* RECEIVE_UDP */
+
+static int is_bound_to_zero(const struct ends *ends)
+{
+	return bound_at(ends->type, ends->protocol, ends->local, 0);
+}
+
+static int has_joined(const struct ends *ends)
+{
+	return join(is_new(ends), ends, REMOTE);
+}
+
+static int is_bound_to_zero_and_has_joined(const struct ends *ends)
+{
+	return join(is_bound_to_zero(ends), ends, REMOTE);
+}
+
+static int has_sent(const struct ends *ends)
+{
+	const int fd = is_new(ends);
+	const int ret = fd < 0 ? fd : send_to(fd, ends->peer, REMOTE, 0);
+
+	return ret ? ret : fd;
+}
+
+FIXTURE(receive_udp)
+{
+	int fd;
+};
+
+FIXTURE_VARIANT(receive_udp)
+{
+	const struct ends *ends;
+	int (*make)(const struct ends *ends);
+	/* The port that bind(2) named, or 0. */
+	__u16 port;
+};
+
+/* clang-format off */
+#define RECEIVER(name, of, made_by, named)                              \
+	FIXTURE_VARIANT_ADD(receive_udp, name)                          \
+	{                                                               \
+		.ends = &of,                                            \
+		.make = made_by,                                        \
+		.port = named,                                          \
+	}
+
+RECEIVER(new, udp, is_new, 0);
+RECEIVER(bound, udp, is_bound, LOCAL);
+RECEIVER(bound_to_zero, udp, is_bound_to_zero, 0);
+RECEIVER(bound_by_connect, udp, has_joined, 0);
+RECEIVER(bound_by_send, udp, has_sent, 0);
+RECEIVER(bound_and_connected, udp, is_connected, LOCAL);
+RECEIVER(bound_and_connected_anew, udp, is_connected_anew, LOCAL);
+RECEIVER(bound_to_zero_and_connected, udp, is_bound_to_zero_and_has_joined, 0);
+RECEIVER(left, udp, has_left, LOCAL);
+RECEIVER(bound_anew, udp, is_bound_anew, LOCAL);
+RECEIVER(ipv6_bound, udp6, is_bound, LOCAL);
+RECEIVER(ipv6_bound_by_connect, udp6, has_joined, 0);
+RECEIVER(mapped_bound, udp_mapped, is_bound, LOCAL);
+RECEIVER(mapped_bound_by_connect, udp_mapped, has_joined, 0);
+/* clang-format on */
+
+FIXTURE_SETUP(receive_udp)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	self->fd = variant->make(variant->ends);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(receive_udp)
+{
+	EXPECT_EQ(0, close(self->fd));
+}
+
+TEST_F(receive_udp, is_granted_by_the_port_that_was_named)
+{
+	ASSERT_EQ(0, restrict_to(RECEIVE_UDP, RECEIVE_UDP, variant->port,
+				 variant->port, NULL));
+	EXPECT_EQ(-EAGAIN, receive_byte(self->fd, MSG_DONTWAIT));
+}
+
+TEST_F(receive_udp, is_refused_by_all_other_ports)
+{
+	const int rules = extended(RECEIVE_UDP, 0);
+
+	ASSERT_LE(0, rules);
+	if (variant->port)
+		ASSERT_EQ(0, add_net(rules, RECEIVE_UDP, 0, variant->port - 1,
+				     NULL));
+	ASSERT_EQ(0, add_net(rules, RECEIVE_UDP, variant->port + 1, UINT16_MAX,
+			     NULL));
+	ASSERT_EQ(0, enforce(rules));
+	EXPECT_EQ(-EACCES, receive_byte(self->fd, MSG_DONTWAIT));
+}
+
+TEST_HARNESS_MAIN
