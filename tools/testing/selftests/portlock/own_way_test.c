@@ -18,7 +18,7 @@
 #include <poll.h>
 
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "connections.h"
 
 /* The interface here, and the one at the other end. */
 #define NEAR "near"
@@ -1078,6 +1078,44 @@ TEST_F(hosts, are_not_chosen_by_the_scope_of_an_address)
 	EXPECT_EQ(0, close(connected));
 	EXPECT_EQ(0, close(tcp));
 	EXPECT_EQ(0, close(own));
+}
+
+/* The next host calls a listener, which names the device or does not. */
+TEST_F(hosts, are_accepted_by_address_unless_by_a_device)
+{
+	int named;
+
+	for (named = 0; named < 2; named++) {
+		const int listener = make_socket(AF_INET, SOCK_STREAM, 0);
+		int client;
+		pid_t child;
+
+		ASSERT_LE(0, listener);
+		if (named)
+			ASSERT_EQ(0, set_way(listener, TO_DEVICE,
+					     NEAR_ADDRESS));
+		ASSERT_EQ(0, bind_to(listener, NEAR_ADDRESS, PORT));
+		ASSERT_EQ(0, try_listen(listener));
+		ASSERT_EQ(0, setns(self->far, CLONE_NEWNET));
+		client = dial(0, FAR_ADDRESS, 0, NEAR_ADDRESS, PORT);
+		ASSERT_EQ(0, setns(self->near, CLONE_NEWNET));
+		ASSERT_LE(0, client);
+		child = fork();
+		ASSERT_LE(0, child);
+		if (child == 0) {
+			ASSERT_EQ(0, restrict_to(ACCEPT_TCP, ACCEPT_TCP, PORT,
+						 PORT, FAR_ADDRESS "/32"));
+			if (named) {
+				EXPECT_EQ(-ECONNABORTED, try_accept(listener));
+			} else {
+				EXPECT_LE(0, try_accept(listener));
+			}
+			_exit(_metadata->exit_code);
+		}
+		EXPECT_EQ(0, wait_child(child));
+		EXPECT_EQ(0, close(client));
+		EXPECT_EQ(0, close(listener));
+	}
 }
 
 /* The answer to a datagram goes to its source, so a foreign one is a target. */

@@ -93,6 +93,43 @@ static int listen_unbound(int fd)
 	return listen_on_port(AF_INET, 0, 0);
 }
 
+/* A ruleset about accept(2), whose rules may be quiet. */
+static int accept_ruleset(void)
+{
+	return extended_with(PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+			     PORTLOCK_ACCESS_NET_ACCEPT_TCP, 0);
+}
+
+/* Accepts a connection from OTHER_PORT on @port. */
+static int accept_on(int family, __u16 port)
+{
+	const int listener = listen_on(family, 0, port);
+	const int client = make_socket(family, SOCK_STREAM, 0);
+	int ret;
+
+	ret = bind_fd(client, family, OTHER_PORT);
+	if (!ret)
+		ret = connect_fd(client, family, port);
+	if (!ret && accept(listener, NULL, NULL) < 0)
+		ret = -errno;
+	close(client);
+	close(listener);
+	return ret;
+}
+
+static int accept_on_port(int fd)
+{
+	return accept_on(AF_INET, PORT);
+}
+
+/* The rule is about the port, and not about the peer. */
+static int accept_peer(int fd)
+{
+	const int ret = accept_on(AF_INET6, CLOSED_PORT);
+
+	return ret == -ECONNABORTED ? -EACCES : ret;
+}
+
 static int listen_fd(int fd)
 {
 	return listen(fd, 1) ? -errno : 0;
@@ -739,6 +776,74 @@ TEST_F(trace, a_quiet_rule_is_about_the_service_port_and_the_peer)
 		     domain, AF_INET);
 }
 
+/* The first step knows of no peer, so only rules without an address count. */
+TEST_F(trace, a_quiet_rule_is_about_the_port_of_a_listener)
+{
+	struct portlock_net_attr rule = {
+		.port_first = PORT,
+		.port_last = PORT,
+		.family = AF_INET,
+		.prefix_len = 8,
+		.address = { 127 },
+	};
+	int fd = accept_ruleset();
+	unsigned long long domain;
+
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, enforce(fd));
+	domain = last_domain();
+	ASSERT_EQ(-EACCES, accept_on_port(-1));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
+		     domain, PORT);
+
+	fd = accept_ruleset();
+	rule.family = 0;
+	rule.prefix_len = 0;
+	rule.address[0] = 0;
+	ASSERT_EQ(0, add_net_attr(fd, &rule, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, enforce(fd));
+	domain = last_domain();
+	ASSERT_EQ(-EACCES, accept_on_port(-1));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
+		     domain, PORT);
+}
+
+TEST_F(trace, a_quiet_rule_is_about_the_peer_that_is_accepted)
+{
+	const struct portlock_net_attr quiet = {
+		.port_first = PORT,
+		.port_last = PORT,
+		.family = AF_INET,
+		.prefix_len = 8,
+		.address = { 127 },
+	};
+	const struct portlock_net_attr other = {
+		.allowed_access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+		.port_first = PORT,
+		.port_last = PORT,
+		.family = AF_INET,
+		.prefix_len = 8,
+		.address = { 10 },
+	};
+	const int fd = accept_ruleset();
+	unsigned long long domain;
+
+	ASSERT_EQ(0, add_net_attr(fd, &quiet, LANDLOCK_ADD_RULE_QUIET));
+	ASSERT_EQ(0, add_net_attr(fd, &other, 0));
+	ASSERT_EQ(0, enforce(fd));
+	domain = last_domain();
+	ASSERT_EQ(-ECONNABORTED, accept_on(AF_INET, PORT));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=2 address=127.0.0.1",
+		     domain, PORT);
+	ASSERT_EQ(-ECONNABORTED, accept_on(AF_INET6, PORT));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=10 type=1 protocol=6 port=%d address_family=10 address=::1",
+		     domain, PORT);
+}
+
 TEST_F(trace, log_flags_of_the_same_program_clear_logged)
 {
 	ASSERT_EQ(0, refuse_listen(LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF));
@@ -944,6 +1049,23 @@ FIXTURE_VARIANT_ADD(denial, listen_unbound)
 	.call = listen_unbound,
 	.event = "blockers=net.listen_tcp family=2 type=1 protocol=6 port=0 address_family=2 address=0.0.0.0",
 	.record = "net.listen_tcp",
+};
+
+FIXTURE_VARIANT_ADD(denial, accept_on_port)
+{
+	.access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+	.call = accept_on_port,
+	.event = "blockers=net.accept_tcp family=2 type=1 protocol=6 port=1025 address_family=0 address=",
+	.record = "net.accept_tcp laddr=127.0.0.1 lport=1025 src=1025",
+};
+
+FIXTURE_VARIANT_ADD(denial, accept_peer)
+{
+	.access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+	.granted = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+	.call = accept_peer,
+	.event = "blockers=net.accept_tcp family=10 type=1 protocol=6 port=9 address_family=10 address=::1",
+	.record = "net.accept_tcp laddr=::1 lport=9 faddr=::1 fport=1026 src=9 daddr=::1",
 };
 
 FIXTURE_VARIANT_ADD(denial, socket_create)
