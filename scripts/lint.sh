@@ -50,7 +50,7 @@ rustfmt_check() {
 	"$RUSTFMT" --check --color never --edition 2021 --config-path "$TREE/.rustfmt.toml" "$@"
 }
 if ((${#rust[@]} + ${#patched_rust[@]})); then
-	programs=(tests/module/*.rs tests/spec/*.rs)
+	programs=(tests/interleave/*.rs tests/module/*.rs tests/spec/*.rs)
 	check rustfmt "$((${#rust[@]} + ${#patched_rust[@]} + ${#programs[@]})) files" \
 		rustfmt_check "${rust[@]}" "${patched_rust[@]/#/$TREE/}" "${programs[@]}"
 else

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import fuzz, report, units
+from . import fuzz, interleave, report, units
 from . import guest as guests
 from .base import HarnessError, Paths
 from .catalogue import jobs
@@ -94,11 +94,12 @@ def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
 
 
 def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[BootResult]:
-    """The unit tests and a fuzz round, each told as it ends."""
+    """The unit tests, the orders of threads, and a fuzz round, each told as it ends."""
     progress = report.Progress()
     rounds: list[Callable[[], BootResult]] = []
     if choice.whole:
-        rounds += [lambda: units.run(paths), lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)]
+        rounds += [lambda: units.run(paths), lambda: interleave.run(paths),
+                   lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)]
     if choice.units:
         rounds.append(lambda: units.run_in_guest(paths, choice.scale))
     results = []
