@@ -249,7 +249,7 @@ class Page(unittest.TestCase):
         self.assertEqual(doc.programs(page), {"one": "int a;\n\n    int b;\n", "two": "int c;\n"})
 
     def test_the_guide_has_programs(self) -> None:
-        self.assertEqual(list(doc.programs(PAGE.read_text("utf-8"))), ["agent", "server", "client"])
+        self.assertEqual(list(doc.programs(PAGE.read_text("utf-8"))), ["agent", "server", "client", "intranet", "worker"])
 
 
 class Selection(unittest.TestCase):
