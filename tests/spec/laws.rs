@@ -112,8 +112,10 @@ impl Random {
                 ..rule
             },
             (true, false) => rule,
+            // `add_rule` refuses RECEIVE_UDP with an address.
             (true, true) => Rule {
                 prefix: Some(self.prefix()),
+                access: rule.access & !RECEIVE_UDP,
                 ..rule
             },
         }
@@ -160,22 +162,32 @@ impl Random {
             AF_INET => V4(self.inet()),
             _ => Address::from_inet6(self.inet6()),
         };
-        let (local, peer) = (address(family), address(family));
+        let (local, remote) = (address(family), address(family));
+        let local = if self.one_in(3) {
+            (0, Address::wildcard(family))
+        } else {
+            (self.port(), local)
+        };
+        let peer = if self.one_in(2) {
+            None
+        } else {
+            Some((self.port(), remote))
+        };
+        let accepted = match self.below(4) {
+            0 | 1 => peer.map(|peer| (local.0, peer)),
+            2 => Some((self.port(), (self.port(), remote))),
+            _ => None,
+        };
 
         Socket {
             netns: 1 + self.one_in(8) as u64,
             is_kernel: self.one_in(8),
             is_listening: self.one_in(8),
-            local: if self.one_in(3) {
-                (0, Address::wildcard(family))
-            } else {
-                (self.port(), local)
-            },
-            peer: if self.one_in(2) {
-                None
-            } else {
-                Some((self.port(), peer))
-            },
+            local,
+            is_port_named: self.one_in(2),
+            peer,
+            accepted,
+            is_connected: !self.one_in(4),
             way: self.way(),
             granted_by_address: self.one_in(8),
             may_name_device: self.one_in(8),
@@ -202,12 +214,25 @@ impl Random {
         }
         Question {
             bytes,
-            kind: self.below(5),
+            kind: self.below(11),
             fast_open: self.one_in(2),
             way: self.way(),
+            option: self.pick(&[
+                NODELAY,
+                NODELAY,
+                ZEROCOPY_RECEIVE,
+                (0, 4),
+                (1, 25),
+                (1, 26),
+                (41, 20),
+            ]),
         }
     }
 }
+
+/// An option that is nothing special, and one whose reading receives data.
+const NODELAY: (i32, i32) = (6, 1);
+const ZEROCOPY_RECEIVE: (i32, i32) = (6, 35);
 
 fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
@@ -237,21 +262,73 @@ struct Question {
     kind: usize,
     fast_open: bool,
     way: Way,
+    option: (i32, i32),
 }
 
 impl Question {
+    /// A question without an address.
+    fn about(kind: usize, option: (i32, i32)) -> Self {
+        Self {
+            bytes: Vec::new(),
+            kind,
+            fast_open: false,
+            way: Way::NONE,
+            option,
+        }
+    }
+
+    /// To set an option that some stacks refuse whatever their rules grant.
+    fn is_special(&self) -> bool {
+        self.kind == 10 && ![NODELAY, ZEROCOPY_RECEIVE].contains(&self.option)
+    }
+
+    /// Whether the answer depends on the service port and the peer alone, and the right it needs.
+    fn service_right(&self, protocol: Protocol) -> Option<u64> {
+        let rights = match protocol {
+            Protocol::Udp => [0, 0, SHUTDOWN_UDP, GETSOCKOPT_UDP, SETSOCKOPT_UDP],
+            _ => [
+                SEND_TCP,
+                RECEIVE_TCP,
+                SHUTDOWN_TCP,
+                GETSOCKOPT_TCP,
+                SETSOCKOPT_TCP,
+            ],
+        };
+        let right = match self.kind {
+            3 => rights[0],
+            7 => rights[1],
+            8 => rights[2],
+            9 if self.option != ZEROCOPY_RECEIVE => rights[3],
+            10 if !self.is_special() => rights[4],
+            _ => 0,
+        };
+
+        Some(right).filter(|right| *right != 0)
+    }
+
     fn call(&self) -> Call<'_> {
         match self.kind {
             0 => Call::Bind(&self.bytes),
             1 => Call::Connect(&self.bytes),
             2 => Call::Send(Some(&self.bytes), self.fast_open, self.way),
             3 => Call::Send(None, self.fast_open, self.way),
-            _ => Call::Listen,
+            4 => Call::Listen,
+            5 => Call::Accept,
+            6 => Call::Accepted,
+            7 => Call::Receive,
+            8 => Call::Shutdown,
+            9 => Call::GetOption(self.option.0, self.option.1),
+            _ => Call::SetOption(self.option.0, self.option.1),
         }
     }
 }
 
 fn ask(stack: &[Owned], socket: &Socket, call: Call<'_>) -> Answer {
+    ask_and_keep(stack, &mut { *socket }, call)
+}
+
+/// Asks, and leaves in the socket what the answer does.
+fn ask_and_keep(stack: &[Owned], socket: &mut Socket, call: Call<'_>) -> Answer {
     let layers: Vec<Layer<'_>> = stack
         .iter()
         .map(|layer| Layer {
@@ -261,8 +338,6 @@ fn ask(stack: &[Owned], socket: &Socket, call: Call<'_>) -> Answer {
             ..Layer::new(layer.is_extended, &layer.rules)
         })
         .collect();
-
-    let mut socket = *socket;
 
     socket.answer(&layers, call)
 }
@@ -449,9 +524,12 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
 
         more[at].rules.push(Rule { access, ..rule });
         // An address rule brings care for devices, of SMC sockets at once, and for the control data of a
-        // send to the peer.
+        // send to the peer. It forbids some options.
         if rule.prefix.is_none()
-            || is_fresh && question.kind != 3 && socket.protocol != Protocol::Smc
+            || is_fresh
+                && question.kind != 3
+                && socket.protocol != Protocol::Smc
+                && !question.is_special()
         {
             let after = ask(&more, &socket, call);
 
@@ -541,7 +619,7 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
     });
     let is_unspec_send = socket.family == AF_INET6 && question.bytes.starts_with(&[0, 0]);
 
-    if is_fresh && socket.protocol != Protocol::Smc && !is_unspec_send {
+    if is_fresh && socket.protocol != Protocol::Smc && !is_unspec_send && !question.is_special() {
         law!(
             counts,
             "family 0 lets all addresses pass",
@@ -556,7 +634,8 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
     // then.
     let bare = without_prefixes(&stack);
 
-    if is_fresh && question.kind != 3 && socket.protocol != Protocol::Smc {
+    if is_fresh && question.kind != 3 && socket.protocol != Protocol::Smc && !question.is_special()
+    {
         let away = Socket { netns: 3, ..socket };
         let way = Way {
             has_route: true,
@@ -572,14 +651,17 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
             socket,
             question
         );
-        law!(
-            counts,
-            "with a route there are no prefixes",
-            ask(&stack, &routed, call) == ask(&bare, &socket, call),
-            stack,
-            socket,
-            question
-        );
+        // Before a connection is there, its way is not known.
+        if question.kind != 5 {
+            law!(
+                counts,
+                "with a route there are no prefixes",
+                ask(&stack, &routed, call) == ask(&bare, &socket, call),
+                stack,
+                socket,
+                question
+            );
+        }
     }
 
     // An IPv4 address is the same if it is mapped, on an IPv6 socket.
@@ -809,6 +891,236 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
     }
 }
 
+/// Laws about accepted connections, and about what is done on a connection.
+fn try_laws_of_connections(random: &mut Random, counts: &mut Counts) {
+    let stack: Vec<Owned> = (0..random.below(4)).map(|_| random.layer()).collect();
+    let bare = without_prefixes(&stack);
+    let socket = random.socket();
+    let is_tcp = matches!(socket.protocol, Protocol::Tcp | Protocol::Mptcp);
+    let is_passive = socket.is_connected
+        && socket.accepted.is_some()
+        && socket.accepted == socket.peer.map(|peer| (socket.local.0, peer));
+    let call = random.question(&socket);
+    let mut after = socket;
+
+    // Only the marks are state: so what a call gets once it always gets, and that may be kept.
+    if ask_and_keep(&stack, &mut after, call.call()).is_ok() {
+        law!(
+            counts,
+            "what is allowed is allowed again",
+            ask(&stack, &after, call.call()).is_ok(),
+            stack,
+            socket,
+            call
+        );
+    }
+    after.granted_by_address = socket.granted_by_address;
+    after.may_name_device = socket.may_name_device;
+    law!(
+        counts,
+        "a call changes nothing but the marks",
+        format!("{after:?}") == format!("{socket:?}"),
+        stack,
+        socket,
+        call
+    );
+
+    // A right of its own for each, by the service port and the peer.
+    let question = Question::about(random.pick(&[3, 7, 8, 9, 10]), NODELAY);
+    let call = question.call();
+    let answer = ask(&stack, &socket, call);
+
+    if let Some(right) = question.service_right(socket.protocol) {
+        let port = match socket.peer {
+            Some((port, _)) if port != 0 && !is_passive => port,
+            _ => socket.local.0,
+        };
+        let peer = socket.peer.filter(|(port, _)| *port != 0);
+
+        if is_tcp && !socket.granted_by_address || socket.protocol == Protocol::Udp {
+            let extended: Vec<Owned> = (stack.iter())
+                .map(|layer| Owned {
+                    handled: if layer.is_extended { layer.handled } else { 0 },
+                    ..layer.clone()
+                })
+                .collect();
+            let said = match peer {
+                _ if socket.is_kernel => Ok(()),
+                Some((_, address)) => once_more(&extended, &socket, right, port, address, true),
+                None => {
+                    let away = Socket { netns: 3, ..socket };
+
+                    once_more(&extended, &away, right, port, V4([0; 4]), true)
+                }
+            };
+
+            law!(
+                counts,
+                "numbers say the same of a connection",
+                answer == said,
+                stack,
+                socket,
+                question
+            );
+        }
+
+        // Only one of the two ports counts, and a passive socket's is its own.
+        let to = |socket: &Socket, peer: (u16, Address)| Socket {
+            peer: Some(peer),
+            accepted: if is_passive {
+                Some((socket.local.0, peer))
+            } else {
+                None
+            },
+            ..*socket
+        };
+
+        if let Some((remote, address)) = peer {
+            let other = 1 + random.port() % 65535;
+            let from = Socket {
+                local: (random.port(), socket.local.1),
+                accepted: None,
+                ..socket
+            };
+
+            if is_passive {
+                law!(
+                    counts,
+                    "the remote port does not matter to a passive socket",
+                    ask(&stack, &to(&socket, (other, address)), call) == answer,
+                    stack,
+                    socket,
+                    question
+                );
+            } else {
+                law!(
+                    counts,
+                    "the local port does not matter to other connections",
+                    ask(&stack, &from, call) == answer,
+                    stack,
+                    socket,
+                    question
+                );
+            }
+            law!(
+                counts,
+                "without prefixes the peer's address does not matter",
+                ask(&bare, &to(&socket, (remote, V4(random.inet()))), call)
+                    == ask(&bare, &socket, call),
+                stack,
+                socket,
+                question
+            );
+        }
+    }
+
+    // Reading an option that receives needs both rights.
+    let [read, receive, both] = [(9, NODELAY), (7, NODELAY), (9, ZEROCOPY_RECEIVE)]
+        .map(|(kind, option)| ask(&stack, &socket, Question::about(kind, option).call()).is_ok());
+
+    if is_tcp {
+        law!(
+            counts,
+            "to receive by an option needs two rights",
+            both == (read && receive),
+            stack,
+            socket
+        );
+    }
+
+    // The kernel does as it likes, but with the addresses that Landlock's rights are about.
+    let kernel = Socket {
+        is_kernel: true,
+        ..socket
+    };
+
+    for kind in 5..=10 {
+        law!(
+            counts,
+            "the kernel is exempt",
+            ask(&stack, &kernel, Question::about(kind, NODELAY).call()) == Ok(()),
+            stack,
+            kernel,
+            kind
+        );
+    }
+
+    // What may not be accepted from anywhere is not accepted from somewhere.
+    let listener = Socket {
+        is_listening: true,
+        is_kernel: false,
+        ..socket
+    };
+    let child = Socket {
+        is_listening: false,
+        accepted: None,
+        ..listener
+    };
+    let [refused, taken] = [&stack, &bare].map(|stack| {
+        (
+            ask(stack, &listener, Call::Accept).is_err(),
+            ask(stack, &child, Call::Accepted).is_err(),
+        )
+    });
+
+    if is_tcp && refused.0 {
+        law!(
+            counts,
+            "what is not accepted from anywhere is not accepted",
+            refused.1,
+            stack,
+            listener
+        );
+    }
+    if is_tcp {
+        law!(
+            counts,
+            "without prefixes a connection is accepted as its port is",
+            taken.0 == taken.1,
+            stack,
+            listener
+        );
+    }
+
+    // A datagram is received on a port that bind(2) named, or on port 0.
+    if socket.protocol == Protocol::Udp {
+        let other = Socket {
+            netns: 3,
+            peer: Some((random.port(), V4(random.inet()))),
+            way: random.way(),
+            accepted: None,
+            is_connected: !socket.is_connected,
+            granted_by_address: random.one_in(2),
+            may_name_device: random.one_in(2),
+            ..socket
+        };
+        let unbound = Socket {
+            local: (0, Address::wildcard(socket.family)),
+            ..other
+        };
+        let answer = ask(&stack, &socket, Call::Receive);
+
+        law!(
+            counts,
+            "a datagram is received whoever the peer is",
+            ask(&stack, &other, Call::Receive) == answer,
+            stack,
+            socket,
+            other
+        );
+        if !socket.is_port_named {
+            law!(
+                counts,
+                "a port that the kernel chose is none",
+                ask(&stack, &unbound, Call::Receive) == answer,
+                stack,
+                socket,
+                unbound
+            );
+        }
+    }
+}
+
 fn main() {
     let mut arguments = std::env::args()
         .skip(1)
@@ -819,6 +1131,7 @@ fn main() {
 
     for _ in 0..stacks {
         try_laws(&mut random, &mut counts);
+        try_laws_of_connections(&mut random, &mut counts);
     }
     for (law, count) in counts {
         println!("{count:9}  {law}");
