@@ -24,7 +24,8 @@
  *
  * With "observe", a line "~ STATE" comes before the result of an operation on a
  * socket.  It says what was known of the socket before the operation, for
- * tests/spec/predict.rs.
+ * tests/spec/predict.rs.  A line "+ STATE" says what was known after it of the
+ * socket that it made or connected.
  *
  * Operations name descriptors by slots.  No operation waits for long: sockets
  * do not block, and a program that does not end is killed.
@@ -42,6 +43,7 @@
 #include <linux/portlock.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -73,6 +75,7 @@
 #define SLOTS 16
 #define FIRST_SLOT_FD 100
 #define SHARED_FD 121
+#define WATCHER_FD 122
 #define MAX_TEXT (MAX_OPS * 128)
 #define PATIENCE_SECONDS 20
 #define LEISURE_MICROSECONDS 5000
@@ -88,7 +91,7 @@ struct shared {
 	struct {
 		int64_t value;
 		int64_t reached;
-		char state[256];
+		char state[256], after[256];
 	} result[MAX_OPS];
 	char text[MAX_TEXT];
 };
@@ -105,6 +108,15 @@ struct kind {
 	int64_t (*run)(const uint64_t *arg);
 	/* Whether the first argument is the slot of a socket. */
 	bool has_socket;
+	/* The argument, from 1, that is the slot of what it makes or connects. */
+	int changed;
+};
+
+/* What a process of a program asks its watcher: see watch(). */
+struct request {
+	pid_t pid;
+	int at;
+	bool is_after;
 };
 
 static struct op ops[MAX_OPS];
@@ -415,25 +427,21 @@ static int64_t op_user_namespace(const uint64_t *const arg)
 /* Sockets */
 
 /* A reset connection leaves no state that the next program could find. */
-static int reset_on_close(const int fd)
+static void reset_on_close(const int fd)
 {
 	const struct linger linger = { .l_onoff = 1 };
+	const int error = errno;
 
-	if (fd >= 0)
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	return fd;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	errno = error;
 }
 
 static int64_t op_socket(const uint64_t *const arg)
 {
 	const int fd = socket(arg[1], (int)arg[2] | SOCK_NONBLOCK, arg[3]);
-	const int error = errno, on = 1;
 
-	reset_on_close(fd);
-	/* Else the network stack answers EACCES too. */
-	if (is_observed && fd >= 0)
-		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
-	errno = error;
+	if (!is_observed)
+		reset_on_close(fd);
 	return keep(fd, arg[0]);
 }
 
@@ -524,6 +532,21 @@ static int64_t op_recv(const uint64_t *const arg)
 			   (int)arg[1] | MSG_DONTWAIT));
 }
 
+/* Receives into a pipe. */
+static int64_t op_splice(const uint64_t *const arg)
+{
+	int64_t ret;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	ret = answer(splice(fd_of(arg[0]), NULL, ends[1], NULL, 16,
+			    SPLICE_F_NONBLOCK));
+	close(ends[0]);
+	close(ends[1]);
+	return ret;
+}
+
 /* A message with a control message, and without a destination if len is 0. */
 static int64_t op_control(const uint64_t *const arg)
 {
@@ -560,10 +583,9 @@ static int64_t op_accept(const uint64_t *const arg)
 {
 	const int fd = accept4(fd_of(arg[0]), NULL, NULL,
 			       SOCK_NONBLOCK | SOCK_CLOEXEC);
-	const int error = errno;
 
-	reset_on_close(fd);
-	errno = error;
+	if (!is_observed)
+		reset_on_close(fd);
 	return keep(fd, arg[1]);
 }
 
@@ -649,14 +671,24 @@ static bool has_option(const int fd, const int level, const int name)
 	return !getsockopt(fd, level, name, value, &len) && len;
 }
 
+/* In hexadecimal.  A peer is told in every state of the socket. */
 static void print_name(char *const text, const int fd, const bool of_peer)
 {
+	static const socklen_t sizes[] = {
+		sizeof(struct sockaddr_in6),
+		sizeof(struct sockaddr_in),
+	};
 	uint8_t bytes[128];
 	socklen_t len = sizeof(bytes);
-	const int ret = of_peer ?
-				getpeername(fd, (struct sockaddr *)bytes, &len) :
-				getsockname(fd, (struct sockaddr *)bytes, &len);
+	int ret = -1;
 
+	if (!of_peer)
+		ret = getsockname(fd, (struct sockaddr *)bytes, &len);
+	/* It is not told into a buffer that is longer. */
+	for (int i = 0; of_peer && ret && i < 2; i++) {
+		len = sizes[i];
+		ret = getsockopt(fd, SOL_SOCKET, SO_PEERNAME, bytes, &len);
+	}
 	strcpy(text, "-");
 	for (socklen_t i = 0; !ret && i < len && i < 28; i++)
 		sprintf(text + 2 * i, "%02x", bytes[i]);
@@ -665,38 +697,34 @@ static void print_name(char *const text, const int fd, const bool of_peer)
 /*
  * What is known of a socket: the cookie of its namespace; family, type and
  * protocol; whether it listens; devices; whether it has a route; its own
- * address and that of its peer.
+ * address and that of its peer; what it is ready for.
  */
-static void observe(const struct op *const op, char *const text)
+static void observe(const int fd, char *const text)
 {
-	const int fd = fd_of(op->arg[0]), error = errno;
+	struct pollfd ready = { .fd = fd, .events = POLLIN | POLLOUT };
 	char local[64], peer[64];
 
 	*text = '\0';
-	if (op->kind->run == op_restrict)
-		sprintf(text, "%llu %llu",
-			(unsigned long long)network_cookies[0],
-			(unsigned long long)network_cookies[1]);
-	else if (op->kind->has_socket && option_of(fd, SOL_SOCKET, SO_TYPE)) {
-		print_name(local, fd, false);
-		print_name(peer, fd, true);
-		sprintf(text, "%llu %d %d %d %d %d %u %u %d %s %s",
-			(unsigned long long)long_option_of(fd, SO_NETNS_COOKIE),
-			option_of(fd, SOL_SOCKET, SO_DOMAIN),
-			option_of(fd, SOL_SOCKET, SO_TYPE),
-			option_of(fd, SOL_SOCKET, SO_PROTOCOL),
-			option_of(fd, SOL_SOCKET, SO_ACCEPTCONN),
-			option_of(fd, SOL_SOCKET, SO_BINDTOIFINDEX),
-			ntohl(option_of(fd, IPPROTO_IP, IP_UNICAST_IF)),
-			ntohl(option_of(fd, IPPROTO_IPV6, IPV6_UNICAST_IF)),
-			has_option(fd, IPPROTO_IP, IP_OPTIONS) ||
-				has_option(fd, IPPROTO_IPV6, IPV6_RTHDR) ||
-				option_of(fd, IPPROTO_IP, IP_FREEBIND) ||
-				option_of(fd, IPPROTO_IP, IP_TRANSPARENT) ||
-				option_of(fd, SOL_SOCKET, SO_DONTROUTE),
-			local, peer);
-	}
-	errno = error;
+	if (!option_of(fd, SOL_SOCKET, SO_TYPE))
+		return;
+	print_name(local, fd, false);
+	print_name(peer, fd, true);
+	poll(&ready, 1, 0);
+	sprintf(text, "%llu %d %d %d %d %d %u %u %d %s %s %d",
+		(unsigned long long)long_option_of(fd, SO_NETNS_COOKIE),
+		option_of(fd, SOL_SOCKET, SO_DOMAIN),
+		option_of(fd, SOL_SOCKET, SO_TYPE),
+		option_of(fd, SOL_SOCKET, SO_PROTOCOL),
+		option_of(fd, SOL_SOCKET, SO_ACCEPTCONN),
+		option_of(fd, SOL_SOCKET, SO_BINDTOIFINDEX),
+		ntohl(option_of(fd, IPPROTO_IP, IP_UNICAST_IF)),
+		ntohl(option_of(fd, IPPROTO_IPV6, IPV6_UNICAST_IF)),
+		has_option(fd, IPPROTO_IP, IP_OPTIONS) ||
+			has_option(fd, IPPROTO_IPV6, IPV6_RTHDR) ||
+			option_of(fd, IPPROTO_IP, IP_FREEBIND) ||
+			option_of(fd, IPPROTO_IP, IP_TRANSPARENT) ||
+			option_of(fd, SOL_SOCKET, SO_DONTROUTE),
+		local, peer, ready.revents);
 }
 
 /* Descriptors */
@@ -945,11 +973,11 @@ static int64_t op_exec(const uint64_t *const arg)
 
 static const struct kind kinds[] = {
 	{ "about", op_about },
-	{ "accept", op_accept, true },
+	{ "accept", op_accept, true, 2 },
 	{ "bind", op_bind, true },
 	{ "close", op_close },
-	{ "connect", op_connect, true },
-	{ "control", op_control, true },
+	{ "connect", op_connect, true, 1 },
+	{ "control", op_control, true, 1 },
 	{ "drop_caps", op_drop_caps },
 	{ "dup", op_dup },
 	{ "epoll", op_epoll },
@@ -957,7 +985,7 @@ static const struct kind kinds[] = {
 	{ "extended", op_extended },
 	{ "flags", op_flags },
 	{ "fork", op_fork },
-	{ "getsockopt", op_getsockopt },
+	{ "getsockopt", op_getsockopt, true },
 	{ "has_nnp", op_has_nnp },
 	{ "ioctl", op_ioctl },
 	{ "join", op_join },
@@ -976,20 +1004,21 @@ static const struct kind kinds[] = {
 	{ "path", op_path },
 	{ "port", op_port },
 	{ "proc", op_proc },
-	{ "read", op_read },
-	{ "recv", op_recv },
+	{ "read", op_read, true },
+	{ "recv", op_recv, true },
 	{ "rename", op_rename },
 	{ "restrict", op_restrict },
 	{ "ruleset", op_ruleset },
 	{ "seek", op_seek },
 	{ "send", op_send, true },
-	{ "sendmmsg", op_sendmmsg, true },
-	{ "sendmsg", op_sendmsg, true },
-	{ "sendto", op_sendto, true },
+	{ "sendmmsg", op_sendmmsg, true, 1 },
+	{ "sendmsg", op_sendmsg, true, 1 },
+	{ "sendto", op_sendto, true, 1 },
 	{ "setsockopt", op_setsockopt, true },
 	{ "shutdown", op_shutdown, true },
 	{ "signal", op_signal },
-	{ "socket", op_socket },
+	{ "socket", op_socket, false, 1 },
+	{ "splice", op_splice, true },
 	{ "take", op_take },
 	{ "uid", op_uid },
 	{ "user_namespace", op_user_namespace },
@@ -1050,6 +1079,30 @@ static int64_t run_in_thread(struct worker *const worker,
 	return value;
 }
 
+/*
+ * Observes the socket of an operation.  The watcher does it, since a domain may
+ * forbid this process to read options.
+ */
+static void ask_watcher(const int at, const bool is_after)
+{
+	const struct request request = { getpid(), at, is_after };
+	char done;
+
+	if (write(WATCHER_FD, &request, sizeof(request)) < 0 ||
+	    read(WATCHER_FD, &done, sizeof(done)) < 0)
+		die("watcher");
+}
+
+static void observe_before(const struct op *const op, const int at)
+{
+	if (op->kind->run == op_restrict)
+		sprintf(shared->result[at].state, "%llu %llu",
+			(unsigned long long)network_cookies[0],
+			(unsigned long long)network_cookies[1]);
+	else if (op->kind->has_socket)
+		ask_watcher(at, false);
+}
+
 static void run_until(const int end)
 {
 	while (next_op < end) {
@@ -1061,7 +1114,7 @@ static void run_until(const int end)
 		int64_t value;
 
 		if (is_observed)
-			observe(op, shared->result[at].state);
+			observe_before(op, at);
 		if (op->thread && !is_flow)
 			value = run_in_thread(&workers[op->thread], op);
 		else
@@ -1070,6 +1123,8 @@ static void run_until(const int end)
 		shared->result[at].reached = 1;
 		if (is_leisurely)
 			usleep(LEISURE_MICROSECONDS);
+		if (is_observed && op->kind->changed)
+			ask_watcher(at, true);
 	}
 }
 
@@ -1216,14 +1271,60 @@ static void make_playground(void)
 	close(fd);
 }
 
+/* Sees to it that only Portlock answers EACCES, and observes a socket. */
+static void answer_request(const struct request *const request)
+{
+	const struct op *const op = &ops[request->at];
+	const int slot = request->is_after ? op->kind->changed - 1 : 0, on = 1;
+	const int pid_fd = syscall(__NR_pidfd_open, request->pid, 0);
+	const int fd = syscall(__NR_pidfd_getfd, pid_fd, fd_of(op->arg[slot]),
+			       0);
+
+	if (pid_fd < 0)
+		die("pidfd_open");
+	close(pid_fd);
+	if (fd < 0)
+		return;
+	if (request->is_after) {
+		reset_on_close(fd);
+		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
+		observe(fd, shared->result[request->at].after);
+	} else {
+		observe(fd, shared->result[request->at].state);
+	}
+	close(fd);
+}
+
+/*
+ * Answers the requests of the processes of a program, until @child ends.  The
+ * watcher is in no domain.  Returns false if they are silent for too long.
+ */
+static bool watch(const int watched, const pid_t child)
+{
+	struct pollfd fds[] = {
+		{ .fd = watched, .events = POLLIN },
+		{ .fd = syscall(__NR_pidfd_open, child, 0), .events = POLLIN },
+	};
+	struct request request;
+
+	while (poll(fds, 2, PATIENCE_SECONDS * 1000) > 0 && !fds[1].revents &&
+	       read(watched, &request, sizeof(request)) == sizeof(request)) {
+		answer_request(&request);
+		if (write(watched, "", 1) != 1)
+			break;
+	}
+	close(fds[1].fd);
+	return fds[1].revents;
+}
+
 static int run_program(void)
 {
 	static const struct timespec patience = {
 		.tv_sec = PATIENCE_SECONDS,
 	};
 	static const struct timespec none;
+	int status, ends[2] = { -1, -1 };
 	sigset_t chld;
-	int status;
 	pid_t child;
 
 	memset(shared->result, 0, op_count * sizeof(*shared->result));
@@ -1231,11 +1332,18 @@ static int run_program(void)
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigtimedwait(&chld, NULL, &none);
+	if (is_observed &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+		die("socketpair");
 	child = fork();
 	if (child < 0)
 		die("fork");
 	if (!child) {
 		setpgid(0, 0);
+		if (is_observed)
+			dup2(ends[1], WATCHER_FD);
+		close(ends[0]);
+		close(ends[1]);
 		if (is_observed)
 			own_networks();
 		else
@@ -1245,8 +1353,11 @@ static int run_program(void)
 		run_until(op_count);
 		_exit(0);
 	}
-	if (sigtimedwait(&chld, NULL, &patience) < 0)
+	close(ends[1]);
+	if (is_observed ? !watch(ends[0], child) :
+			  sigtimedwait(&chld, NULL, &patience) < 0)
 		kill(-child, SIGKILL);
+	close(ends[0]);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	kill(-child, SIGKILL);
@@ -1333,6 +1444,9 @@ static void run_all(const char *const path)
 				if (*shared->result[i].state)
 					printf("~ %s\n",
 					       shared->result[i].state);
+				if (*shared->result[i].after)
+					printf("+ %s\n",
+					       shared->result[i].after);
 				printf("%d %lld\n", i,
 				       (long long)shared->result[i].value);
 			}

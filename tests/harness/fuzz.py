@@ -60,11 +60,15 @@ FLOOR = {
     "sendto": ("ok", "EACCES", "EINVAL"),
 }
 
-#: Predictions that must occur in such a run: the reason of each, and whether the operation is allowed.
+#: Predictions that must occur in such a run, by what the operation counts as: the reason of each, and whether it is allowed.
 PREDICTED_FLOOR = {
     "bind": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
     "connect": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
     "control": ("allowed by port", "allowed by address", "refused by port", "refused by address", "refused as wrong"),
+    **{name: ("allowed by port", "allowed by address", "refused by port", "refused by address") for name in (
+        "ACCEPT_TCP", "GETSOCKOPT_TCP", "GETSOCKOPT_UDP", "RECEIVE_TCP", "SEND_TCP", "SETSOCKOPT_TCP", "SETSOCKOPT_UDP", "SHUTDOWN_TCP",
+        "SHUTDOWN_UDP")},
+    "RECEIVE_UDP": ("allowed by port", "refused by port"),
     "extended": ("allowed by attr", "refused by attr"),
     "kind": ("allowed by attr", "refused by attr"),
     "listen": ("allowed by port", "allowed by address", "refused by port", "refused by address"),
@@ -88,6 +92,8 @@ class Prediction:
     right: str
     #: What the decision depends on.
     why: str
+    #: What the operation counts as: its name, or the right that it needs.
+    row: str = ""
 
     def allows(self, result: int) -> bool:
         """Whether a result is right."""
@@ -132,6 +138,8 @@ class Answer:
     status: int | None = None
     #: What was known of the sockets before the operations, if that was told.
     states: dict[int, str] = field(default_factory=dict)
+    #: What was known after them of the sockets that they made or connected.
+    after: dict[int, str] = field(default_factory=dict)
     #: What is right, if it was predicted.
     predictions: dict[int, Prediction] = field(default_factory=dict)
 
@@ -167,7 +175,8 @@ class Reader:
         self.answers: dict[int, Answer] = {}
         self._current = Answer()
         self._number: int | None = None
-        self._state = ""
+        #: What was told of the sockets of the next operation, by the sign before it.
+        self._states: dict[str, str] = {}
         #: Lines that do not have the format: error messages of the guest.
         self.complaints: list[str] = []
 
@@ -178,8 +187,8 @@ class Reader:
             match line[:1], line[1:].strip():
                 case "=", number:
                     self._number, self._current = int(number), Answer()
-                case "~", state:
-                    self._state = state
+                case "~" | "+" as sign, state:
+                    self._states[sign] = state
                 case "|", event:
                     self._current.events.append(event)
                 case "!", status if self._number is not None:
@@ -190,10 +199,11 @@ class Reader:
                 case _:
                     words = line.split()
                     if len(words) == 2 and words[0].isdigit():
-                        self._current.results[int(words[0])] = int(words[1])
-                        if self._state:
-                            self._current.states[int(words[0])] = self._state
-                            self._state = ""
+                        place = int(words[0])
+                        self._current.results[place] = int(words[1])
+                        for sign, states in (("~", self._current.states), ("+", self._current.after)):
+                            if sign in self._states:
+                                states[place] = self._states.pop(sign)
                     elif words:
                         self.complaints.append(line)
         return finished
@@ -244,15 +254,18 @@ class Predictor:
                 lines.append(f"< {program.operations[place]}")
                 if place in answer.states:
                     lines.append(f"~ {answer.states[place]}")
-                lines += ["?", f"> {answer.results[place]}"]
+                lines.append("?")
+                if place in answer.after:
+                    lines.append(f"+ {answer.after[place]}")
+                lines.append(f"> {answer.results[place]}")
                 asked.append((answer, place))
         done = subprocess.run([str(self._program)], input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=False)
         told = done.stdout.splitlines()
         if done.returncode or len(told) != len(asked):
             raise HarnessError(f"tests/spec/predict.rs failed: {done.stderr.strip()[-300:]}")
         for (answer, place), line in zip(asked, told):
-            why, right = line.split(" ", 1)
-            answer.predictions[place] = Prediction(right, why)
+            row, why, right = line.split(" ", 2)
+            answer.predictions[place] = Prediction(right, why, row)
 
 
 def mistake(program: Program, answer: Answer, place: int) -> Difference | None:
@@ -457,7 +470,7 @@ class Coverage:
             self.operations += 1
             self.extended += program.extended
             if prediction := answer.predictions.get(place):
-                self.predictions.setdefault(text.split()[1], Counter())[prediction.decision] += 1
+                self.predictions.setdefault(prediction.row, Counter())[prediction.decision] += 1
             self.counts.setdefault(text.split()[1], Counter())["ok" if result >= 0 else named(result)] += 1
         self.events.update(event.split(":", 1)[0] for event in answer.events if not _LATE.match(event))
 

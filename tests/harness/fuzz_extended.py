@@ -12,12 +12,16 @@ from collections.abc import Iterator
 
 from .fuzz_programs import (
     ADD_RULE_QUIET, BIND_UDP, AF_INET, AF_INET6, AF_PACKET, AF_UNIX, AF_UNSPEC, CLOEXEC, DGRAM, FASTOPEN, MORE, MPTCP, NET, PAIR, RAW,
-    RULE_NET_PORT, RULESET_SLOTS, SEQPACKET, SLOTS, SOCKET_SLOTS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, STREAM, TCP, TSYNC, UDP,
+    RULE_NET_PORT, RULESET_SLOTS, SEQPACKET, SLOTS, SOCKET_SLOTS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, SOL_UDP, STREAM, TCP, TSYNC, UDP,
     Program, Writer)
 
-LISTEN_TCP = SOCKET_CREATE = 1 << 32
+SOCKET_CREATE = 1 << 32
 CREATE_RULESET = 1 << 31
-RIGHTS = NET | LISTEN_TCP
+# Rights about addresses that a call names or a listener has, and about what is done with a connection.
+ADDRESSES = NET | 1 << 32
+CONNECTIONS = sum(1 << bit for bit in range(33, 43))
+RECEIVE_UDP = 1 << 39
+RIGHTS = ADDRESSES | CONNECTIONS
 AF_SMC, SMC = 43, 256
 DONTROUTE = 4
 
@@ -31,12 +35,17 @@ _V4 = ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.255.255.254", "1
        "240.0.0.1", "255.255.255.255")
 _V6 = ("::1", "::1", "::1", "::", "::2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::8000:0:0:1", "fc00::1", "fe80::1", "febf::1",
        "fec0::1", "ff01::1", "ff02::1", "ff05::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "64:ff9b::7f00:1", "8000::")
-ADDRESSES = tuple(socket.inet_pton(AF_INET, text) for text in _V4) + tuple(socket.inet_pton(AF_INET6, text) for text in _V6)
+HOSTS = tuple(socket.inet_pton(AF_INET, text) for text in _V4) + tuple(socket.inet_pton(AF_INET6, text) for text in _V6)
 _LENGTHS = {4: (0, 1, 7, 8, 9, 16, 24, 30, 31, 31, 32, 32, 32), 16: (0, 1, 7, 8, 10, 32, 48, 63, 64, 65, 80, 127, 127, 128, 128, 128)}
 
 _SOCKETS = (
     (AF_INET, STREAM, 0), (AF_INET, STREAM, TCP), (AF_INET6, STREAM, 0), (AF_INET6, STREAM, TCP), (AF_INET, DGRAM, 0),
     (AF_INET, DGRAM, UDP), (AF_INET6, DGRAM, 0), (AF_INET6, DGRAM, UDP),
+)
+# Options that do no harm, by level and name.
+_OPTIONS = (
+    (SOL_SOCKET, 2), (SOL_SOCKET, 3), (SOL_SOCKET, 4), (SOL_SOCKET, 15), (SOL_SOCKET, 30), (SOL_TCP, 1), (SOL_TCP, 2), (SOL_IP, 1),
+    (SOL_IP, 2), (SOL_IPV6, 16), (SOL_IPV6, 67), (SOL_UDP, 1),
 )
 _MPTCP_SOCKETS = ((AF_INET, STREAM, MPTCP), (AF_INET6, STREAM, MPTCP))
 _ODD_SOCKETS = (
@@ -71,7 +80,8 @@ class _Writer(Writer):
         # MPTCP takes its time.
         self._has_mptcp = source.random() < 0.3
         self._likely = _SOCKETS + 2 * _MPTCP_SOCKETS if self._has_mptcp else _SOCKETS
-        self._addresses = source.sample(ADDRESSES, 5) + [source.choice(ADDRESSES[:3])]
+        self._addresses = source.sample(HOSTS, 5) + [source.choice(HOSTS[:3])]
+        self._connections: list[int] = []
         #: What the slots probably hold: the rights and permissions that an extended ruleset handles, or None for a plain one.
         self._permissions: dict[int, int | None] = {}
         self._kinds: dict[int, tuple[int, int, int]] = {}
@@ -133,7 +143,7 @@ class _Writer(Writer):
 
     def _rights(self, bits: int) -> int:
         """Some of the bits, often all, and at least one if there is one."""
-        some = bits if self._chance(0.6) else bits & self._random.getrandbits(33)
+        some = bits if self._chance(0.6) else bits & self._random.getrandbits(43)
         return some or bits
 
     def _a_ruleset(self) -> int:
@@ -147,7 +157,7 @@ class _Writer(Writer):
             self._do("ruleset", slot, 48, 0, 0, 0, net, 0, 0, self._rights(net) if self._chance(0.3) else 0, 0, 0, thread=0)
             self._rulesets[slot], self._permissions[slot] = net, None
             return
-        net = self._rights(RIGHTS) if self._chance(0.95) else 0
+        net = self._rights(self._choice((ADDRESSES, ADDRESSES, CONNECTIONS, RIGHTS, RIGHTS))) if self._chance(0.95) else 0
         permissions = SOCKET_CREATE if self._chance(0.25) or not net else 0
         fields = [net, self._rights(net) if self._chance(0.3) else 0, permissions, 0, 0, 0]
         size, flags, place, tail = 40, CREATE_RULESET, 0, 0
@@ -209,6 +219,8 @@ class _Writer(Writer):
             address = self._choice(self._addresses)
             family = AF_INET if len(address) == 4 else AF_INET6
             address, length = self._prefix(address)
+            if access != RECEIVE_UDP and self._chance(0.98):
+                access &= ~RECEIVE_UDP
         if is_bad:
             match self._random.randrange(7):
                 case 0:
@@ -306,7 +318,7 @@ class _Writer(Writer):
         wanted = 16 if family == AF_INET6 else 4
         if self._chance(0.06):
             wanted = 20 - wanted
-        host = self._choice(self._addresses if self._chance(0.8) else ADDRESSES)
+        host = self._choice(self._addresses if self._chance(0.8) else HOSTS)
         if self._chance(0.08):
             host = self._flip(host, self._random.randrange(8 * len(host)))
         if len(host) != wanted:
@@ -314,7 +326,7 @@ class _Writer(Writer):
             if wanted == 16:
                 host = b"\0" * 10 + b"\xff\xff" + host
             else:
-                host = self._choice([each for each in (*self._addresses, *ADDRESSES[:3]) if len(each) == 4])
+                host = self._choice([each for each in (*self._addresses, *HOSTS[:3]) if len(each) == 4])
         port = self._choice(self._ports) if self._chance(0.9) else self._choice(PORTS)
         named = AF_INET6 if wanted == 16 else AF_INET
         length = 28 if wanted == 16 else 16
@@ -335,7 +347,7 @@ class _Writer(Writer):
         return self._choice((0, 0, 0, 0, 0, 0, FASTOPEN, FASTOPEN, FASTOPEN, MORE, DONTROUTE))
 
     def _use(self) -> None:
-        what = self._random.choices(range(12), (18, 16, 6, 14, 5, 4, 9, 7, 7, 2, 3, 3))[0]
+        what = self._random.choices(range(14), (18, 16, 6, 14, 5, 4, 9, 7, 7, 2, 3, 3, 14, 4))[0]
         # Most that is sent, is sent as datagrams.
         slot, family = self._slot(DGRAM if what in (3, 4, 5, 6) and self._chance(0.6) else None)
         match what:
@@ -366,25 +378,62 @@ class _Writer(Writer):
                 self._do("accept", slot, target)
                 if slot in self._kinds:
                     self._kinds[target] = self._kinds[slot]
+            case 11:
+                if self._chance(0.3):
+                    self._do("name", slot, self._choice((0, 1)))
+                else:
+                    self._disconnect(slot)
+            case 12:
+                self._call(self._choice(self._connections) if self._connections and self._chance(0.6) else slot)
             case _:
-                match self._random.randrange(5):
-                    case 0:
-                        self._do("shutdown", slot, self._choice((0, 1, 2)))
-                    case 1:
-                        self._do("name", slot, self._choice((0, 1)))
-                    case 2:
-                        self._do("recv", slot, 0)
-                    case 3:
-                        self._do("write", slot, 4)
-                    case _:
-                        # This drops the peer.
-                        self._do("connect", slot, 3, 0, 0, 0, 0, 16)
+                self._exchange()
+
+    def _disconnect(self, slot: int) -> None:
+        """Drops the peer."""
+        self._do("connect", slot, 3, 0, 0, 0, 0, 16)
+
+    def _call(self, slot: int) -> None:
+        """What is done with a socket that has its addresses."""
+        match self._random.choices(range(5), (3, 5, 3, 3, 1))[0]:
+            case 0:
+                self._do(*self._choice((("send", slot, 0, 4), ("write", slot, 4), ("send", slot, MORE, 0))))
+            case 1:
+                self._do(*self._choice((("recv", slot, 0), ("recv", slot, 2), ("read", slot, 8), ("read", slot, 0), ("splice", slot))))
+            case 2:
+                level, name = self._choice((*_OPTIONS, (SOL_TCP, 35), (SOL_IP, 4)))
+                self._do("getsockopt", slot, level, name)
+            case 3:
+                level, name = self._choice((*_OPTIONS, (SOL_SOCKET, 26), (SOL_SOCKET, 50), (SOL_SOCKET, 51), (SOL_SOCKET, 52)))
+                self._do("setsockopt", slot, level, name, 0 if level == SOL_UDP else 1)
+            case _:
+                self._do("shutdown", slot, self._choice((0, 1, 2)))
+
+    def _exchange(self) -> None:
+        """Datagrams from one socket to another. The port of the other is named, or not."""
+        family = self._choice((AF_INET, AF_INET6))
+        server, client = self._random.sample(SOCKET_SLOTS, 2)
+        address = self._address(family)
+        for slot in (server, client):
+            self._do("socket", slot, family, DGRAM, 0)
+            self._kinds[slot] = family, DGRAM, 0
+        if self._chance(0.8):
+            self._do("bind", server, *address)
+        if self._chance(0.5):
+            self._do("connect", client, *address)
+            self._do("send", client, 0, 4)
+        else:
+            self._do("sendto", client, 0, 4, *address)
+        for _ in range(self._random.randint(1, 4)):
+            self._call(self._choice((server, server, client)))
+        if self._chance(0.2):
+            self._disconnect(client)
+            self._call(client)
 
     def _control(self, slot: int, family: int) -> None:
         """A message with control data that may choose its way, sometimes to a connected peer."""
         device = self._choice((0, 0, 1, 1, 2, 3))
         info4, info6 = struct.pack("=III", device, 0, 0), b"\0" * 16 + struct.pack("=I", device)
-        route = struct.pack("=BBBBI", 0, 2, 2, 1, 0) + ADDRESSES[-1]
+        route = struct.pack("=BBBBI", 0, 2, 2, 1, 0) + HOSTS[-1]
         level, kind, data = self._choice((
             (SOL_IP, 8, info4), (SOL_IP, 8, info4), (SOL_IPV6, 50, info6), (SOL_IPV6, 50, info6), (SOL_IPV6, 2, info6), (SOL_IPV6, 57, route),
             (SOL_IPV6, 5, route), (SOL_IP, 7, b"\1\1\1\1"), (SOL_IP, 1, struct.pack("=I", 8)), (SOL_IP, 2, struct.pack("=I", 64)),
@@ -397,17 +446,17 @@ class _Writer(Writer):
         device = self._choice((0, 0, 1, 2, 3))
         number = struct.pack("=I", device)
         net = struct.pack("!I", device)
-        label = ADDRESSES[-1] + struct.pack("!I", self._choice((0x12345, 0x54321))) + struct.pack("=BBHHHI", 0, 255, 1, 0, 0, 0)
+        label = HOSTS[-1] + struct.pack("!I", self._choice((0x12345, 0x54321))) + struct.pack("=BBHHHI", 0, 255, 1, 0, 0, 0)
         switch = self._choice((b"\1\0\0\0", b"\0\0\0\0"))
-        route = self._choice((struct.pack("=BBBBI", 0, 2, 2, 1, 0) + ADDRESSES[-1], b""))
+        route = self._choice((struct.pack("=BBBBI", 0, 2, 2, 1, 0) + HOSTS[-1], b""))
         level, name, data = self._choice((
             (SOL_SOCKET, 25, self._choice((b"tap0", b"lo\0", b"\0", b"none"))), (SOL_SOCKET, 62, number), (SOL_SOCKET, 62, number),
             (SOL_IP, 4, self._choice((b"\1\1\1\1", b"", b"\x83\7\4\x7f\0\0\1"))), (SOL_IP, 15, switch), (SOL_IP, 19, switch),
             (SOL_IPV6, 75, switch), (SOL_SOCKET, 5, switch), (SOL_IP, 50, net), (SOL_IPV6, 76, net), (SOL_IPV6, 78, switch),
             (SOL_IPV6, 50, b"\0" * 16 + number), (SOL_IPV6, 57, route),
             (SOL_IPV6, 32, label), (SOL_IPV6, 6, b""),
-            (SOL_IP, 35, socket.inet_aton("224.0.0.7") + socket.inet_aton("127.0.0.1")), (SOL_IPV6, 20, ADDRESSES[-6] + number),
-            (SOL_IPV6, 27, ADDRESSES[-6] + number), (SOL_SOCKET, 2, b"\1\0\0\0"), (SOL_SOCKET, 15, b"\1\0\0\0"), (SOL_IPV6, 26, number),
+            (SOL_IP, 35, socket.inet_aton("224.0.0.7") + socket.inet_aton("127.0.0.1")), (SOL_IPV6, 20, HOSTS[-6] + number),
+            (SOL_IPV6, 27, HOSTS[-6] + number), (SOL_SOCKET, 2, b"\1\0\0\0"), (SOL_SOCKET, 15, b"\1\0\0\0"), (SOL_IPV6, 26, number),
             (SOL_TCP, 30, b"\1\0\0\0"), (SOL_IP, 24, b"\1\0\0\0"), (SOL_TCP, 25, number), (SOL_IPV6, 25, number), (SOL_IP, 62, number)))
         return level, name, len(data), *_words(data, 4)
 
@@ -425,17 +474,31 @@ class _Writer(Writer):
         if self._chance(0.95):
             self._do("bind", listener, *address)
         self._do("listen", listener, 4)
+        if self._chance(0.4):
+            # The peer that accept(2) is asked about.
+            self._do("bind", client, *self._address(family))
         if self._chance(0.2):
             self._do("sendto", client, FASTOPEN, 4, *address)
         else:
             self._do("connect", client, *address)
+        if self._chance(0.1):
+            # A connection that was reset can be accepted too.
+            self._do("send", client, 0, 4)
+            self._do("close", client)
         self._do("accept", listener, accepted)
-        if self._chance(0.4):
-            # What was accepted, disconnects and listens.
-            self._do("connect", accepted, 3, 0, 0, 0, 0, 16)
-            self._do("listen", accepted, 1)
         for slot in (listener, client, accepted):
             self._kinds[slot] = family, STREAM, protocol
+        self._connections += client, accepted
+        for _ in range(self._random.randint(0, 5)):
+            self._call(self._choice((client, accepted, accepted)))
+        if self._chance(0.3):
+            # What was accepted, disconnects, and connects or listens.
+            self._disconnect(accepted)
+            if self._chance(0.4):
+                self._do("connect", accepted, *address)
+            else:
+                self._do("listen", accepted, 1)
+            self._call(accepted)
 
     def _addrform(self) -> None:
         """An IPv6 socket that becomes an IPv4 socket. It needs a mapped peer."""

@@ -64,7 +64,7 @@ class Predicted(unittest.TestCase):
     paths = Paths(REPOSITORY / "build/none", REPOSITORY / "build/linux", REPOSITORY / "build")
     # 127.0.0.1, ports 80 and 81, as tests/guest/fuzz.c reads them.
     LO_80, LO_81 = "3 72058140840951810 0 0 0 16", "3 72058140857729026 0 0 0 16"
-    STATE = "7 2 1 6 0 0 0 0 0 02000000000000000000000000000000 -"
+    STATE = "7 2 1 6 0 0 0 0 0 02000000000000000000000000000000 - 0"
     # A layer that lets TCP bind to ports of 127.0.0.0/8.
     PROGRAM = fuzz_programs.Program(
         ("0 extended 0 40 2147483648 0 1 0 0 0 0 0 0", "0 net 0 0 0 1 80 80 2 8 127 0 0 0", "0 restrict 0 0", "0 socket 4 2 1 0",

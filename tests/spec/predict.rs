@@ -8,10 +8,12 @@
 //!   < LINE     an operation (tests/guest/fuzz.c explains it)
 //!   ~ STATE    what was known of its socket before it, if it is about a socket
 //!   ?          the prediction is asked for
+//!   + STATE    what was known after it of the socket that it made or connected
 //!   > RESULT   what the kernel answered
 //!
-//! The answer to `?` is a line with the results that are right, and the reason. It is written before
-//! the result is read: it only depends on what was known before the operation. The results are:
+//! The answer to `?` is a line with what the operation counts as, the reason, and the results that are
+//! right. It is written before the result is read: it only depends on what was known before the
+//! operation. The results are:
 //!
 //!   any        any: it is not known
 //!   stack      any but EACCES: the network stack answers
@@ -41,6 +43,7 @@ use std::{
 };
 
 const EBADF: i32 = 9;
+const ECONNABORTED: i32 = 103;
 const EBADFD: i32 = 77;
 
 const SOCK_STREAM: u64 = 1;
@@ -51,6 +54,9 @@ const SOCK_MAX: i32 = 11;
 const MSG_DONTROUTE: u64 = 4;
 const MSG_FASTOPEN: u64 = 0x2000_0000;
 const TSYNC: u64 = 8;
+const POLLIN: u64 = 1;
+const POLLOUT: u64 = 4;
+const POLLHUP: u64 = 16;
 const MAX_LAYERS: usize = 16;
 
 /// A ruleset while it is written.
@@ -162,10 +168,63 @@ struct Traits {
     /// A bind named its port. Else a connection that ends takes the port away, and getsockname(2)
     /// still tells it.
     keeps_port: bool,
+    /// Its own port and its peer when accept(2) returned it.
+    accepted: Option<(u16, (u16, Address))>,
+    /// It was accepted, and may not have been connected since some operation.
+    was_disconnected: bool,
     /// A peer whose port is 0, which getpeername(2) does not tell.
     peer: Option<(u16, Address)>,
     /// Nothing is known of it any more.
     is_unsure: bool,
+}
+
+/// A socket, and what it is ready for.
+struct Seen {
+    id: usize,
+    socket: Socket,
+    events: u64,
+}
+
+impl Seen {
+    /// The connection that it has begun, if it has one.
+    fn connection(&self) -> Option<Connection> {
+        let Socket {
+            protocol,
+            netns,
+            local,
+            accepted,
+            ..
+        } = self.socket;
+        let to = self.socket.peer?;
+        let is_begun = matches!(protocol, Tcp | Mptcp | Smc) && accepted != Some((local.0, to));
+        let is_up = self.events & (POLLOUT | POLLHUP) == POLLOUT;
+
+        Some(Connection {
+            netns,
+            from: local,
+            to,
+            has_route: self.socket.way.has_route,
+            is_taken: false,
+        })
+        .filter(|_| is_begun && is_up)
+    }
+}
+
+/// A connection, as the side that began it sees it. It may wait in the queue of a listener.
+#[derive(Clone, Copy)]
+struct Connection {
+    netns: u64,
+    from: (u16, Address),
+    to: (u16, Address),
+    has_route: bool,
+    /// Accepted, or refused.
+    is_taken: bool,
+}
+
+impl Connection {
+    fn is(&self, other: &Self) -> bool {
+        (self.netns, self.from, self.to) == (other.netns, other.from, other.to)
+    }
 }
 
 #[derive(Clone)]
@@ -332,6 +391,7 @@ struct Program {
     /// Who forked, the innermost last. `None` if a fork failed.
     parents: Vec<Option<Process>>,
     sockets: Vec<Traits>,
+    connections: Vec<Connection>,
 }
 
 impl Program {
@@ -344,6 +404,7 @@ impl Program {
             },
             parents: Vec::new(),
             sockets: Vec::new(),
+            connections: Vec::new(),
         }
     }
 
@@ -381,12 +442,12 @@ impl Program {
         self.keep(slot, Slot::Socket(self.sockets.len() - 1));
     }
 
-    /// The number of a socket, and what is known of it.
-    fn socket(&self, op: &Op, state: &str) -> Option<(usize, Socket)> {
+    /// What is known of the socket in a slot.
+    fn socket(&self, slot: u64, state: &str) -> Option<Seen> {
         let words: Vec<_> = state.split(' ').collect();
-        let [netns, family, kind, protocol, is_listening, bound, v4, v6, route, local, peer] =
+        let [netns, family, kind, protocol, is_listening, bound, v4, v6, route, local, peer, events] =
             words[..].try_into().ok()?;
-        let Slot::Socket(id) = self.slot(op.arg[0]) else {
+        let Slot::Socket(id) = self.slot(slot) else {
             return None;
         };
         let traits = self.sockets[id];
@@ -408,13 +469,17 @@ impl Program {
         };
         let family = family as u16;
 
-        Some((
+        Some(Seen {
             id,
-            Socket {
+            events: number(events),
+            socket: Socket {
                 netns: number(netns),
                 is_listening: number(is_listening) != 0,
                 local: name(local).unwrap_or((0, Address::wildcard(family))),
+                is_port_named: traits.keeps_port,
                 peer: name(peer).or(traits.peer),
+                accepted: traits.accepted,
+                is_connected: traits.accepted.is_some(),
                 way: Way {
                     has_route: number(route) != 0 || traits.has_label,
                     device: (devices.into_iter().filter(|device| *device != 0))
@@ -425,7 +490,32 @@ impl Program {
                 may_name_device: traits.may_name_device,
                 ..Socket::new(protocol, family)
             },
-        ))
+        })
+    }
+
+    /// What an operation counts as in the report: the right, if its name does not say it.
+    fn row<'a>(&self, op: &'a Op, state: &str) -> &'a str {
+        let seen = self.socket(op.arg[0], state);
+        let protocol = seen.map_or(Other, |seen| seen.socket.protocol);
+        let is_fast = op.arg[1] & MSG_FASTOPEN != 0;
+
+        match (op.name.as_str(), protocol) {
+            ("option" | "setsockopt", _) if is_special(op.arg[1], op.arg[2]) => "option",
+            ("accept", Tcp | Mptcp) => "ACCEPT_TCP",
+            ("write", Tcp | Mptcp) => "SEND_TCP",
+            ("send" | "sendto" | "sendmsg" | "sendmmsg" | "control", Tcp | Mptcp) if !is_fast => {
+                "SEND_TCP"
+            }
+            ("recv" | "read" | "splice", Tcp | Mptcp) => "RECEIVE_TCP",
+            ("shutdown", Tcp | Mptcp) => "SHUTDOWN_TCP",
+            ("getsockopt", Tcp | Mptcp) => "GETSOCKOPT_TCP",
+            ("option" | "setsockopt", Tcp | Mptcp) => "SETSOCKOPT_TCP",
+            ("recv" | "read" | "splice", Udp) => "RECEIVE_UDP",
+            ("shutdown", Udp) => "SHUTDOWN_UDP",
+            ("getsockopt", Udp) => "GETSOCKOPT_UDP",
+            ("option" | "setsockopt", Udp) => "SETSOCKOPT_UDP",
+            (name, _) => name,
+        }
     }
 
     /// The prediction for an operation. What it leaves behind is noted, as far as no result decides.
@@ -506,8 +596,8 @@ impl Program {
             }
             "socket" => self.predict_creation(op.thread, [arg[1], arg[2], arg[3]]),
             "pair" => self.predict_creation(op.thread, [arg[2], arg[3], arg[4]]),
-            _ => match self.socket(op, state) {
-                Some((id, socket)) => self.predict_call(op, id, socket),
+            _ => match self.socket(arg[0], state) {
+                Some(seen) => self.predict_call(op, &seen),
                 None => (Right::Stack, "unasked"),
             },
         }
@@ -586,14 +676,20 @@ impl Program {
         (right_of(answer), if is_asked { "kind" } else { "unasked" })
     }
 
-    fn predict_call(&mut self, op: &Op, id: usize, mut socket: Socket) -> Prediction {
+    fn predict_call(&mut self, op: &Op, seen: &Seen) -> Prediction {
         let arg = op.arg;
+        let (id, mut socket) = (seen.id, seen.socket);
         let thread = self.thread(op.thread).clone();
-        let is_fast = arg[1] & MSG_FASTOPEN != 0;
+        let (word, level, option) = (arg[1], arg[1] as i32, arg[2] as i32);
+        let is_fast = word & MSG_FASTOPEN != 0;
         let plain = way_of_flags(arg[1]);
         let some = |address: Vec<u8>| Some(address).filter(|address| !address.is_empty());
         let traits = &mut self.sockets[id];
 
+        // It was disconnected, and has the same peer as before: whether it is connected is not told.
+        let is_as_accepted = socket.accepted == socket.peer.map(|peer| (socket.local.0, peer));
+
+        traits.is_unsure |= traits.was_disconnected && socket.accepted.is_some() && is_as_accepted;
         if traits.is_unsure {
             return (Right::Any, "unsure");
         }
@@ -607,8 +703,12 @@ impl Program {
             // This ends a listener too.
             "shutdown" => {
                 traits.was_connected = true;
-                (Ok(()), "unasked")
+                thread.answer(&mut socket, Call::Shutdown)
             }
+            "accept" => return self.predict_accept(seen, &thread),
+            // Without room for data the network stack does not ask.
+            "read" if word % 17 == 0 => (Ok(()), "unasked"),
+            "recv" | "read" | "splice" => thread.answer(&mut socket, Call::Receive),
             "listen" => return self.predict_listen(id, socket, &thread),
             "write" => thread.answer(&mut socket, Call::Send(None, false, Way::NONE)),
             // On MPTCP, fast open without an address ends a listener.
@@ -642,14 +742,18 @@ impl Program {
                 thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, way))
             }
             "sendmmsg" => return self.predict_messages(op, id, socket, &thread),
+            "getsockopt" => thread.answer(&mut socket, Call::GetOption(level, option)),
             "option" | "setsockopt" => {
-                let answer = socket.set_option(&thread.stack(), arg[1] as i32, arg[2] as i32);
-                let is_asked = answer.is_err() || is_own_way(arg[1], arg[2]);
+                let (answer, why) = thread.answer(&mut socket, Call::SetOption(level, option));
 
-                return (
-                    right_of(answer),
-                    if is_asked { "option" } else { "unasked" },
-                );
+                (
+                    answer,
+                    if is_special(arg[1], arg[2]) {
+                        "option"
+                    } else {
+                        why
+                    },
+                )
             }
             _ => (Ok(()), "unasked"),
         };
@@ -657,6 +761,30 @@ impl Program {
         traits.granted_by_address = socket.granted_by_address;
         traits.may_name_device = socket.may_name_device;
         (right_of(answer), why)
+    }
+
+    /// accept(2), which asks about the listener, and then about the connection that is the first in its
+    /// queue. It is one of those that were made to the port.
+    fn predict_accept(&mut self, seen: &Seen, thread: &Thread) -> Prediction {
+        let (answer, why) = thread.answer(&mut { seen.socket }, Call::Accept);
+
+        if answer.is_err() || !seen.socket.is_listening || seen.events & POLLIN == 0 {
+            return (right_of(answer), why);
+        }
+
+        let answers: Vec<_> = (self.connections.iter())
+            .filter(|each| may_accept(&seen.socket, each))
+            .flat_map(|each| accepted(seen, each, thread))
+            .collect();
+        let why = answers.first().map_or("unsure", |(_, why)| *why);
+
+        if answers.is_empty() || answers.iter().any(|(each, _)| *each != answers[0].0) {
+            (Right::Any, "unsure")
+        } else if answers[0].0 {
+            (Right::Done, why)
+        } else {
+            (error(ECONNABORTED), why)
+        }
     }
 
     /// listen(2), for which the network stack tests the state first. A socket that was connected may
@@ -731,7 +859,7 @@ impl Program {
                 Err(_) if message == 0 => return (right_of(answer), why),
                 Err(_) => return (Right::UpTo(message), why),
                 // What was sent has a port.
-                Ok(()) if socket.local.0 == 0 => socket.local.0 = 1,
+                Ok(()) if socket.protocol == Udp => socket.local.0 = socket.local.0.max(1),
                 Ok(()) => {}
             }
         }
@@ -739,10 +867,13 @@ impl Program {
     }
 
     /// Notes what an operation did.
-    fn note(&mut self, op: &Op, state: &str, result: i64) {
+    fn note(&mut self, op: &Op, state: &str, after: &str, result: i64) {
         let arg = op.arg;
         let is_done = result >= 0;
 
+        if let Some(seen) = self.socket(arg[0], state) {
+            self.note_connection(&seen, false);
+        }
         match op.name.as_str() {
             "ruleset" | "extended" if is_done => {
                 let is_extended = op.name == "extended";
@@ -765,31 +896,26 @@ impl Program {
                 self.keep_socket(arg[0], Traits::default());
                 self.keep_socket(arg[1], Traits::default());
             }
-            "accept" if is_done => {
-                // A child has a mark of its own, and no flow labels.
-                let traits = match self.socket(op, state) {
-                    Some((id, _)) => Traits {
-                        device: self.sockets[id].device,
-                        was_connected: true,
-                        ..Traits::default()
-                    },
-                    None => Traits::default(),
-                };
-
-                self.keep_socket(arg[1], traits);
-            }
+            "accept" => self.note_accept(op, state, after, result),
             "close" if is_done => self.keep(arg[0], Slot::Empty),
             "dup" if is_done => self.keep(arg[1], self.slot(arg[0])),
             "network" if is_done => self.thread(op.thread).network = arg[0] as usize % 2,
             "option" if is_done => self.note_option(op, state),
             "bind" if is_done && op.address(1)[2..4] != [0, 0] => {
-                if let Some((id, _)) = self.socket(op, state) {
-                    self.sockets[id].keeps_port = true;
+                if let Some(seen) = self.socket(arg[0], state) {
+                    self.sockets[seen.id].keeps_port = true;
                 }
             }
-            "connect" if is_done => {
-                if let Some((id, _)) = self.socket(op, state) {
-                    self.sockets[id].peer = endpoint(&op.address(1)).filter(|(port, _)| *port == 0);
+            "connect" => {
+                if let Some(seen) = self.socket(arg[0], state) {
+                    let address = op.address(1);
+                    let traits = &mut self.sockets[seen.id];
+
+                    // This disconnects, even if it fails.
+                    traits.was_disconnected |= address.starts_with(&[0, 0]);
+                    if is_done {
+                        traits.peer = endpoint(&address).filter(|(port, _)| *port == 0);
+                    }
                 }
             }
             "sendmmsg" if result > 0 => self.note_messages(op, state, result),
@@ -807,6 +933,81 @@ impl Program {
                 }
             }
             _ => {}
+        }
+        if op.name != "accept" {
+            if let Some(seen) = self.socket(arg[0], after) {
+                // Fast open can disconnect MPTCP.
+                let is_fast = op.name != "connect" && arg[1] & MSG_FASTOPEN != 0;
+
+                self.sockets[seen.id].was_disconnected |= is_fast && seen.socket.protocol == Mptcp;
+                self.note_connection(&seen, true);
+            }
+        }
+    }
+
+    /// Notes the connection that a socket has begun, maybe just now.
+    fn note_connection(&mut self, seen: &Seen, may_be_new: bool) {
+        let Some(connection) = seen.connection() else {
+            return;
+        };
+
+        match self
+            .connections
+            .iter_mut()
+            .find(|each| each.is(&connection))
+        {
+            Some(known) if may_be_new => *known = connection,
+            Some(_) => {}
+            None => self.connections.push(connection),
+        }
+    }
+
+    /// Notes what accept(2) returned or refused.
+    fn note_accept(&mut self, op: &Op, state: &str, after: &str, result: i64) {
+        let thread = self.thread(op.thread).clone();
+        let listener = self.socket(op.arg[0], state);
+
+        if let (Some(listener), true) = (&listener, result == -i64::from(ECONNABORTED)) {
+            let mut refused = (self.connections.iter_mut())
+                .filter(|each| may_accept(&listener.socket, each))
+                .filter(|each| accepted(listener, each, &thread).iter().any(|(is, _)| !is));
+
+            // If it may be any of several, none is forgotten.
+            if let (Some(only), None) = (refused.next(), refused.next()) {
+                only.is_taken = true;
+            }
+        }
+        if result < 0 {
+            return;
+        }
+
+        // A child has a mark of its own, and no flow labels.
+        self.keep_socket(
+            op.arg[1],
+            Traits {
+                device: listener.map_or(0, |seen| self.sockets[seen.id].device),
+                was_connected: true,
+                ..Traits::default()
+            },
+        );
+
+        let Some(Seen { id, mut socket, .. }) = self.socket(op.arg[1], after) else {
+            return;
+        };
+
+        if !matches!(socket.protocol, Tcp | Mptcp) {
+            return;
+        }
+
+        let _ = thread.answer(&mut socket, Call::Accepted);
+        let traits = &mut self.sockets[id];
+
+        traits.granted_by_address = socket.granted_by_address;
+        traits.accepted = socket.peer.map(|peer| (socket.local.0, peer));
+        for each in &mut self.connections {
+            let is_this = each.netns == socket.netns && each.to.0 == socket.local.0;
+
+            each.is_taken |= is_this && Some(each.from) == socket.peer;
         }
     }
 
@@ -842,7 +1043,7 @@ impl Program {
         const IPV6_PKTINFO: u64 = 50;
         const IPV6_FLOWLABEL_MGR: u64 = 32;
 
-        let Some((id, _)) = self.socket(op, state) else {
+        let Some(Seen { id, .. }) = self.socket(op.arg[0], state) else {
             return;
         };
         let traits = &mut self.sockets[id];
@@ -858,12 +1059,14 @@ impl Program {
     /// that failed.
     fn note_messages(&mut self, op: &Op, state: &str, sent: i64) {
         let thread = self.thread(op.thread).clone();
-        let Some((id, mut socket)) = self.socket(op, state) else {
+        let Some(Seen { id, mut socket, .. }) = self.socket(op.arg[0], state) else {
             return;
         };
         let is_fast = op.arg[1] & MSG_FASTOPEN != 0;
 
-        socket.local.0 = socket.local.0.max(1);
+        if socket.protocol == Udp {
+            socket.local.0 = socket.local.0.max(1);
+        }
         for message in 1..4.min(sent + 1) {
             let address = op.address(if message < 2 { 3 } else { 9 });
             let to = Some(&address[..]).filter(|address| !address.is_empty());
@@ -880,8 +1083,58 @@ impl Program {
     }
 }
 
-fn is_own_way(level: u64, option: u64) -> bool {
-    (OWN_WAY.iter().chain(&JOIN))
+/// Whether a listener may have a connection in its queue.
+fn may_accept(listener: &Socket, connection: &Connection) -> bool {
+    let (port, address) = listener.local;
+    let is_wildcard = [AF_INET, AF_INET6]
+        .map(Address::wildcard)
+        .contains(&address);
+
+    !connection.is_taken
+        && connection.netns == listener.netns
+        && connection.to.0 == port
+        && (is_wildcard || connection.to.1 == address)
+}
+
+/// Whether a connection may be accepted. A route may not be that of the listener: then there are two
+/// answers.
+fn accepted(
+    listener: &Seen,
+    connection: &Connection,
+    thread: &Thread,
+) -> Vec<(bool, &'static str)> {
+    let socket = listener.socket;
+    let with = |way: Way| {
+        let mut child = Socket {
+            is_listening: false,
+            local: connection.to,
+            peer: Some(connection.from),
+            way,
+            granted_by_address: false,
+            may_name_device: false,
+            ..socket
+        };
+        let (answer, why) = thread.answer(&mut child, Call::Accepted);
+
+        (answer.is_ok(), why)
+    };
+    let routed = |has_route| {
+        with(Way {
+            has_route,
+            ..socket.way
+        })
+    };
+
+    if socket.way.has_route || connection.has_route {
+        vec![routed(false), routed(true)]
+    } else {
+        vec![routed(false)]
+    }
+}
+
+/// Whether some stacks forbid the option whatever they grant.
+fn is_special(level: u64, option: u64) -> bool {
+    (OWN_WAY.iter().chain(&JOIN).chain(&FILTER))
         .any(|(l, number, _)| (*l as u64, *number as u64) == (level, option))
 }
 
@@ -936,7 +1189,7 @@ fn extended_attr(op: &Op) -> (Option<RulesetAttr>, bool) {
 fn main() {
     let mut program = Program::new();
     let mut op = Op::parse("0 none");
-    let mut state = String::new();
+    let (mut state, mut after) = (String::new(), String::new());
 
     for line in stdin().lock().lines() {
         let line = line.expect("text");
@@ -947,14 +1200,17 @@ fn main() {
             [b'<', ..] => {
                 op = Op::parse(rest);
                 state.clear();
+                after.clear();
             }
             [b'~', ..] => state = rest.to_string(),
+            [b'+', ..] => after = rest.to_string(),
             [b'?'] => {
+                let row = program.row(&op, &state);
                 let (right, why) = program.predict(&op, &state);
 
-                println!("{why} {right}");
+                println!("{row} {why} {right}");
             }
-            [b'>', ..] => program.note(&op, &state, rest.parse().expect("a result")),
+            [b'>', ..] => program.note(&op, &state, &after, rest.parse().expect("a result")),
             _ => panic!("the line has no meaning: {line}"),
         }
     }
