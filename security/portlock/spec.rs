@@ -269,7 +269,7 @@ impl Socket {
             (_, Call::SetOption(level, option)) => self.set_option(stack, level, option),
             _ if self.is_kernel => Ok(()),
             // The network stack answers.
-            (_, Call::Accept) if !self.is_listening => Ok(()),
+            (Tcp | Mptcp, Call::Accept) if !self.is_listening => Ok(()),
             (Udp, Call::Accept | Call::Accepted) | (Smc, Call::Accepted) => Ok(()),
             (_, Call::Accept) => self.accept(stack),
             (_, Call::Accepted) => {
@@ -1360,8 +1360,10 @@ pub(crate) const CASES: &[Case] = {
             gets(&[LOCAL], Socket { local: (99, V4(LO)), ..ACCEPTED }, Accepted) == EACCES;
         "accepted through a device: prefixes match nothing":
             gets(&[LOCAL], on(ETH, ACCEPTED), Accepted) == EACCES;
-        "SMC, accept: EACCES":
-            gets(&[PORTS], Socket { is_listening: true, ..bound(SMC4, 80, LO) }, Accept) == EACCES;
+        "SMC, accept: EACCES, whether it listens or not":
+            [false, true].map(|is_listening| Socket { is_listening, ..bound(SMC4, 80, LO) })
+                .iter()
+                .all(|socket| gets(&[PORTS], *socket, Accept) == EACCES);
 
         "service: the remote port": gets(&[PORTS], CLIENT, Send(None, false, NONE)) == 0;
         "service: not the local port":
