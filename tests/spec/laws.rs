@@ -440,6 +440,19 @@ fn once_more(
     Ok(())
 }
 
+/// The port and address of a good socket address of a family.
+fn endpoint_of(bytes: &[u8], family: u16) -> Option<(u16, Address)> {
+    let named = u16::from_ne_bytes(*bytes.first_chunk()?);
+    let port = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]);
+    let address = match (named, bytes.len()) {
+        (AF_INET, 16..) => V4(bytes[4..8].try_into().unwrap()),
+        (AF_INET6, 24..) => Address::from_inet6(bytes[8..24].try_into().unwrap()),
+        _ => return None,
+    };
+
+    Some((port, address)).filter(|_| named == family)
+}
+
 /// How often each law was tried; a law that is never tried is no law.
 type Counts = std::collections::BTreeMap<&'static str, usize>;
 
@@ -896,6 +909,7 @@ fn try_laws_of_connections(random: &mut Random, counts: &mut Counts) {
     let stack: Vec<Owned> = (0..random.below(4)).map(|_| random.layer()).collect();
     let bare = without_prefixes(&stack);
     let socket = random.socket();
+    let is_fresh = !socket.granted_by_address && !socket.may_name_device;
     let is_tcp = matches!(socket.protocol, Protocol::Tcp | Protocol::Mptcp);
     let is_passive = socket.is_connected
         && socket.accepted.is_some()
@@ -1079,6 +1093,96 @@ fn try_laws_of_connections(random: &mut Random, counts: &mut Counts) {
             taken.0 == taken.1,
             stack,
             listener
+        );
+    }
+
+    if let (true, Some((remote, address)), true) = (
+        socket.protocol == Protocol::Tcp,
+        socket.peer,
+        !socket.granted_by_address,
+    ) {
+        if remote != 0 {
+            law!(
+                counts,
+                "numbers say the same of what is accepted",
+                ask(&stack, &child, Call::Accepted)
+                    == once_more(&stack, &child, ACCEPT_TCP, child.local.0, address, true),
+                stack,
+                child
+            );
+        }
+    }
+
+    // A message that chooses a way is as one of a socket that does. Fast open needs what connecting
+    // needs, and what sending to the address and to the peer needs.
+    if is_tcp && is_fresh {
+        let question = random.question(&socket);
+        let send = |to, way| Call::Send(to, true, way);
+        let routed = Socket {
+            way: question.way,
+            ..socket
+        };
+        let still = Socket {
+            way: Way::NONE,
+            ..socket
+        };
+
+        law!(
+            counts,
+            "a message has the way of a socket",
+            ask(&stack, &still, send(None, question.way))
+                == ask(&stack, &routed, send(None, Way::NONE)),
+            stack,
+            socket,
+            question
+        );
+
+        let at = |peer| Socket {
+            peer,
+            accepted: None,
+            ..still
+        };
+        let named = endpoint_of(&question.bytes, socket.family);
+
+        if let Some((port, address)) = named {
+            let to = send(Some(&question.bytes), Way::NONE);
+            let parts = [
+                ask(&stack, &still, Call::Connect(&question.bytes)),
+                ask(&stack, &at(Some((port, address))), send(None, Way::NONE)),
+                match socket.peer {
+                    Some((1.., _)) => ask(&stack, &still, send(None, Way::NONE)),
+                    _ => Ok(()),
+                },
+            ];
+
+            // Of port 0, and of what may name a device, other laws tell.
+            if port != 0 && !matches!(address, V6([0xfe | 0xff, ..])) {
+                law!(
+                    counts,
+                    "fast open needs three rights",
+                    ask(&stack, &still, to).is_ok() == parts.iter().all(Answer::is_ok),
+                    stack,
+                    still,
+                    question
+                );
+            }
+        }
+    }
+
+    // Where a layer handles receiving, no filter is attached.
+    let receive = match socket.protocol {
+        Protocol::Udp => RECEIVE_UDP,
+        _ => RECEIVE_TCP,
+    };
+
+    if socket.protocol != Protocol::Other && stack.iter().any(|layer| layer.handled & receive != 0)
+    {
+        law!(
+            counts,
+            "who receives by rules attaches no filter",
+            ask(&stack, &socket, Call::SetOption(1, 26)).is_err(),
+            stack,
+            socket
         );
     }
 
