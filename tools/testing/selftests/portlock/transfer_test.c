@@ -58,8 +58,6 @@ struct shared {
 struct row {
 	/* Returns how many bytes were moved, or a negative errno. */
 	ssize_t (*call)(const struct row *row, int fd, char *data);
-	/* The right that the call needs. */
-	__u64 right;
 	/* What the call is told. */
 	int op;
 	int flags;
@@ -71,12 +69,12 @@ struct row {
 	bool pages;
 	/* kTLS is on top of TCP. */
 	bool tls;
-	/* Data stay in the queue, or are thrown away. */
+	/* Data stay in the queue, or are thrown away if this is a stream. */
 	bool keeps;
 	bool discards;
-	/* What the kernel answers before it asks, always or for MPTCP. */
+	/* What the kernel answers before it asks, always or except to TCP. */
 	int error;
-	int mptcp_error;
+	int not_tcp;
 };
 
 /* Calls that send */
@@ -182,11 +180,8 @@ static ssize_t by_copy_file_range(const struct row *row, int fd, char *data)
 	const int file = file_of(data);
 	off_t at = 0;
 
-	if (file < 0)
-		return file;
-	if (row->right == SEND_TCP)
-		return result(copy_file_range(file, &at, fd, NULL, SIZE, 0));
-	return result(copy_file_range(fd, NULL, file, &at, SIZE, 0));
+	return file < 0 ? file :
+			  result(copy_file_range(file, &at, fd, NULL, SIZE, 0));
 }
 
 /* Makes a pipe, with data in it if there are any. */
@@ -199,7 +194,7 @@ static int make_pipe(int ends[2], const char *data)
 	return 0;
 }
 
-static ssize_t by_splice_from_pipe(const struct row *row, int fd, char *data)
+static ssize_t by_splice(const struct row *row, int fd, char *data)
 {
 	int ends[2];
 	int ret = make_pipe(ends, data);
@@ -297,7 +292,7 @@ static ssize_t drain(int pipe, ssize_t ret, char *data)
 	return ret > 0 ? result(read(pipe, data, ret)) : ret;
 }
 
-static ssize_t by_splice_to_pipe(const struct row *row, int fd, char *data)
+static ssize_t by_splice_out(const struct row *row, int fd, char *data)
 {
 	int ends[2];
 	ssize_t ret = make_pipe(ends, NULL);
@@ -308,7 +303,7 @@ static ssize_t by_splice_to_pipe(const struct row *row, int fd, char *data)
 	return drain(ends[0], ret, data);
 }
 
-static ssize_t by_sendfile_to_pipe(const struct row *row, int fd, char *data)
+static ssize_t by_sendfile_out(const struct row *row, int fd, char *data)
 {
 	int ends[2];
 	ssize_t ret = make_pipe(ends, NULL);
@@ -325,6 +320,15 @@ static ssize_t by_sendfile_to_file(const struct row *row, int fd, char *data)
 	const int file = file_of(data);
 
 	return file < 0 ? file : result(sendfile(file, fd, NULL, SIZE));
+}
+
+static ssize_t by_copy_file_range_out(const struct row *row, int fd, char *data)
+{
+	const int file = file_of(data);
+	off_t at = 0;
+
+	return file < 0 ? file :
+			  result(copy_file_range(fd, NULL, file, &at, SIZE, 0));
 }
 
 /* As in linux/tcp.h, which cannot be included beside netinet/tcp.h. */
@@ -477,26 +481,38 @@ static ssize_t by_ring(const struct row *row, int fd, char *data)
 	return first_result(&ring, &sqe);
 }
 
-static ssize_t by_ring_splice(const struct row *row, int fd, char *data)
+/* One of the two is a pipe. */
+static ssize_t ring_splice(int from, int to)
 {
 	const struct way way = {};
-	const bool sends = row->right == SEND_TCP;
 	struct io_uring_sqe sqe;
 	struct ring ring;
-	int ends[2];
-	ssize_t ret = make_pipe(ends, sends ? data : NULL);
+	const int ret = open_ring(&ring, 0);
 
-	if (!ret)
-		ret = open_ring(&ring, 0);
 	if (ret)
 		return ret;
-	fill(&sqe, way, IORING_OP_SPLICE, sends ? fd : ends[1]);
-	sqe.splice_fd_in = sends ? ends[0] : fd;
+	fill(&sqe, way, IORING_OP_SPLICE, to);
+	sqe.splice_fd_in = from;
 	sqe.splice_off_in = -1;
 	sqe.off = -1;
 	sqe.len = SIZE;
-	ret = first_result(&ring, &sqe);
-	return sends ? ret : drain(ends[0], ret, data);
+	return first_result(&ring, &sqe);
+}
+
+static ssize_t by_ring_splice(const struct row *row, int fd, char *data)
+{
+	int ends[2];
+	const int ret = make_pipe(ends, data);
+
+	return ret ? ret : ring_splice(ends[0], fd);
+}
+
+static ssize_t by_ring_splice_out(const struct row *row, int fd, char *data)
+{
+	int ends[2];
+	const int ret = make_pipe(ends, NULL);
+
+	return ret ? ret : drain(ends[0], ring_splice(fd, ends[1]), data);
 }
 
 /*
@@ -760,24 +776,9 @@ static struct shared *make_shared(void)
 	return shared;
 }
 
-/* The rows */
-
-#define ROW(fixture, name, ...)                  \
-	FIXTURE_VARIANT_ADD(fixture, name)       \
-	{                                        \
-		.row = {                         \
-			__VA_ARGS__              \
-		}                                \
-	}
-
-#define SEND(name, ...) ROW(send, name, .right = SEND_TCP, __VA_ARGS__)
-
-#define RECEIVE_STREAM(name, ...) \
-	ROW(receive, name, .right = RECEIVE_TCP, __VA_ARGS__)
-
-#define RECEIVE(name, ...)                 \
-	RECEIVE_STREAM(name, __VA_ARGS__); \
-	ROW(receive_udp, name, .right = RECEIVE_UDP, __VA_ARGS__)
+/*
+ * The rows.  Their names are in the user's guide.
+ */
 
 FIXTURE(send)
 {
@@ -813,100 +814,154 @@ FIXTURE_TEARDOWN(receive)
 {
 }
 
-FIXTURE(receive_udp)
-{
-};
-
-FIXTURE_VARIANT(receive_udp)
-{
-	struct row row;
-};
-
-FIXTURE_SETUP(receive_udp)
-{
-}
-
-FIXTURE_TEARDOWN(receive_udp)
-{
-}
-
 /* clang-format off */
-SEND(send, .call = by_send);
-SEND(sendto, .call = by_sendto);
-SEND(sendmsg, .call = by_sendmsg);
-SEND(sendmmsg, .call = by_sendmmsg);
-SEND(write, .call = by_write);
-SEND(writev, .call = by_writev);
-SEND(pwritev2, .call = by_pwritev2);
-SEND(sendfile, .call = by_sendfile);
-SEND(copy_file_range, .call = by_copy_file_range, .error = EINVAL);
-SEND(splice, .call = by_splice_from_pipe);
-SEND(vmsplice, .call = by_vmsplice);
-SEND(tee, .call = by_tee);
-SEND(io_submit, .call = by_io_submit, .op = IOCB_CMD_PWRITE);
-SEND(zero_copy, .call = by_send, .flags = MSG_ZEROCOPY);
-SEND(out_of_band, .call = by_send, .flags = MSG_OOB);
-SEND(tls, .call = by_send, .tls = true);
-SEND(tls_sendfile, .call = by_sendfile, .tls = true);
-SEND(ring_send, .call = by_ring, .op = IORING_OP_SEND);
-SEND(ring_send_async, .call = by_ring, .op = IORING_OP_SEND, .async = true);
-SEND(ring_send_fixed, .call = by_ring, .op = IORING_OP_SEND,
-     .flags = IORING_RECVSEND_FIXED_BUF);
-SEND(ring_send_bundle, .call = by_ring, .op = IORING_OP_SEND,
-     .flags = IORING_RECVSEND_BUNDLE, .provided = true);
-SEND(ring_sendmsg, .call = by_ring, .op = IORING_OP_SENDMSG);
-SEND(ring_send_zc, .call = by_ring, .op = IORING_OP_SEND_ZC,
-     .mptcp_error = EOPNOTSUPP);
-SEND(ring_send_zc_fixed, .call = by_ring, .op = IORING_OP_SEND_ZC,
-     .flags = IORING_RECVSEND_FIXED_BUF, .mptcp_error = EOPNOTSUPP);
-SEND(ring_sendmsg_zc, .call = by_ring, .op = IORING_OP_SENDMSG_ZC,
-     .mptcp_error = EOPNOTSUPP);
-SEND(ring_write, .call = by_ring, .op = IORING_OP_WRITE);
-SEND(ring_writev, .call = by_ring, .op = IORING_OP_WRITEV);
-SEND(ring_write_fixed, .call = by_ring, .op = IORING_OP_WRITE_FIXED);
-SEND(ring_writev_fixed, .call = by_ring, .op = IORING_OP_WRITEV_FIXED);
-SEND(ring_splice, .call = by_ring_splice);
+FIXTURE_VARIANT_ADD(send, send) { .row = { .call = by_send } };
+FIXTURE_VARIANT_ADD(send, sendto) { .row = { .call = by_sendto } };
+FIXTURE_VARIANT_ADD(send, sendmsg) { .row = { .call = by_sendmsg } };
+FIXTURE_VARIANT_ADD(send, sendmmsg) { .row = { .call = by_sendmmsg } };
+FIXTURE_VARIANT_ADD(send, write) { .row = { .call = by_write } };
+FIXTURE_VARIANT_ADD(send, writev) { .row = { .call = by_writev } };
+FIXTURE_VARIANT_ADD(send, pwritev2) { .row = { .call = by_pwritev2 } };
+FIXTURE_VARIANT_ADD(send, sendfile) { .row = { .call = by_sendfile } };
+FIXTURE_VARIANT_ADD(send, copy_file_range) { .row = {
+	.call = by_copy_file_range, .error = EINVAL
+} };
+FIXTURE_VARIANT_ADD(send, splice) { .row = { .call = by_splice } };
+FIXTURE_VARIANT_ADD(send, vmsplice) { .row = { .call = by_vmsplice } };
+FIXTURE_VARIANT_ADD(send, tee) { .row = { .call = by_tee } };
+FIXTURE_VARIANT_ADD(send, io_submit) { .row = {
+	.call = by_io_submit, .op = IOCB_CMD_PWRITE
+} };
+FIXTURE_VARIANT_ADD(send, zero_copy) { .row = {
+	.call = by_send, .flags = MSG_ZEROCOPY
+} };
+FIXTURE_VARIANT_ADD(send, out_of_band) { .row = {
+	.call = by_send, .flags = MSG_OOB
+} };
+FIXTURE_VARIANT_ADD(send, tls) { .row = { .call = by_send, .tls = true } };
+FIXTURE_VARIANT_ADD(send, tls_sendfile) { .row = {
+	.call = by_sendfile, .tls = true
+} };
+FIXTURE_VARIANT_ADD(send, ring_send) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND
+} };
+FIXTURE_VARIANT_ADD(send, ring_send_async) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND, .async = true
+} };
+FIXTURE_VARIANT_ADD(send, ring_send_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND,
+	.flags = IORING_RECVSEND_FIXED_BUF
+} };
+FIXTURE_VARIANT_ADD(send, ring_send_bundle) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND, .flags = IORING_RECVSEND_BUNDLE,
+	.provided = true
+} };
+FIXTURE_VARIANT_ADD(send, ring_sendmsg) { .row = {
+	.call = by_ring, .op = IORING_OP_SENDMSG
+} };
+FIXTURE_VARIANT_ADD(send, ring_send_zc) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND_ZC, .not_tcp = EOPNOTSUPP
+} };
+FIXTURE_VARIANT_ADD(send, ring_send_zc_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_SEND_ZC,
+	.flags = IORING_RECVSEND_FIXED_BUF, .not_tcp = EOPNOTSUPP
+} };
+FIXTURE_VARIANT_ADD(send, ring_sendmsg_zc) { .row = {
+	.call = by_ring, .op = IORING_OP_SENDMSG_ZC, .not_tcp = EOPNOTSUPP
+} };
+FIXTURE_VARIANT_ADD(send, ring_write) { .row = {
+	.call = by_ring, .op = IORING_OP_WRITE
+} };
+FIXTURE_VARIANT_ADD(send, ring_writev) { .row = {
+	.call = by_ring, .op = IORING_OP_WRITEV
+} };
+FIXTURE_VARIANT_ADD(send, ring_write_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_WRITE_FIXED
+} };
+FIXTURE_VARIANT_ADD(send, ring_writev_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_WRITEV_FIXED
+} };
+FIXTURE_VARIANT_ADD(send, ring_splice) { .row = { .call = by_ring_splice } };
 
-RECEIVE(recv, .call = by_recv);
-RECEIVE(recvfrom, .call = by_recvfrom);
-RECEIVE(recvmsg, .call = by_recvmsg);
-RECEIVE(recvmmsg, .call = by_recvmmsg);
-RECEIVE(read, .call = by_read);
-RECEIVE(readv, .call = by_readv);
-RECEIVE(preadv2, .call = by_preadv2);
-RECEIVE(splice, .call = by_splice_to_pipe);
-RECEIVE(sendfile, .call = by_sendfile_to_pipe);
-RECEIVE(sendfile_to_file, .call = by_sendfile_to_file, .error = EINVAL);
-RECEIVE(copy_file_range, .call = by_copy_file_range, .error = EINVAL);
-RECEIVE(io_submit, .call = by_io_submit, .op = IOCB_CMD_PREAD);
-RECEIVE(peek, .call = by_recv, .flags = MSG_PEEK, .keeps = true);
-RECEIVE_STREAM(discard, .call = by_recv, .flags = MSG_TRUNC, .discards = true);
-RECEIVE_STREAM(zero_copy, .call = by_zerocopy_receive, .pages = true,
-	       .mptcp_error = ENODEV);
-RECEIVE_STREAM(zero_copy_copied, .call = by_zerocopy_receive, .op = SIZE,
-	       .mptcp_error = ENODEV);
-RECEIVE_STREAM(tls, .call = by_recv, .tls = true);
-RECEIVE_STREAM(tls_splice, .call = by_splice_to_pipe, .tls = true);
-RECEIVE(ring_recv, .call = by_ring, .op = IORING_OP_RECV);
-RECEIVE(ring_recv_async, .call = by_ring, .op = IORING_OP_RECV, .async = true);
-RECEIVE(ring_recv_fixed, .call = by_ring, .op = IORING_OP_RECV,
-	.flags = IORING_RECVSEND_FIXED_BUF);
-RECEIVE(ring_recv_provided, .call = by_ring, .op = IORING_OP_RECV,
-	.provided = true);
-RECEIVE(ring_recv_multishot, .call = by_ring, .op = IORING_OP_RECV,
-	.flags = IORING_RECV_MULTISHOT, .provided = true);
-RECEIVE(ring_recv_bundle, .call = by_ring, .op = IORING_OP_RECV,
-	.flags = IORING_RECVSEND_BUNDLE, .provided = true);
-RECEIVE(ring_recvmsg, .call = by_ring, .op = IORING_OP_RECVMSG);
-RECEIVE(ring_read, .call = by_ring, .op = IORING_OP_READ);
-RECEIVE(ring_readv, .call = by_ring, .op = IORING_OP_READV);
-RECEIVE(ring_read_fixed, .call = by_ring, .op = IORING_OP_READ_FIXED);
-RECEIVE(ring_readv_fixed, .call = by_ring, .op = IORING_OP_READV_FIXED);
-RECEIVE(ring_read_multishot, .call = by_ring, .op = IORING_OP_READ_MULTISHOT,
-	.provided = true);
-RECEIVE(ring_splice, .call = by_ring_splice);
-RECEIVE_STREAM(ring_recv_zc, .call = by_ring_zero_copy,
-	       .mptcp_error = EPROTONOSUPPORT);
+FIXTURE_VARIANT_ADD(receive, recv) { .row = { .call = by_recv } };
+FIXTURE_VARIANT_ADD(receive, recvfrom) { .row = { .call = by_recvfrom } };
+FIXTURE_VARIANT_ADD(receive, recvmsg) { .row = { .call = by_recvmsg } };
+FIXTURE_VARIANT_ADD(receive, recvmmsg) { .row = { .call = by_recvmmsg } };
+FIXTURE_VARIANT_ADD(receive, read) { .row = { .call = by_read } };
+FIXTURE_VARIANT_ADD(receive, readv) { .row = { .call = by_readv } };
+FIXTURE_VARIANT_ADD(receive, preadv2) { .row = { .call = by_preadv2 } };
+FIXTURE_VARIANT_ADD(receive, splice) { .row = { .call = by_splice_out } };
+FIXTURE_VARIANT_ADD(receive, sendfile) { .row = { .call = by_sendfile_out } };
+FIXTURE_VARIANT_ADD(receive, sendfile_to_file) { .row = {
+	.call = by_sendfile_to_file, .error = EINVAL
+} };
+FIXTURE_VARIANT_ADD(receive, copy_file_range) { .row = {
+	.call = by_copy_file_range_out, .error = EINVAL
+} };
+FIXTURE_VARIANT_ADD(receive, io_submit) { .row = {
+	.call = by_io_submit, .op = IOCB_CMD_PREAD
+} };
+FIXTURE_VARIANT_ADD(receive, peek) { .row = {
+	.call = by_recv, .flags = MSG_PEEK, .keeps = true
+} };
+FIXTURE_VARIANT_ADD(receive, discard) { .row = {
+	.call = by_recv, .flags = MSG_TRUNC, .discards = true
+} };
+FIXTURE_VARIANT_ADD(receive, zero_copy) { .row = {
+	.call = by_zerocopy_receive, .pages = true, .not_tcp = ENODEV
+} };
+FIXTURE_VARIANT_ADD(receive, zero_copy_copied) { .row = {
+	.call = by_zerocopy_receive, .op = SIZE, .not_tcp = ENODEV
+} };
+FIXTURE_VARIANT_ADD(receive, tls) { .row = { .call = by_recv, .tls = true } };
+FIXTURE_VARIANT_ADD(receive, tls_splice) { .row = {
+	.call = by_splice_out, .tls = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_async) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV, .async = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV,
+	.flags = IORING_RECVSEND_FIXED_BUF
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_provided) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV, .provided = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_multishot) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV, .flags = IORING_RECV_MULTISHOT,
+	.provided = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_bundle) { .row = {
+	.call = by_ring, .op = IORING_OP_RECV, .flags = IORING_RECVSEND_BUNDLE,
+	.provided = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recvmsg) { .row = {
+	.call = by_ring, .op = IORING_OP_RECVMSG
+} };
+FIXTURE_VARIANT_ADD(receive, ring_read) { .row = {
+	.call = by_ring, .op = IORING_OP_READ
+} };
+FIXTURE_VARIANT_ADD(receive, ring_readv) { .row = {
+	.call = by_ring, .op = IORING_OP_READV
+} };
+FIXTURE_VARIANT_ADD(receive, ring_read_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_READ_FIXED
+} };
+FIXTURE_VARIANT_ADD(receive, ring_readv_fixed) { .row = {
+	.call = by_ring, .op = IORING_OP_READV_FIXED
+} };
+FIXTURE_VARIANT_ADD(receive, ring_read_multishot) { .row = {
+	.call = by_ring, .op = IORING_OP_READ_MULTISHOT, .provided = true
+} };
+FIXTURE_VARIANT_ADD(receive, ring_splice) { .row = {
+	.call = by_ring_splice_out
+} };
+FIXTURE_VARIANT_ADD(receive, ring_recv_zc) { .row = {
+	.call = by_ring_zero_copy, .not_tcp = EPROTONOSUPPORT
+} };
 /* clang-format on */
 
 /* Says why a row cannot run here, or NULL. */
@@ -914,6 +969,7 @@ static const char *missing(const struct row *row)
 {
 	const bool is_ring = row->call == by_ring ||
 			     row->call == by_ring_splice ||
+			     row->call == by_ring_splice_out ||
 			     row->call == by_ring_zero_copy;
 
 	if (is_c_landlock())
@@ -921,22 +977,22 @@ static const char *missing(const struct row *row)
 	return is_ring ? obstacle() : NULL;
 }
 
-/* Everything about one row, for one protocol. */
+/* Everything about one row, for one protocol and the right that it needs. */
 static void check(struct __test_metadata *_metadata, const struct row *row,
-		  int family, int type, int protocol)
+		  __u64 right, int family, int type, int protocol)
 {
 	struct shared *const shared = make_shared();
+	const bool is_stream = type == SOCK_STREAM;
 	const bool is_mptcp = protocol == IPPROTO_MPTCP;
-	const bool sends = row->right == SEND_TCP;
-	int error = row->error;
+	const bool is_tcp = is_stream && !is_mptcp;
+	const bool sends = right == SEND_TCP;
+	const int error = is_tcp || !row->not_tcp ? row->error : row->not_tcp;
 	enum rule rule;
 
 	if (missing(row))
 		SKIP(return, "%s", missing(row));
 	ASSERT_NE(NULL, shared);
 	ASSERT_EQ(0, own_network());
-	if (is_mptcp && row->mptcp_error)
-		error = row->mptcp_error;
 	for (rule = 0; rule < NUM_RULES; rule++) {
 		char expected[SIZE + sizeof(end)], got[SIZE + sizeof(end)];
 		const bool is_moved = !error && rule != REFUSED;
@@ -949,7 +1005,7 @@ static void check(struct __test_metadata *_metadata, const struct row *row,
 		ASSERT_EQ(0, ret);
 		if (row->tls) {
 			ret = set_tls(pair.ours) ?: set_tls(pair.peer);
-			if (is_mptcp) {
+			if (!is_tcp) {
 				EXPECT_EQ(-ENOPROTOOPT, ret);
 				close_pair(&pair);
 				return;
@@ -965,7 +1021,7 @@ static void check(struct __test_metadata *_metadata, const struct row *row,
 					     row->pages ? MSG_ZEROCOPY : 0));
 			await(pair.ours, SIZE);
 		}
-		call_inside(_metadata, shared, make_ruleset(rule, row->right),
+		call_inside(_metadata, shared, make_ruleset(rule, right),
 			    row, pair.ours);
 		if (shared->result == -ENOSYS)
 			SKIP(return, "the kernel does not know the call");
@@ -990,7 +1046,8 @@ static void check(struct __test_metadata *_metadata, const struct row *row,
 		}
 		EXPECT_EQ(0, memcmp(expected, got, left));
 		if (!sends) {
-			const bool has = is_moved && !row->discards;
+			const bool has = is_moved &&
+					 !(row->discards && is_stream);
 
 			EXPECT_EQ(0, memcmp(has ? shared->pattern : nothing,
 					    shared->data, SIZE));
@@ -1001,42 +1058,44 @@ static void check(struct __test_metadata *_metadata, const struct row *row,
 
 TEST_F(send, over_ipv4)
 {
-	check(_metadata, &variant->row, AF_INET, SOCK_STREAM, 0);
+	check(_metadata, &variant->row, SEND_TCP, AF_INET, SOCK_STREAM, 0);
 }
 
 TEST_F(send, over_ipv6)
 {
-	check(_metadata, &variant->row, AF_INET6, SOCK_STREAM, 0);
+	check(_metadata, &variant->row, SEND_TCP, AF_INET6, SOCK_STREAM, 0);
 }
 
 TEST_F(send, over_mptcp)
 {
-	check(_metadata, &variant->row, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	check(_metadata, &variant->row, SEND_TCP, AF_INET, SOCK_STREAM,
+	      IPPROTO_MPTCP);
 }
 
 TEST_F(receive, over_ipv4)
 {
-	check(_metadata, &variant->row, AF_INET, SOCK_STREAM, 0);
+	check(_metadata, &variant->row, RECEIVE_TCP, AF_INET, SOCK_STREAM, 0);
 }
 
 TEST_F(receive, over_ipv6)
 {
-	check(_metadata, &variant->row, AF_INET6, SOCK_STREAM, 0);
+	check(_metadata, &variant->row, RECEIVE_TCP, AF_INET6, SOCK_STREAM, 0);
 }
 
 TEST_F(receive, over_mptcp)
 {
-	check(_metadata, &variant->row, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	check(_metadata, &variant->row, RECEIVE_TCP, AF_INET, SOCK_STREAM,
+	      IPPROTO_MPTCP);
 }
 
-TEST_F(receive_udp, over_ipv4)
+TEST_F(receive, over_udp)
 {
-	check(_metadata, &variant->row, AF_INET, SOCK_DGRAM, 0);
+	check(_metadata, &variant->row, RECEIVE_UDP, AF_INET, SOCK_DGRAM, 0);
 }
 
-TEST_F(receive_udp, over_ipv6)
+TEST_F(receive, over_udp_and_ipv6)
 {
-	check(_metadata, &variant->row, AF_INET6, SOCK_DGRAM, 0);
+	check(_metadata, &variant->row, RECEIVE_UDP, AF_INET6, SOCK_DGRAM, 0);
 }
 
 /* What is received, but is not in the queue */
@@ -1049,6 +1108,7 @@ FIXTURE_VARIANT(aside)
 {
 	int family;
 	int type;
+	__u64 right;
 	/* Makes it come to the first socket. */
 	int (*make)(struct pair *pair, int family);
 	struct row row;
@@ -1107,12 +1167,10 @@ FIXTURE_VARIANT_ADD(aside, out_of_band)
 {
 	.family = AF_INET,
 	.type = SOCK_STREAM,
+	.right = RECEIVE_TCP,
 	.make = send_urgent,
-	.row = {
-		.call = by_recv,
-		.right = RECEIVE_TCP,
-		.flags = MSG_OOB,
-	},
+	.row.call = by_recv,
+	.row.flags = MSG_OOB,
 	.result = 1,
 	.nothing = -EINVAL,
 };
@@ -1121,12 +1179,10 @@ FIXTURE_VARIANT_ADD(aside, zero_copy_report)
 {
 	.family = AF_INET,
 	.type = SOCK_STREAM,
+	.right = RECEIVE_TCP,
 	.make = send_pages,
-	.row = {
-		.call = by_recvmsg,
-		.right = RECEIVE_TCP,
-		.flags = MSG_ERRQUEUE,
-	},
+	.row.call = by_recvmsg,
+	.row.flags = MSG_ERRQUEUE,
 	.result = 0,
 	.nothing = -EAGAIN,
 };
@@ -1135,12 +1191,10 @@ FIXTURE_VARIANT_ADD(aside, icmp_error)
 {
 	.family = AF_INET,
 	.type = SOCK_DGRAM,
+	.right = RECEIVE_UDP,
 	.make = send_in_vain,
-	.row = {
-		.call = by_recvmsg,
-		.right = RECEIVE_UDP,
-		.flags = MSG_ERRQUEUE,
-	},
+	.row.call = by_recvmsg,
+	.row.flags = MSG_ERRQUEUE,
 	.result = 1,
 	.nothing = -EAGAIN,
 };
@@ -1149,12 +1203,10 @@ FIXTURE_VARIANT_ADD(aside, icmpv6_error)
 {
 	.family = AF_INET6,
 	.type = SOCK_DGRAM,
+	.right = RECEIVE_UDP,
 	.make = send_in_vain,
-	.row = {
-		.call = by_recvmsg,
-		.right = RECEIVE_UDP,
-		.flags = MSG_ERRQUEUE,
-	},
+	.row.call = by_recvmsg,
+	.row.flags = MSG_ERRQUEUE,
 	.result = 1,
 	.nothing = -EAGAIN,
 };
@@ -1177,7 +1229,7 @@ TEST_F(aside, is_received_with_the_right)
 		ASSERT_EQ(0, variant->make(&pair, variant->family));
 		memset(shared->data, 0, SIZE);
 		call_inside(_metadata, shared,
-			    make_ruleset(rule, variant->row.right),
+			    make_ruleset(rule, variant->right),
 			    &variant->row, pair.ours);
 		EXPECT_EQ(rule == REFUSED ? -EACCES : variant->result,
 			  shared->result)
@@ -1216,62 +1268,56 @@ static ssize_t by_fast_open(const struct row *row, int fd, char *data)
 
 FIXTURE(fast_open)
 {
+	struct shared *shared;
 };
 
 FIXTURE_VARIANT(fast_open)
 {
 	int family;
 	int protocol;
-	/* connect(2) leaves it to the first send to connect. */
-	bool is_deferred;
-	struct row row;
+};
+
+FIXTURE_VARIANT_ADD(fast_open, ipv4)
+{
+	.family = AF_INET,
+};
+
+FIXTURE_VARIANT_ADD(fast_open, ipv6)
+{
+	.family = AF_INET6,
+};
+
+FIXTURE_VARIANT_ADD(fast_open, mptcp)
+{
+	.family = AF_INET,
+	.protocol = IPPROTO_MPTCP,
 };
 
 FIXTURE_SETUP(fast_open)
 {
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	self->shared = make_shared();
+	ASSERT_NE(NULL, self->shared);
+	memcpy(self->shared->data, self->shared->pattern, SIZE);
+	ASSERT_EQ(0, own_network());
+	/* Clients and servers, without a cookie. */
+	ASSERT_EQ(0, write_text("/proc/sys/net/ipv4/tcp_fastopen", "519"));
 }
 
 FIXTURE_TEARDOWN(fast_open)
 {
 }
 
-#define FAST_OPEN(name, ...)                   \
-	FIXTURE_VARIANT_ADD(fast_open, name)   \
-	{                                      \
-		.row.right = SEND_TCP,         \
-		__VA_ARGS__                    \
-	}
-
-/* clang-format off */
-FAST_OPEN(ipv4, .family = AF_INET, .row.call = by_fast_open);
-FAST_OPEN(ipv6, .family = AF_INET6, .row.call = by_fast_open);
-FAST_OPEN(mptcp, .family = AF_INET, .protocol = IPPROTO_MPTCP,
-	  .row.call = by_fast_open);
-FAST_OPEN(deferred_ipv4, .family = AF_INET, .is_deferred = true,
-	  .row.call = by_send);
-FAST_OPEN(deferred_ipv6, .family = AF_INET6, .is_deferred = true,
-	  .row.call = by_send);
-FAST_OPEN(deferred_mptcp, .family = AF_INET, .protocol = IPPROTO_MPTCP,
-	  .is_deferred = true, .row.call = by_send);
-FAST_OPEN(deferred_without_address, .family = AF_INET, .is_deferred = true,
-	  .row.call = by_send, .row.flags = MSG_FASTOPEN);
-/* clang-format on */
-
-TEST_F(fast_open, sends_with_the_right)
+/* If it is deferred, connect(2) leaves it to the first send to connect. */
+static void check_fast_open(struct __test_metadata *_metadata,
+			    struct shared *shared, int family, int protocol,
+			    const struct row *row, bool is_deferred)
 {
-	struct shared *const shared = make_shared();
 	enum rule rule;
 
-	if (is_c_landlock())
-		SKIP(return, C_LANDLOCK);
-	ASSERT_NE(NULL, shared);
-	ASSERT_EQ(0, own_network());
-	/* Clients and servers, without a cookie. */
-	ASSERT_EQ(0, write_text("/proc/sys/net/ipv4/tcp_fastopen", "519"));
-	memcpy(shared->data, shared->pattern, SIZE);
 	for (rule = 0; rule < NUM_RULES; rule++) {
-		const int listener = listen_on(variant->family,
-					       variant->protocol, PORT);
+		const int listener = listen_on(family, protocol, PORT);
 		const size_t left = rule == REFUSED ? 0 : SIZE;
 		const int one = 1;
 		char got[SIZE + sizeof(end)];
@@ -1280,35 +1326,33 @@ TEST_F(fast_open, sends_with_the_right)
 			.events = POLLIN,
 		};
 		struct pair pair;
+		int ret;
 
 		if (listener == -EPROTONOSUPPORT)
 			SKIP(return, "no MPTCP");
 		ASSERT_LE(0, listener);
 		ASSERT_EQ(0, set_option(listener, SOL_TCP, TCP_FASTOPEN, &one,
 					sizeof(one)));
-		pair.ours = make_socket(variant->family, SOCK_STREAM,
-					variant->protocol);
+		pair.ours = make_socket(family, SOCK_STREAM, protocol);
 		ASSERT_LE(0, pair.ours);
-		if (variant->is_deferred) {
+		if (is_deferred) {
 			ASSERT_EQ(0, set_option(pair.ours, SOL_TCP,
 						TCP_FASTOPEN_CONNECT, &one,
 						sizeof(one)));
-			ASSERT_EQ(0, connect_fd(pair.ours, variant->family,
-						PORT));
+			ASSERT_EQ(0, connect_fd(pair.ours, family, PORT));
 		}
 		ASSERT_EQ(0, poll(&poll_fd, 1, 0));
 		call_inside(_metadata, shared, make_ruleset(rule, SEND_TCP),
-			    &variant->row, pair.ours);
+			    row, pair.ours);
 		EXPECT_EQ(left ? SIZE : -EACCES, shared->result)
 		{
 			TH_LOG("the right is %s", rule_names[rule]);
 		}
 		/* A refusal does not even connect. */
 		EXPECT_EQ(rule != REFUSED, poll(&poll_fd, 1, 0));
-		if (rule == REFUSED && !variant->is_deferred) {
-			ASSERT_EQ(0, connect_fd(pair.ours, variant->family,
-						PORT));
-		}
+		ret = rule == REFUSED && !is_deferred ?
+			      connect_fd(pair.ours, family, PORT) : 0;
+		ASSERT_EQ(0, ret);
 		EXPECT_EQ(sizeof(end),
 			  send(pair.ours, end, sizeof(end), MSG_NOSIGNAL));
 		pair.peer = take_connection(listener);
@@ -1321,6 +1365,37 @@ TEST_F(fast_open, sends_with_the_right)
 		close_pair(&pair);
 		EXPECT_EQ(0, close(listener));
 	}
+}
+
+TEST_F(fast_open, with_an_address)
+{
+	static const struct row row = {
+		.call = by_fast_open,
+	};
+
+	check_fast_open(_metadata, self->shared, variant->family,
+			variant->protocol, &row, false);
+}
+
+TEST_F(fast_open, deferred)
+{
+	static const struct row row = {
+		.call = by_send,
+	};
+
+	check_fast_open(_metadata, self->shared, variant->family,
+			variant->protocol, &row, true);
+}
+
+TEST_F(fast_open, deferred_without_address)
+{
+	static const struct row row = {
+		.call = by_send,
+		.flags = MSG_FASTOPEN,
+	};
+
+	check_fast_open(_metadata, self->shared, variant->family,
+			variant->protocol, &row, true);
 }
 
 /* Filters: with one, a socket tells its owner about what it does not receive */
