@@ -89,11 +89,18 @@ impl Flow {
     /// accepted, else the remote one, else the local one, else 0.
     #[inline(always)]
     pub(crate) fn service(&self, accepted: &Accepted) -> u16 {
-        match self.remote() {
-            // Few sockets were accepted and are not connected.
-            remote if remote != 0 && !accepted.is(self) => remote,
-            _ => self.source(),
+        if self.is_local(accepted) {
+            self.source()
+        } else {
+            self.remote()
         }
+    }
+
+    /// Whether the service port is the local one, even if the remote one has the same number.
+    #[inline(always)]
+    pub(crate) fn is_local(&self, accepted: &Accepted) -> bool {
+        // Few sockets were accepted and are not connected.
+        self.remote() == 0 || accepted.is(self)
     }
 
     /// The address of the peer, if there is one.
@@ -166,6 +173,9 @@ mod tests {
         ] {
             assert_eq!(other.service(&accepted), other.remote());
         }
+        // Two ports with one number are told apart.
+        assert!(!Flow::new(PEER, 80, 80, true).is_local(&none()));
+        assert!(connection.is_local(&accepted));
         // Without a peer it is the local port.
         assert_eq!(Flow::new(PEER, 80, 0, true).service(&accepted), 80);
         assert_eq!(Flow::new(PEER, 0, 0, false).service(&none()), 0);

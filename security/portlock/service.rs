@@ -190,7 +190,7 @@ fn check_flow(
         is_mptcp,
         access,
         port,
-        is_local: port == flow.source(),
+        is_local: flow.is_local(&carried.accepted),
         peer: flow.peer(),
         msg,
     }
