@@ -36,6 +36,9 @@ _V4 = ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.255.255.254", "1
 _V6 = ("::1", "::1", "::1", "::", "::2", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::8000:0:0:1", "fc00::1", "fe80::1", "febf::1",
        "fec0::1", "ff01::1", "ff02::1", "ff05::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "64:ff9b::7f00:1", "8000::")
 HOSTS = tuple(socket.inet_pton(AF_INET, text) for text in _V4) + tuple(socket.inet_pton(AF_INET6, text) for text in _V6)
+# Some that a socket can be bound to.
+LOCAL_V4 = tuple(socket.inet_aton(text) for text in ("127.0.0.1", "127.0.0.1", "127.0.0.2", "10.0.0.1"))
+LOCAL_V6 = socket.inet_pton(AF_INET6, "::1")
 _LENGTHS = {4: (0, 1, 7, 8, 9, 16, 24, 30, 31, 31, 32, 32, 32), 16: (0, 1, 7, 8, 10, 32, 48, 63, 64, 65, 80, 127, 127, 128, 128, 128)}
 
 _SOCKETS = (
@@ -60,6 +63,12 @@ def _words(data: bytes, count: int) -> tuple[int, ...]:
     return struct.unpack(f"<{count}Q", data.ljust(8 * count, b"\0")[:8 * count])
 
 
+def _sockaddr(named: int, port: int, host: bytes, scope: int = 0) -> bytes:
+    if len(host) == 4:
+        return struct.pack("=H", named) + struct.pack("!H", port) + host
+    return struct.pack("=H", named) + struct.pack("!HI", port, 0) + host + struct.pack("=I", scope)
+
+
 def generate(seed: int) -> Iterator[Program]:
     """Endless programs. The same seed gives the same ones."""
     source = random.Random(f"{seed} extended")
@@ -81,6 +90,7 @@ class _Writer(Writer):
         self._has_mptcp = source.random() < 0.3
         self._likely = _SOCKETS + 2 * _MPTCP_SOCKETS if self._has_mptcp else _SOCKETS
         self._addresses = source.sample(HOSTS, 5) + [source.choice(HOSTS[:3])]
+        self._listeners: list[int] = []
         self._connections: list[int] = []
         #: What the slots probably hold: the rights and permissions that an extended ruleset handles, or None for a plain one.
         self._permissions: dict[int, int | None] = {}
@@ -97,6 +107,10 @@ class _Writer(Writer):
             self._socket()
         for _ in range(self._random.randint(0, 3)):
             self._use()
+        if self._chance(0.4):
+            self._serve()
+        if self._chance(0.3):
+            self._exchange()
         if self._chance(0.1):
             self._many_layers()
         elif self._chance(0.95):
@@ -157,7 +171,7 @@ class _Writer(Writer):
             self._do("ruleset", slot, 48, 0, 0, 0, net, 0, 0, self._rights(net) if self._chance(0.3) else 0, 0, 0, thread=0)
             self._rulesets[slot], self._permissions[slot] = net, None
             return
-        net = self._rights(self._choice((ADDRESSES, ADDRESSES, CONNECTIONS, RIGHTS, RIGHTS))) if self._chance(0.95) else 0
+        net = self._rights(self._choice((ADDRESSES, ADDRESSES, CONNECTIONS, CONNECTIONS, RIGHTS, RIGHTS))) if self._chance(0.95) else 0
         permissions = SOCKET_CREATE if self._chance(0.25) or not net else 0
         fields = [net, self._rights(net) if self._chance(0.3) else 0, permissions, 0, 0, 0]
         size, flags, place, tail = 40, CREATE_RULESET, 0, 0
@@ -216,7 +230,7 @@ class _Writer(Writer):
         first, last = self._choice(RANGES) if self._chance(0.6) else (self._choice(self._ports),) * 2
         family, length, address, ifindex, reserved = 0, 0, b"", 0, 0
         if self._chance(0.7):
-            address = self._choice(self._addresses)
+            address = self._choice(self._addresses if self._chance(0.6) else (*LOCAL_V4, LOCAL_V6))
             family = AF_INET if len(address) == 4 else AF_INET6
             address, length = self._prefix(address)
             if access != RECEIVE_UDP and self._chance(0.98):
@@ -273,13 +287,19 @@ class _Writer(Writer):
             self._restrict(slot)
 
     def _rules(self, slot: int, least: int) -> None:
-        """Some rules. Without the first ones, hardly a socket could be made, and hardly a datagram be sent."""
+        """Some rules. Without the first ones, hardly a socket could be made, a datagram be sent, or a connection be granted by its
+        address."""
         if self._permissions[slot]:
             for family in (AF_INET, AF_INET6):
                 if self._chance(0.6):
                     self._do("kind", slot, 0, 0, SOCKET_CREATE, family, -1, -1, 0)
         if self._rulesets[slot] & BIND_UDP and self._chance(0.5):
             self._do("port", slot, 0, RULE_NET_PORT, 0, BIND_UDP, 0)
+        access = self._rulesets[slot] & ~RECEIVE_UDP
+        if access & CONNECTIONS and self._chance(0.4):
+            for family, host in ((AF_INET, self._choice(LOCAL_V4)), (AF_INET6, LOCAL_V6)):
+                ports = self._choice(((0, 65535), (1, 65535), (0, 8080)))
+                self._do("net", slot, 0, 0, access, *ports, family, 8 * len(host), *_words(host, 2), 0, 0)
         for _ in range(self._random.randint(least, 14)):
             self._rule(slot)
 
@@ -313,6 +333,13 @@ class _Writer(Writer):
         slot = self._choice(slots or tuple(self._kinds))
         return slot, self._kinds[slot][0]
 
+    def _local_address(self, family: int) -> tuple[int, ...]:
+        """Mostly a good address of this machine."""
+        if self._chance(0.25):
+            return self._address(family)
+        host = self._choice(LOCAL_V4) if family == AF_INET else LOCAL_V6
+        return 3, *_words(_sockaddr(family, self._choice(self._ports), host), 4), 16 if family == AF_INET else 28
+
     def _address(self, family: int) -> tuple[int, ...]:
         """Layout 3, four numbers, and the length."""
         wanted = 16 if family == AF_INET6 else 4
@@ -336,18 +363,14 @@ class _Writer(Writer):
             named = self._choice((AF_UNIX, 16, 255, 65535))
         if self._chance(0.05):
             length = self._choice((0, 1, 2, 4, 8, 15, 16, 23, 24, 27, 28, 32, 128))
-        if wanted == 16:
-            link = host[0] in (0xfe, 0xff)
-            data = struct.pack("=H", named) + struct.pack("!HI", port, 0) + host + struct.pack("=I", self._choice((1, 2, 3)) if link else 0)
-        else:
-            data = struct.pack("=H", named) + struct.pack("!H", port) + host
-        return 3, *_words(data, 4), length
+        scope = self._choice((1, 2, 3)) if host[0] in (0xfe, 0xff) else 0
+        return 3, *_words(_sockaddr(named, port, host, scope), 4), length
 
     def _flags(self) -> int:
         return self._choice((0, 0, 0, 0, 0, 0, FASTOPEN, FASTOPEN, FASTOPEN, MORE, DONTROUTE))
 
     def _use(self) -> None:
-        what = self._random.choices(range(14), (18, 16, 6, 14, 5, 4, 9, 7, 7, 2, 3, 3, 14, 4))[0]
+        what = self._random.choices(range(14), (18, 16, 6, 14, 5, 4, 9, 7, 8, 2, 5, 3, 20, 8))[0]
         # Most that is sent, is sent as datagrams.
         slot, family = self._slot(DGRAM if what in (3, 4, 5, 6) and self._chance(0.6) else None)
         match what:
@@ -374,19 +397,24 @@ class _Writer(Writer):
             case 9:
                 self._addrform()
             case 10:
-                target = self._choice(SOCKET_SLOTS)
-                self._do("accept", slot, target)
-                if slot in self._kinds:
-                    self._kinds[target] = self._kinds[slot]
+                if self._listeners and self._chance(0.7):
+                    slot = self._choice(self._listeners)
+                self._accept(slot, self._choice(SOCKET_SLOTS))
             case 11:
                 if self._chance(0.3):
                     self._do("name", slot, self._choice((0, 1)))
                 else:
                     self._disconnect(slot)
             case 12:
-                self._call(self._choice(self._connections) if self._connections and self._chance(0.6) else slot)
+                self._call(self._choice(self._connections[-4:]) if self._connections and self._chance(0.7) else slot)
             case _:
                 self._exchange()
+
+    def _accept(self, listener: int, slot: int) -> None:
+        self._do("accept", listener, slot)
+        if listener in self._kinds:
+            self._kinds[slot] = self._kinds[listener]
+            self._connections.append(slot)
 
     def _disconnect(self, slot: int) -> None:
         """Drops the peer."""
@@ -394,7 +422,7 @@ class _Writer(Writer):
 
     def _call(self, slot: int) -> None:
         """What is done with a socket that has its addresses."""
-        match self._random.choices(range(5), (3, 5, 3, 3, 1))[0]:
+        match self._random.choices(range(5), (3, 5, 3, 3, 3))[0]:
             case 0:
                 self._do(*self._choice((("send", slot, 0, 4), ("write", slot, 4), ("send", slot, MORE, 0))))
             case 1:
@@ -412,19 +440,20 @@ class _Writer(Writer):
         """Datagrams from one socket to another. The port of the other is named, or not."""
         family = self._choice((AF_INET, AF_INET6))
         server, client = self._random.sample(SOCKET_SLOTS, 2)
-        address = self._address(family)
+        address = self._local_address(family)
         for slot in (server, client):
             self._do("socket", slot, family, DGRAM, 0)
             self._kinds[slot] = family, DGRAM, 0
         if self._chance(0.8):
             self._do("bind", server, *address)
-        if self._chance(0.5):
+        if self._chance(0.7):
             self._do("connect", client, *address)
             self._do("send", client, 0, 4)
+            self._connections.append(client)
         else:
             self._do("sendto", client, 0, 4, *address)
-        for _ in range(self._random.randint(1, 4)):
-            self._call(self._choice((server, server, client)))
+        for _ in range(self._random.randint(1, 5)):
+            self._call(self._choice((server, client, client)))
         if self._chance(0.2):
             self._disconnect(client)
             self._call(client)
@@ -465,7 +494,7 @@ class _Writer(Writer):
         family = self._choice((AF_INET, AF_INET6))
         listener, client, accepted = self._random.sample(SOCKET_SLOTS, 3)
         protocol = MPTCP if self._has_mptcp and self._chance(0.4) else 0
-        address = self._address(family)
+        address = self._local_address(family)
         self._do("socket", listener, family, STREAM, protocol)
         self._do("socket", client, family, STREAM, protocol)
         self._do("option", listener, SOL_SOCKET, 2, 4, 1, 0, 0, 0)
@@ -476,7 +505,7 @@ class _Writer(Writer):
         self._do("listen", listener, 4)
         if self._chance(0.4):
             # The peer that accept(2) is asked about.
-            self._do("bind", client, *self._address(family))
+            self._do("bind", client, *self._local_address(family))
         if self._chance(0.2):
             self._do("sendto", client, FASTOPEN, 4, *address)
         else:
@@ -485,10 +514,13 @@ class _Writer(Writer):
             # A connection that was reset can be accepted too.
             self._do("send", client, 0, 4)
             self._do("close", client)
-        self._do("accept", listener, accepted)
         for slot in (listener, client, accepted):
             self._kinds[slot] = family, STREAM, protocol
-        self._connections += client, accepted
+        self._listeners.append(listener)
+        self._connections.append(client)
+        if self._chance(0.2):
+            return
+        self._accept(listener, accepted)
         for _ in range(self._random.randint(0, 5)):
             self._call(self._choice((client, accepted, accepted)))
         if self._chance(0.3):
@@ -505,7 +537,7 @@ class _Writer(Writer):
         slot = self._choice(SOCKET_SLOTS)
         kind = self._choice((STREAM, DGRAM))
         port = self._choice(self._ports)
-        data = struct.pack("=H", AF_INET6) + struct.pack("!HI", port, 0) + b"\0" * 10 + b"\xff\xff\x7f\0\0\1"
+        data = _sockaddr(AF_INET6, port, b"\0" * 10 + b"\xff\xff\x7f\0\0\1")
         self._do("socket", slot, AF_INET6, kind, 0)
         self._do("connect", slot, 3, *_words(data, 4), 28)
         self._do("option", slot, SOL_IPV6, 1, 4, AF_INET, 0, 0, 0)
