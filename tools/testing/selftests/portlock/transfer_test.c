@@ -716,10 +716,35 @@ enum rule {
 	GRANTED,
 	/* The right is granted for all other ports, and all other rights are. */
 	REFUSED,
-	NUM_RULES,
+	/* The same, and the service port has a rule with the peer's address... */
+	GRANTED_BY_ADDRESS,
+	/* ...or with another one. */
+	REFUSED_BY_ADDRESS,
 };
 
-static const char *const rule_names[] = { "not handled", "granted", "refused" };
+static const char *const rule_names[] = {
+	"not handled",	      "granted",	    "refused",
+	"granted by address", "refused by address",
+};
+
+/* No address can grant to receive over UDP. */
+static enum rule last_rule(__u64 right)
+{
+	return right == RECEIVE_UDP ? REFUSED : REFUSED_BY_ADDRESS;
+}
+
+static bool is_refusal(enum rule rule)
+{
+	return rule == REFUSED || rule == REFUSED_BY_ADDRESS;
+}
+
+/* Grants @right on all ports but PORT, and all others everywhere. */
+static int grant_the_rest(int fd, __u64 right)
+{
+	return add_net(fd, TRANSFERS, 0, PORT - 1, NULL) ?:
+	       add_net(fd, TRANSFERS, PORT + 1, UINT16_MAX, NULL) ?:
+	       add_net(fd, TRANSFERS & ~right, PORT, PORT, NULL);
+}
 
 static int make_ruleset(enum rule rule, __u64 right)
 {
@@ -729,15 +754,24 @@ static int make_ruleset(enum rule rule, __u64 right)
 
 	if (fd < 0)
 		return fd;
-	if (rule == GRANTED)
+	switch (rule) {
+	case NOT_HANDLED:
+		break;
+	case GRANTED:
 		ret = add_net(fd, right, PORT, PORT, NULL);
-	if (rule == REFUSED) {
-		ret = add_net(fd, TRANSFERS, 0, PORT - 1, NULL);
-		if (!ret)
-			ret = add_net(fd, TRANSFERS, PORT + 1, UINT16_MAX,
-				      NULL);
-		if (!ret)
-			ret = add_net(fd, others, PORT, PORT, NULL);
+		break;
+	case REFUSED:
+		ret = grant_the_rest(fd, right);
+		break;
+	case GRANTED_BY_ADDRESS:
+		ret = grant_the_rest(fd, right) ?:
+		      add_net(fd, right, PORT, PORT, "127.0.0.1/32") ?:
+		      add_net(fd, right, PORT, PORT, "::1/128");
+		break;
+	case REFUSED_BY_ADDRESS:
+		ret = grant_the_rest(fd, right) ?:
+		      add_net(fd, right, PORT, PORT, "127.0.0.2/32") ?:
+		      add_net(fd, right, PORT, PORT, "::2/128");
 	}
 	return ret ? ret : fd;
 }
@@ -993,9 +1027,9 @@ static void check(struct __test_metadata *_metadata, const struct row *row,
 		SKIP(return, "%s", missing(row));
 	ASSERT_NE(NULL, shared);
 	ASSERT_EQ(0, own_network());
-	for (rule = 0; rule < NUM_RULES; rule++) {
+	for (rule = 0; rule <= last_rule(right); rule++) {
 		char expected[SIZE + sizeof(end)], got[SIZE + sizeof(end)];
-		const bool is_moved = !error && rule != REFUSED;
+		const bool is_moved = !error && !is_refusal(rule);
 		ssize_t left = 0;
 		struct pair pair;
 		int ret = make_pair(&pair, family, type, protocol);
@@ -1221,7 +1255,8 @@ TEST_F(aside, is_received_with_the_right)
 		SKIP(return, C_LANDLOCK);
 	ASSERT_NE(NULL, shared);
 	ASSERT_EQ(0, own_network());
-	for (rule = 0; rule < NUM_RULES; rule++) {
+	for (rule = 0; rule <= last_rule(variant->right); rule++) {
+		const bool is_refused = is_refusal(rule);
 		struct pair pair;
 
 		ASSERT_EQ(0, make_pair(&pair, variant->family, variant->type,
@@ -1231,15 +1266,15 @@ TEST_F(aside, is_received_with_the_right)
 		call_inside(_metadata, shared,
 			    make_ruleset(rule, variant->right),
 			    &variant->row, pair.ours);
-		EXPECT_EQ(rule == REFUSED ? -EACCES : variant->result,
+		EXPECT_EQ(is_refused ? -EACCES : variant->result,
 			  shared->result)
 		{
 			TH_LOG("the right is %s", rule_names[rule]);
 		}
-		EXPECT_EQ(rule == REFUSED ? 0 : variant->result,
+		EXPECT_EQ(is_refused ? 0 : variant->result,
 			  shared->data[0] != 0);
 		/* The same call, outside, tells what is left. */
-		EXPECT_EQ(rule == REFUSED ? variant->result : variant->nothing,
+		EXPECT_EQ(is_refused ? variant->result : variant->nothing,
 			  variant->row.call(&variant->row, pair.ours,
 					    shared->data))
 		{
@@ -1316,9 +1351,10 @@ static void check_fast_open(struct __test_metadata *_metadata,
 {
 	enum rule rule;
 
-	for (rule = 0; rule < NUM_RULES; rule++) {
+	for (rule = 0; rule <= last_rule(SEND_TCP); rule++) {
+		const bool is_refused = is_refusal(rule);
 		const int listener = listen_on(family, protocol, PORT);
-		const size_t left = rule == REFUSED ? 0 : SIZE;
+		const size_t left = is_refused ? 0 : SIZE;
 		const int one = 1;
 		char got[SIZE + sizeof(end)];
 		struct pollfd poll_fd = {
@@ -1349,8 +1385,8 @@ static void check_fast_open(struct __test_metadata *_metadata,
 			TH_LOG("the right is %s", rule_names[rule]);
 		}
 		/* A refusal does not even connect. */
-		EXPECT_EQ(rule != REFUSED, poll(&poll_fd, 1, 0));
-		ret = rule == REFUSED && !is_deferred ?
+		EXPECT_EQ(!is_refused, poll(&poll_fd, 1, 0));
+		ret = is_refused && !is_deferred ?
 			      connect_fd(pair.ours, family, PORT) : 0;
 		ASSERT_EQ(0, ret);
 		EXPECT_EQ(sizeof(end),
@@ -1379,23 +1415,20 @@ TEST_F(fast_open, with_an_address)
 
 TEST_F(fast_open, deferred)
 {
-	static const struct row row = {
+	static const struct row plain = {
 		.call = by_send,
 	};
-
-	check_fast_open(_metadata, self->shared, variant->family,
-			variant->protocol, &row, true);
-}
-
-TEST_F(fast_open, deferred_without_address)
-{
-	static const struct row row = {
+	static const struct row flagged = {
 		.call = by_send,
 		.flags = MSG_FASTOPEN,
 	};
 
 	check_fast_open(_metadata, self->shared, variant->family,
-			variant->protocol, &row, true);
+			variant->protocol, &plain, true);
+	/* MPTCP takes the flag for a second connect, which is EINVAL. */
+	if (variant->protocol != IPPROTO_MPTCP)
+		check_fast_open(_metadata, self->shared, variant->family,
+				variant->protocol, &flagged, true);
 }
 
 /* Filters: with one, a socket tells its owner about what it does not receive */
