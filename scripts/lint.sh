@@ -106,7 +106,8 @@ fi
 # What STYLE asks of the policy: no unsafe code, and no bindings. Comments may name them.
 policy() {
 	local f bad=0
-	for f in access endpoint ports nets stages rules frozen ruleset domain index verdict subject denial kinds prefixes opened spec model; do
+	for f in access endpoint ports nets columns rules frozen ruleset domain index verdict service flow cached socket subject \
+		hooks denial kinds prefixes opened spec model; do
 		f=security/portlock/$f.rs
 		[[ -f $f ]] || continue
 		if sed 's|//.*||' "$f" | grep -nE '\bunsafe\b|\bbindings\b'; then

@@ -5,7 +5,7 @@
 //! A process without privileges says which ports it will use, with Landlock's system calls; from
 //! then on the kernel holds it and its children to that. C Landlock keeps what is not network.
 //!
-//! A hook chooses the right and asks [`verdict::check`]:
+//! Where a socket gets an address, a hook chooses the right and asks [`verdict::check`]:
 //!
 //! 1. `endpoint` reads the port, and `domain` looks it up in the index of all layers together
 //!    (`index`). If each layer grants the port whatever the address, the check ends here.
@@ -15,6 +15,16 @@
 //!    device later.
 //! 4. All other calls are decided step by step, in the order of C Landlock's checks. The steps above
 //!    only allow what this would allow. A refusal is told by `denial`.
+//!
+//! Where a socket that has its addresses is used, the hook asks `service`, for example
+//! [`service::check_transfer`]:
+//!
+//! 1. `flow` reads the ports and the peer.
+//! 2. If no rule is about addresses, the port that names the service is looked up in the index. Which
+//!    port that is depends on what the socket carries of accept(2) (`socket`).
+//! 3. If there are such rules, the socket carries what was granted on this connection before
+//!    (`cached`). Its way is read each time.
+//! 4. All other calls are decided step by step, as above, and what is granted is noted in the socket.
 //!
 //! Each file is one noun, and imports go one way, down this list. The items of this page itself, the
 //! type of the LSM and whether it is on, are for all.
