@@ -3450,6 +3450,66 @@ TEST_F(net, a_message_that_is_not_routed_matches_no_address)
 	EXPECT_EQ(0, close(receiver));
 }
 
+/* Sends with the flags that it is told, and tells the result. */
+static int send_as_told(int orders, int fd)
+{
+	int flags, ret;
+
+	while (read(orders, &flags, sizeof(flags)) == sizeof(flags)) {
+		ret = send(fd, "x", 1, flags | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+		if (write(orders, &ret, sizeof(ret)) != sizeof(ret))
+			return 1;
+	}
+	return 0;
+}
+
+static int tell_to_send(int orders, int flags)
+{
+	int ret;
+
+	if (write(orders, &flags, sizeof(flags)) != sizeof(flags) ||
+	    read(orders, &ret, sizeof(ret)) != sizeof(ret))
+		return -EPROTO;
+	return ret;
+}
+
+/* What was granted before is remembered, but not for another way. */
+TEST_F(net, a_way_that_comes_later_matches_no_address)
+{
+	const int listener = listen_on(AF_INET, 0, 1024);
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	const int yes = 1, no = 0;
+	int orders[2];
+	pid_t child;
+
+	ASSERT_LE(0, listener);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, connect_to(fd, "127.0.0.1", 1024));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, orders));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		close(orders[0]);
+		_exit(restrict_to(SEND_TCP, SEND_TCP, 1024, 1024,
+				  "127.0.0.1/32") ?
+			      1 : send_as_told(orders[1], fd));
+	}
+	EXPECT_EQ(0, close(orders[1]));
+	EXPECT_EQ(0, tell_to_send(orders[0], 0));
+	EXPECT_EQ(0, tell_to_send(orders[0], 0));
+	EXPECT_EQ(-EACCES, tell_to_send(orders[0], MSG_DONTROUTE));
+	EXPECT_EQ(0, tell_to_send(orders[0], 0));
+	EXPECT_EQ(0, set_option(fd, SOL_SOCKET, SO_DONTROUTE, &yes,
+				sizeof(yes)));
+	EXPECT_EQ(-EACCES, tell_to_send(orders[0], 0));
+	EXPECT_EQ(0, set_option(fd, SOL_SOCKET, SO_DONTROUTE, &no, sizeof(no)));
+	EXPECT_EQ(0, tell_to_send(orders[0], 0));
+	EXPECT_EQ(0, close(orders[0]));
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(listener));
+}
+
 /* Calls that bind a socket to a device */
 
 FIXTURE(link_local)
