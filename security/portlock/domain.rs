@@ -614,6 +614,21 @@ mod tests {
     }
 
     #[test]
+    fn no_two_domains_have_one_id() -> Result {
+        let none = frozen(Access::BindTcp.into(), &[])?;
+        let one = domain(None, 1, &none)?;
+        let other = domain(None, 1, &none)?;
+        let inner = domain(Some(&one), 2, &none)?;
+        let (id, other_id) = (one.id(), other.id());
+
+        assert!(id != 0 && id != other_id && id != inner.id() && other_id != inner.id());
+        // It is not used again.
+        drop(other);
+        assert_ne!(domain(None, 1, &none)?.id(), other_id);
+        Ok(())
+    }
+
+    #[test]
     fn there_are_at_most_sixteen_layers() -> Result {
         let none = frozen(Access::BindTcp.into(), &[])?;
         let mut stack = domain(None, 1, &none)?;
