@@ -787,9 +787,10 @@ static void call_inside(struct __test_metadata *_metadata,
 	child = fork();
 	ASSERT_LE(0, child);
 	if (child == 0) {
-		ASSERT_EQ(0, enforce(ruleset));
-		shared->result = row->call(row, fd, shared->data);
-		_exit(_metadata->exit_code);
+		const int ret = enforce(ruleset);
+
+		shared->result = ret ? ret : row->call(row, fd, shared->data);
+		_exit(0);
 	}
 	ASSERT_EQ(0, wait_child(child));
 	ASSERT_EQ(0, close(ruleset));
@@ -1130,6 +1131,45 @@ TEST_F(receive, over_udp)
 TEST_F(receive, over_udp_and_ipv6)
 {
 	check(_metadata, &variant->row, RECEIVE_UDP, AF_INET6, SOCK_DGRAM, 0);
+}
+
+/* The task gets a domain while the request waits for more. */
+TEST(a_multishot_request_asks_each_time)
+{
+	struct shared *const shared = make_shared();
+	const struct way way = {};
+	struct io_uring_sqe sqe;
+	struct io_uring_cqe cqe;
+	struct pair pair;
+	struct ring ring;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	if (obstacle())
+		SKIP(return, "%s", obstacle());
+	ASSERT_NE(NULL, shared);
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, make_pair(&pair, AF_INET, SOCK_STREAM, 0));
+	ASSERT_EQ(0, open_ring(&ring, 0));
+	ASSERT_EQ(0, provide(&ring, shared->data, 2));
+	fill(&sqe, way, IORING_OP_RECV, pair.ours);
+	sqe.ioprio = IORING_RECV_MULTISHOT;
+	sqe.flags |= IOSQE_BUFFER_SELECT;
+	ASSERT_EQ(0, submit(&ring, &sqe));
+
+	ASSERT_EQ(0, send_fd_to(pair.peer, 0, 0));
+	ASSERT_EQ(0, take_completion(&ring, &cqe));
+	EXPECT_EQ(1, cqe.res);
+	EXPECT_TRUE(cqe.flags & IORING_CQE_F_MORE);
+
+	ASSERT_EQ(0, enforce(make_ruleset(REFUSED, RECEIVE_TCP)));
+	ASSERT_EQ(0, send_fd_to(pair.peer, 0, 0));
+	ASSERT_EQ(0, take_completion(&ring, &cqe));
+	EXPECT_EQ(-EACCES, cqe.res);
+	EXPECT_FALSE(cqe.flags & IORING_CQE_F_MORE);
+	EXPECT_EQ('x', shared->data[0]);
+	EXPECT_EQ(0, shared->data[SIZE / 2]);
+	close_pair(&pair);
 }
 
 /* What is received, but is not in the queue */
