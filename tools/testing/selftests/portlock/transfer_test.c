@@ -723,8 +723,11 @@ enum rule {
 };
 
 static const char *const rule_names[] = {
-	"not handled",	      "granted",	    "refused",
-	"granted by address", "refused by address",
+	[NOT_HANDLED] = "not handled",
+	[GRANTED] = "granted",
+	[REFUSED] = "refused",
+	[GRANTED_BY_ADDRESS] = "granted by address",
+	[REFUSED_BY_ADDRESS] = "refused by address",
 };
 
 /* No address can grant to receive over UDP. */
@@ -1648,7 +1651,7 @@ FIXTURE(kcm)
 {
 	struct shared *shared;
 	struct pair pair;
-	/* Attaches. */
+	/* The call that attaches. */
 	struct row row;
 };
 
