@@ -96,8 +96,7 @@ static int listen_unbound(int fd)
 /* A ruleset about accept(2), whose rules may be quiet. */
 static int accept_ruleset(void)
 {
-	return extended_with(PORTLOCK_ACCESS_NET_ACCEPT_TCP,
-			     PORTLOCK_ACCESS_NET_ACCEPT_TCP, 0);
+	return extended_with(ACCEPT_TCP, ACCEPT_TCP, 0);
 }
 
 /* Accepts a connection from OTHER_PORT on @port. */
@@ -820,7 +819,7 @@ TEST_F(trace, a_quiet_rule_is_about_the_peer_that_is_accepted)
 		.address = { 127 },
 	};
 	const struct portlock_net_attr other = {
-		.allowed_access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+		.allowed_access = ACCEPT_TCP,
 		.port_first = PORT,
 		.port_last = PORT,
 		.family = AF_INET,
@@ -1053,7 +1052,7 @@ FIXTURE_VARIANT_ADD(denial, listen_unbound)
 
 FIXTURE_VARIANT_ADD(denial, accept_on_port)
 {
-	.access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+	.access = ACCEPT_TCP,
 	.call = accept_on_port,
 	.event = "blockers=net.accept_tcp family=2 type=1 protocol=6 port=1025 address_family=0 address=",
 	.record = "net.accept_tcp laddr=127.0.0.1 lport=1025 src=1025",
@@ -1061,8 +1060,8 @@ FIXTURE_VARIANT_ADD(denial, accept_on_port)
 
 FIXTURE_VARIANT_ADD(denial, accept_peer)
 {
-	.access = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
-	.granted = PORTLOCK_ACCESS_NET_ACCEPT_TCP,
+	.access = ACCEPT_TCP,
+	.granted = ACCEPT_TCP,
 	.call = accept_peer,
 	.event = "blockers=net.accept_tcp family=10 type=1 protocol=6 port=9 address_family=10 address=::1",
 	.record = "net.accept_tcp laddr=::1 lport=9 faddr=::1 fport=1026 src=9 daddr=::1",
