@@ -744,25 +744,71 @@ TEST_F(net, other_sockets_are_free)
 	EXPECT_LE(0, try_accept(listener));
 }
 
+/* Accepts by a rule for all addresses, and then by one for the port. */
+static void accept_by_port_only(struct __test_metadata *_metadata, int listener)
+{
+	const pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ASSERT_EQ(0, restrict_to_both(ACCEPT_TCP, ALL_IPV4, ALL_IPV6));
+		EXPECT_EQ(-ECONNABORTED, try_accept(listener));
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, wait_child(child));
+	ASSERT_EQ(0, restrict_to(ACCEPT_TCP, ACCEPT_TCP, PORT, PORT, NULL));
+	EXPECT_LE(0, try_accept(listener));
+}
+
 /* The listener's option is that of what it accepts. */
-TEST_F(net, a_way_of_its_own_matches_no_address)
+TEST_F(net, a_way_of_the_listener_matches_no_address)
 {
 	const int one = 1;
-	pid_t child;
 
 	ASSERT_EQ(0, set_option(self->listener, SOL_IP, IP_FREEBIND, &one,
 				sizeof(one)));
 	ASSERT_LE(0, call_from(0, "127.0.0.2", PORT));
 	ASSERT_LE(0, call_from(0, "127.0.0.2", PORT));
-	child = fork();
-	ASSERT_LE(0, child);
-	if (child == 0) {
-		ASSERT_EQ(0, restrict_to_both(ACCEPT_TCP, ALL_IPV4, ALL_IPV6));
-		EXPECT_EQ(-ECONNABORTED, try_accept(self->listener));
-		_exit(_metadata->exit_code);
+	accept_by_port_only(_metadata, self->listener);
+}
+
+/* Transparent proxies have this option. */
+TEST_F(net, a_transparent_listener_matches_no_address)
+{
+	const int one = 1;
+
+	ASSERT_EQ(0, set_option(self->listener, SOL_IP, IP_TRANSPARENT, &one,
+				sizeof(one)));
+	ASSERT_LE(0, call_from(0, "127.0.0.2", PORT));
+	ASSERT_LE(0, call_from(0, "127.0.0.2", PORT));
+	accept_by_port_only(_metadata, self->listener);
+}
+
+/* Packets go back with the options with which they came. */
+TEST_F(net, options_of_the_client_match_no_address)
+{
+	static const unsigned char record_route[] = { 7, 7, 4, 0, 0, 0, 0, 0 };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		const int fd = bound_at(SOCK_STREAM, 0, "127.0.0.2", 0);
+
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, set_option(fd, SOL_IP, IP_OPTIONS, record_route,
+					sizeof(record_route)));
+		ASSERT_EQ(0, connect_to(fd, "127.0.0.1", PORT));
 	}
-	EXPECT_EQ(0, wait_child(child));
-	ASSERT_EQ(0, restrict_to(ACCEPT_TCP, ACCEPT_TCP, PORT, PORT, NULL));
+	accept_by_port_only(_metadata, self->listener);
+}
+
+/* The loopback interface is not a device. */
+TEST_F(net, a_listener_on_loopback_matches_an_address)
+{
+	ASSERT_EQ(0, set_option(self->listener, SOL_SOCKET, SO_BINDTODEVICE,
+				"lo", 3));
+	ASSERT_LE(0, call_from(0, "127.0.0.2", PORT));
+	ASSERT_EQ(0, restrict_to(ACCEPT_TCP, ACCEPT_TCP, PORT, PORT,
+				 "127.0.0.2/32"));
 	EXPECT_LE(0, try_accept(self->listener));
 }
 

@@ -11,27 +11,26 @@
 
 #include <linux/bpf.h>
 #include <stddef.h>
+#include <sys/time.h>
 
 #include "extended.h"
 
-#define ACCEPT_TCP PORTLOCK_ACCESS_NET_ACCEPT_TCP
-#define SEND_TCP PORTLOCK_ACCESS_NET_SEND_TCP
-#define RECEIVE_TCP PORTLOCK_ACCESS_NET_RECEIVE_TCP
-#define SHUTDOWN_TCP PORTLOCK_ACCESS_NET_SHUTDOWN_TCP
-#define GETSOCKOPT_TCP PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP
-#define SETSOCKOPT_TCP PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP
-#define RECEIVE_UDP PORTLOCK_ACCESS_NET_RECEIVE_UDP
-#define SHUTDOWN_UDP PORTLOCK_ACCESS_NET_SHUTDOWN_UDP
-#define GETSOCKOPT_UDP PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP
-#define SETSOCKOPT_UDP PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP
-
-/* Returns a socket that is bound to @port of @address. */
+/*
+ * Returns a socket that is bound to @port of @address.  What waits for it, or
+ * for what it accepts, does not wait for ever if a test fails.
+ */
 static inline int bound_at(int type, int protocol, const char *address,
 			   __u16 port)
 {
+	const struct timeval limit = {
+		.tv_sec = 5,
+	};
 	const int fd = make_socket(family_of(address), type, protocol);
-	const int ret = fd < 0 ? fd : bind_to(fd, address, port);
+	int ret = fd < 0 ? fd : bind_to(fd, address, port);
 
+	if (!ret)
+		ret = set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
+				 sizeof(limit));
 	if (ret && fd >= 0)
 		close(fd);
 	return ret ? ret : fd;

@@ -17,10 +17,6 @@
 #define REMOTE 2024
 #define ELSEWHERE 3024
 
-#define SERVICE_TCP (SEND_TCP | RECEIVE_TCP | SHUTDOWN_TCP | GETSOCKOPT_TCP | \
-		 SETSOCKOPT_TCP)
-#define SERVICE_UDP (SHUTDOWN_UDP | GETSOCKOPT_UDP | SETSOCKOPT_UDP)
-
 /* What the ends of a connection are. */
 struct ends {
 	int type, protocol;
@@ -260,13 +256,38 @@ static int has_left_client_for_another(const struct ends *ends)
 	return join(has_left_client(ends), ends, ELSEWHERE);
 }
 
-/* What accept(2) returned, and this, cannot be told apart. */
-static int has_left_client_and_called_back(const struct ends *ends)
+/* Accepts from the end @first, leaves, and connects from @local to @remote. */
+static int call_after(const struct ends *ends, const char *first, __u16 local,
+		      __u16 remote)
 {
-	const int fd = has_left_client(ends);
-	const int ret = fd < 0 ? fd : bind_to(fd, ends->local, LOCAL);
+	struct ends accepted = *ends;
+	int fd, ret;
 
-	return ret ? ret : join(fd, ends, REMOTE);
+	accepted.peer = first;
+	fd = has_left_client(&accepted);
+	ret = fd < 0 ? fd : bind_to(fd, ends->local, local);
+	return ret ? ret : join(fd, ends, remote);
+}
+
+/* What accept(2) returned, and this, cannot be told apart. */
+static int has_called_back(const struct ends *ends)
+{
+	return call_after(ends, ends->peer, LOCAL, REMOTE);
+}
+
+static int has_called_from_another_port(const struct ends *ends)
+{
+	return call_after(ends, ends->peer, ELSEWHERE, REMOTE);
+}
+
+static int has_called_another_port(const struct ends *ends)
+{
+	return call_after(ends, ends->peer, LOCAL, ELSEWHERE);
+}
+
+static int has_called_another_peer(const struct ends *ends)
+{
+	return call_after(ends, ends->local, LOCAL, REMOTE);
 }
 
 static int is_steered(const struct ends *ends)
@@ -443,8 +464,11 @@ SOCKET(tcp_reset_in_the_queue, tcp, was_reset_in_the_queue, LOCAL, PEER);
 SOCKET(tcp_accepted_and_left, tcp, has_left_client, LOCAL);
 SOCKET(tcp_accepted_and_left_for_another, tcp, has_left_client_for_another,
        ELSEWHERE, OPEN);
-SOCKET(tcp_accepted_and_called_back, tcp, has_left_client_and_called_back,
-       LOCAL, OPEN);
+SOCKET(tcp_called_back, tcp, has_called_back, LOCAL, OPEN);
+SOCKET(tcp_called_from_another_port, tcp, has_called_from_another_port, REMOTE,
+       OPEN);
+SOCKET(tcp_called_another_port, tcp, has_called_another_port, ELSEWHERE, OPEN);
+SOCKET(tcp_called_another_peer, tcp, has_called_another_peer, REMOTE, OPEN);
 SOCKET(tcp_steered, tcp, is_steered, LOCAL, OPEN);
 SOCKET(tcp_accepted_by_smc, tcp, is_accepted_by_smc, LOCAL, OPEN);
 SOCKET(tcp_its_own_peer, tcp, is_its_own_peer, LOCAL, PEER);
@@ -490,8 +514,13 @@ SOCKET(mptcp_reset_in_the_queue, mptcp, was_reset_in_the_queue, LOCAL, PEER);
 SOCKET(mptcp_accepted_and_left, mptcp, has_left_client, LOCAL);
 SOCKET(mptcp_accepted_and_left_for_another, mptcp, has_left_client_for_another,
        ELSEWHERE, OPEN);
-SOCKET(mptcp_accepted_and_called_back, mptcp,
-       has_left_client_and_called_back, LOCAL, OPEN);
+SOCKET(mptcp_called_back, mptcp, has_called_back, LOCAL, OPEN);
+SOCKET(mptcp_called_from_another_port, mptcp, has_called_from_another_port,
+       REMOTE, OPEN);
+SOCKET(mptcp_called_another_port, mptcp, has_called_another_port, ELSEWHERE,
+       OPEN);
+SOCKET(mptcp_called_another_peer, mptcp, has_called_another_peer, REMOTE,
+       OPEN);
 SOCKET(mptcp6_connected, mptcp6, is_connected, REMOTE, OPEN);
 SOCKET(mptcp6_accepted, mptcp6, is_accepted, LOCAL, OPEN);
 
@@ -523,7 +552,8 @@ FIXTURE_TEARDOWN(service)
 
 static __u64 rights_of(const struct ends *ends)
 {
-	return ends->type == SOCK_STREAM ? SERVICE_TCP : SERVICE_UDP;
+	return ends->type == SOCK_STREAM ? SEND_TCP | RECEIVE_TCP | USE_TCP :
+					  USE_UDP;
 }
 
 /* Does all that the rights are about. */
