@@ -1459,6 +1459,27 @@ TEST_F(audit, log_flags_silence_records)
 		     denial_record(self->fd));
 }
 
+/* Both ends have the same port. */
+TEST_F(audit, a_remote_port_is_no_local_one_with_the_same_number)
+{
+	const int server = listen_on(AF_INET, 0, PORT);
+	const int client = make_socket(AF_INET, SOCK_STREAM, 0);
+	int accepted;
+
+	ASSERT_LE(0, server);
+	ASSERT_EQ(0, bind_to(client, "127.0.0.2", PORT));
+	ASSERT_EQ(0, connect_to(client, "127.0.0.1", PORT));
+	accepted = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+	ASSERT_LE(0, accepted);
+	ASSERT_EQ(0, enforce(extended_with(SHUTDOWN_TCP, 0, 0)));
+	ASSERT_EQ(-EACCES, shut_down(client));
+	EXPECT_STREQ("blockers=net.shutdown_tcp laddr=127.0.0.2 lport=1025 faddr=127.0.0.1 fport=1025 daddr=127.0.0.1 dest=1025",
+		     denial_record(self->fd));
+	ASSERT_EQ(-EACCES, shut_down(accepted));
+	EXPECT_STREQ("blockers=net.shutdown_tcp laddr=127.0.0.1 lport=1025 faddr=127.0.0.2 fport=1025 src=1025 daddr=127.0.0.2",
+		     denial_record(self->fd));
+}
+
 TEST_F(audit, landlocks_rights_keep_their_records)
 {
 	ASSERT_EQ(0, enforce(extended_with(BIND_TCP | CONNECT_TCP, 0, 0)));
