@@ -97,7 +97,9 @@ static unsigned int next_random(unsigned int *const state)
 
 static int full_extended_ruleset(void)
 {
-	const __u64 access = ALL_NET | LISTEN_TCP;
+	/* No rule with an address is for RECEIVE_UDP, and sockets set options. */
+	const __u64 access = (ALL_TCP | ALL_UDP) &
+			     ~(RECEIVE_UDP | SETSOCKOPT_TCP | SETSOCKOPT_UDP);
 	const int fd = extended(access, SOCKET_CREATE);
 
 	if (fd >= 0 && (add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
