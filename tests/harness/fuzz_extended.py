@@ -112,6 +112,8 @@ class _Writer(Writer):
         if self._chance(0.3):
             self._exchange()
         if self._chance(0.1):
+            self._again()
+        if self._chance(0.1):
             self._many_layers()
         elif self._chance(0.95):
             self._sandbox()
@@ -370,7 +372,7 @@ class _Writer(Writer):
         return self._choice((0, 0, 0, 0, 0, 0, FASTOPEN, FASTOPEN, FASTOPEN, MORE, DONTROUTE))
 
     def _use(self) -> None:
-        what = self._random.choices(range(14), (18, 16, 6, 14, 5, 4, 9, 7, 8, 2, 5, 3, 20, 8))[0]
+        what = self._random.choices(range(15), (18, 16, 6, 14, 5, 4, 9, 7, 8, 2, 5, 3, 20, 8, 2))[0]
         # Most that is sent, is sent as datagrams.
         slot, family = self._slot(DGRAM if what in (3, 4, 5, 6) and self._chance(0.6) else None)
         match what:
@@ -407,8 +409,10 @@ class _Writer(Writer):
                     self._disconnect(slot)
             case 12:
                 self._call(self._choice(self._connections[-4:]) if self._connections and self._chance(0.7) else slot)
-            case _:
+            case 13:
                 self._exchange()
+            case _:
+                self._again()
 
     def _accept(self, listener: int, slot: int) -> None:
         self._do("accept", listener, slot)
@@ -424,11 +428,18 @@ class _Writer(Writer):
         """What is done with a socket that has its addresses."""
         match self._random.choices(range(5), (3, 5, 3, 3, 3))[0]:
             case 0:
-                self._do(*self._choice((("send", slot, 0, 4), ("write", slot, 4), ("send", slot, MORE, 0))))
+                family = self._kinds.get(slot, (AF_INET,))[0]
+                match self._random.randrange(6):
+                    case 0:
+                        self._control(slot, family)
+                    case 1:
+                        self._do("sendto", slot, FASTOPEN, 4, *self._address(family))
+                    case _:
+                        self._do(*self._choice((("send", slot, 0, 4), ("write", slot, 4), ("send", slot, MORE, 0))))
             case 1:
                 self._do(*self._choice((("recv", slot, 0), ("recv", slot, 2), ("read", slot, 8), ("read", slot, 0), ("splice", slot))))
             case 2:
-                level, name = self._choice((*_OPTIONS, (SOL_TCP, 35), (SOL_IP, 4)))
+                level, name = self._choice((*_OPTIONS, (SOL_TCP, 35), (SOL_TCP, 35), (SOL_TCP, 35), (SOL_IP, 4)))
                 self._do("getsockopt", slot, level, name)
             case 3:
                 level, name = self._choice((*_OPTIONS, (SOL_SOCKET, 26), (SOL_SOCKET, 50), (SOL_SOCKET, 51), (SOL_SOCKET, 52)))
@@ -531,6 +542,32 @@ class _Writer(Writer):
             else:
                 self._do("listen", accepted, 1)
             self._call(accepted)
+
+    def _again(self) -> None:
+        """A socket that was accepted, and connects to its peer's address from its port."""
+        family, host = self._choice(((AF_INET, LOCAL_V4[0]), (AF_INET6, LOCAL_V6)))
+        server, client, accepted = self._random.sample(SOCKET_SLOTS, 3)
+        here, there = ((3, *_words(_sockaddr(family, port, host), 4), 28 if family == AF_INET6 else 16)
+                       for port in self._random.sample([port for port in self._ports if port], 2))
+        for slot, address in ((server, here), (client, there)):
+            self._do("socket", slot, family, STREAM, 0)
+            self._do("bind", slot, *address)
+            self._kinds[slot] = family, STREAM, 0
+        self._do("listen", server, 1)
+        self._do("connect", client, *here)
+        self._accept(server, accepted)
+        self._do("close", server)
+        self._do("close", client)
+        self._do("socket", server, family, STREAM, 0)
+        self._do("bind", server, *there)
+        self._do("listen", server, 1)
+        self._call(accepted)
+        self._disconnect(accepted)
+        self._do("bind", accepted, *here)
+        for _ in range(2):
+            self._do("connect", accepted, *there)
+            for _ in range(self._random.randint(1, 3)):
+                self._call(accepted)
 
     def _addrform(self) -> None:
         """An IPv6 socket that becomes an IPv4 socket. It needs a mapped peer."""

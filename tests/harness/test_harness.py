@@ -96,6 +96,19 @@ class Predicted(unittest.TestCase):
     def test_a_prediction_does_not_depend_on_its_result(self) -> None:
         self.assertEqual(self.answer(3, 0, 0, 3, 0, -13).predictions, self.answer(3, 0, 0, 3, -13, 0).predictions)
 
+    def test_the_connection_that_waits_is_known(self) -> None:
+        program = fuzz_programs.Program(
+            ("0 extended 0 40 2147483648 0 8589934592 0 0 0 0 0 0", "0 net 0 0 0 8589934592 80 80 2 32 16777343 0 0 0", "0 restrict 0 0",
+             "0 socket 4 2 1 0", "0 socket 5 2 1 0", f"0 connect 4 {self.LO_80}", "0 accept 5 6"), observed=True, extended=True)
+        for client, is_waiting, right in (("01", 1, "done"), ("02", 1, "-103"), ("02", 0, "stack")):
+            listener = f"7 2 1 6 1 0 0 0 0 020000507f0000010000000000000000 - {is_waiting}"
+            connected = f"7 2 1 6 0 0 0 0 0 02009c407f0000{client}0000000000000000 020000507f0000010000000000000000 4"
+            answer = fuzz.Answer(dict(enumerate((3, 0, 0, 3, 3, -115, 3))), status=0, states={2: "7 0", 5: self.STATE, 6: listener},
+                                 after={5: connected})
+            fuzz.Predictor(self.paths).predict([(program, answer)])
+            self.assertEqual(answer.predictions[6].right, right)
+            self.assertEqual(answer.predictions[6].row, "ACCEPT_TCP")
+
     def test_what_was_predicted_is_no_difference(self) -> None:
         self.assertIsNone(fuzz.compare(self.PROGRAM, None, self.answer(3, 0, 0, 3, 0, -13)))
 

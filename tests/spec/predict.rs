@@ -44,6 +44,7 @@ use std::{
 
 const EBADF: i32 = 9;
 const ECONNABORTED: i32 = 103;
+const EINPROGRESS: i32 = 115;
 const EBADFD: i32 = 77;
 
 const SOCK_STREAM: u64 = 1;
@@ -170,8 +171,8 @@ struct Traits {
     keeps_port: bool,
     /// Its own port and its peer when accept(2) returned it.
     accepted: Option<(u16, (u16, Address))>,
-    /// It was accepted, and may not have been connected since some operation.
-    was_disconnected: bool,
+    /// Whether its state is `SS_CONNECTED`, if it was accepted and that is known.
+    is_connected: Option<bool>,
     /// A peer whose port is 0, which getpeername(2) does not tell.
     peer: Option<(u16, Address)>,
     /// Nothing is known of it any more.
@@ -197,7 +198,6 @@ impl Seen {
         } = self.socket;
         let to = self.socket.peer?;
         let is_begun = matches!(protocol, Tcp | Mptcp | Smc) && accepted != Some((local.0, to));
-        let is_up = self.events & (POLLOUT | POLLHUP) == POLLOUT;
 
         Some(Connection {
             netns,
@@ -206,7 +206,12 @@ impl Seen {
             has_route: self.socket.way.has_route,
             is_taken: false,
         })
-        .filter(|_| is_begun && is_up)
+        .filter(|_| is_begun && self.is_up())
+    }
+
+    /// Whether it has a connection, and is not closed.
+    fn is_up(&self) -> bool {
+        self.socket.peer.is_some() && self.events & (POLLOUT | POLLHUP) == POLLOUT
     }
 }
 
@@ -224,6 +229,20 @@ struct Connection {
 impl Connection {
     fn is(&self, other: &Self) -> bool {
         (self.netns, self.from, self.to) == (other.netns, other.from, other.to)
+    }
+}
+
+impl Traits {
+    /// Notes that the network stack has looked whether what was disconnected is connected now, unless
+    /// `result` says that it has not.
+    fn note_connected(&mut self, is_connected: bool, result: i64) {
+        let is_same = [EACCES, EINPROGRESS]
+            .map(|errno| -i64::from(errno))
+            .contains(&result);
+
+        if self.is_connected != Some(true) && !is_same {
+            self.is_connected = Some(true).filter(|_| is_connected);
+        }
     }
 }
 
@@ -479,7 +498,7 @@ impl Program {
                 is_port_named: traits.keeps_port,
                 peer: name(peer).or(traits.peer),
                 accepted: traits.accepted,
-                is_connected: traits.accepted.is_some(),
+                is_connected: traits.is_connected == Some(true),
                 way: Way {
                     has_route: number(route) != 0 || traits.has_label,
                     device: (devices.into_iter().filter(|device| *device != 0))
@@ -686,10 +705,10 @@ impl Program {
         let some = |address: Vec<u8>| Some(address).filter(|address| !address.is_empty());
         let traits = &mut self.sockets[id];
 
-        // It was disconnected, and has the same peer as before: whether it is connected is not told.
         let is_as_accepted = socket.accepted == socket.peer.map(|peer| (socket.local.0, peer));
 
-        traits.is_unsure |= traits.was_disconnected && socket.accepted.is_some() && is_as_accepted;
+        traits.is_unsure |=
+            socket.accepted.is_some() && is_as_accepted && traits.is_connected.is_none();
         if traits.is_unsure {
             return (Right::Any, "unsure");
         }
@@ -906,13 +925,22 @@ impl Program {
                     self.sockets[seen.id].keeps_port = true;
                 }
             }
+            "shutdown" => {
+                if let Some(seen) = self.socket(arg[0], state) {
+                    self.sockets[seen.id].note_connected(seen.is_up(), result);
+                }
+            }
             "connect" => {
                 if let Some(seen) = self.socket(arg[0], state) {
                     let address = op.address(1);
                     let traits = &mut self.sockets[seen.id];
 
                     // This disconnects, even if it fails.
-                    traits.was_disconnected |= address.starts_with(&[0, 0]);
+                    if address.starts_with(&[0, 0]) {
+                        traits.is_connected = Some(false);
+                    } else {
+                        traits.note_connected(is_done && seen.is_up(), result);
+                    }
                     if is_done {
                         traits.peer = endpoint(&address).filter(|(port, _)| *port == 0);
                     }
@@ -934,14 +962,23 @@ impl Program {
             }
             _ => {}
         }
-        if op.name != "accept" {
-            if let Some(seen) = self.socket(arg[0], after) {
-                // Fast open can disconnect MPTCP.
-                let is_fast = op.name != "connect" && arg[1] & MSG_FASTOPEN != 0;
+        if let (Some(seen), true) = (self.socket(arg[0], after), op.name != "accept") {
+            let is_fast = op.name != "connect" && arg[1] & MSG_FASTOPEN != 0;
+            let was_up = (self.socket(arg[0], state)).is_some_and(|seen| seen.is_up());
+            let traits = &mut self.sockets[seen.id];
 
-                self.sockets[seen.id].was_disconnected |= is_fast && seen.socket.protocol == Mptcp;
-                self.note_connection(&seen, true);
+            if is_fast {
+                traits.note_connected(is_done && was_up, result);
             }
+            // A failure disconnects MPTCP.
+            if is_fast
+                && seen.socket.protocol == Mptcp
+                && result < 0
+                && result != -i64::from(EACCES)
+            {
+                traits.is_connected = None;
+            }
+            self.note_connection(&seen, true);
         }
     }
 
@@ -1004,6 +1041,7 @@ impl Program {
 
         traits.granted_by_address = socket.granted_by_address;
         traits.accepted = socket.peer.map(|peer| (socket.local.0, peer));
+        traits.is_connected = Some(true);
         for each in &mut self.connections {
             let is_this = each.netns == socket.netns && each.to.0 == socket.local.0;
 
