@@ -106,96 +106,15 @@ from_cache() {
 	return 1
 }
 
-# Prints the mirror and the keyring that this machine's Debian sources use.
-debian_source() {
-	local files=() f
-	for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
-		/etc/apt/sources.list.d/*.list; do
-		if [[ -f $f ]]; then
-			files+=("$f")
-		fi
-	done
-	((${#files[@]})) || return 1
-	# Looks for a stanza or line with a Debian release as suite, with main, and with binary packages.
-	awk '
-	function flush() {
-		if (types ~ /(^| )deb( |$)/ && enabled != "no" && comps ~ /(^| )main( |$)/ &&
-		    suites ~ /(^| )(bookworm|trixie|stable|forky|sid)( |$)/ && uris != "") {
-			split(uris, u, " ")
-			print u[1] "\t" signed
-			found = 1
-			exit
-		}
-		types = uris = suites = comps = signed = enabled = ""
-	}
-	FNR == 1 { flush() }
-	/^[[:space:]]*#/ { next }
-	FILENAME ~ /\.sources$/ {
-		if ($0 ~ /^[[:space:]]*$/) { flush(); next }
-		key = tolower($1); value = $0; sub(/^[^:]*:[[:space:]]*/, "", value)
-		if (key == "types:") types = value
-		else if (key == "uris:") uris = value
-		else if (key == "suites:") suites = value
-		else if (key == "components:") comps = value
-		else if (key == "enabled:") enabled = tolower(value)
-		else if (key == "signed-by:" && value ~ /^\//) signed = value
-		next
-	}
-	$1 == "deb" {
-		line = $0; options = ""
-		if (match(line, /\[[^]]*\]/)) {
-			options = substr(line, RSTART + 1, RLENGTH - 2)
-			line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
-		}
-		n = split(line, w, " ")
-		types = "deb"; uris = w[2]; suites = w[3]; comps = ""
-		for (i = 4; i <= n; i++) comps = comps " " w[i]
-		if (match(options, /signed-by=[^ ]*/)) signed = substr(options, RSTART + 10, RLENGTH - 10)
-		flush()
-	}
-	END { if (!found) flush() }' "${files[@]}"
-}
-
-# Gets Debian's package through apt, with lists and sources of our own in the cache. The machine's apt
-# settings do not change, so nothing else can be installed from the added suite. Root is not needed.
+# Gets Debian's package through apt.
 from_package() {
-	local mirror signed apt=$CACHE/apt log=$LOGS/fetch.log deb version
-	if ! have apt-get || ! have dpkg-deb; then
-		notes+=("This is not Debian, so there is no package $PACKAGE.")
-		return 1
-	fi
-	IFS=$'\t' read -r mirror signed < <(debian_source) || true
-	if [[ -z ${mirror:-} ]]; then
-		notes+=("/etc/apt names no Debian mirror, so the package $PACKAGE cannot be downloaded.")
-		return 1
-	fi
-	signed=${signed:-/usr/share/keyrings/debian-archive-keyring.gpg}
-	if ! mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$LOGS" 2>/dev/null; then
-		notes+=("You cannot write to the cache ($CACHE): name another with PORTLOCK_CACHE.")
-		return 1
-	fi
-	cat >"$apt/debian.sources" <<-END
-		Types: deb
-		URIs: $mirror
-		Suites: $SUITE
-		Components: main
-		Signed-By: $signed
-	END
-	local options=(-o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$apt/sources.d"
-		-o "Dir::Etc::Preferences=/dev/null" -o "Dir::Etc::PreferencesParts=$apt/none"
-		-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt" -o "Dir::Cache::pkgcache="
-		-o "Dir::Cache::srcpkgcache=" -o "Acquire::Languages=none" -o "Acquire::Retries=2"
-		-o "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"
-		-o "APT::Update::Post-Invoke-Success::=" -o "Debug::NoLocking=1"
-		-o "APT::Sandbox::User=$(id -un)")
-	mkdir -p "$apt/sources.d" "$apt/none"
-	mv "$apt/debian.sources" "$apt/sources.d/debian.sources"
+	local apt=$CACHE/apt log=$LOGS/fetch.log deb version
 	say fetch "looking for the package $PACKAGE in $SUITE"
-	if ! apt-get "${options[@]}" update >"$log" 2>&1 || grep -qE '^(E|W): Failed to fetch' "$log"; then
-		notes+=("Debian's mirror could not be reached for the suite $SUITE (see build/log/fetch.log). Check the network.")
+	if ! private_apt "$apt" "$SUITE" "$log"; then
+		notes+=("$apt_problem")
 		return 1
 	fi
-	version=$(apt-cache "${options[@]}" policy "$PACKAGE" 2>>"$log" | awk '$1 == "Candidate:" { print $2 }')
+	version=$(apt-cache "${apt_options[@]}" policy "$PACKAGE" 2>>"$log" | awk '$1 == "Candidate:" { print $2 }')
 	if [[ -z $version || $version == "(none)" ]]; then
 		notes+=("The suite $SUITE has no package $PACKAGE any more.")
 		return 1
@@ -203,7 +122,7 @@ from_package() {
 	need_space 400 "The download of $PACKAGE" "$CACHE"
 	say fetch "downloading $PACKAGE $version (about 160 MB)"
 	# The signed index has the checksum of the package: apt checks it and refuses another file.
-	if ! (cd "$apt/archives" && rm -f "$PACKAGE"_*.deb && apt-get "${options[@]}" download "$PACKAGE") >>"$log" 2>&1; then
+	if ! (cd "$apt/archives" && rm -f "$PACKAGE"_*.deb && apt-get "${apt_options[@]}" download "$PACKAGE") >>"$log" 2>&1; then
 		rm -f "$apt/archives/$PACKAGE"_*.deb
 		notes+=("The package $PACKAGE could not be downloaded (see build/log/fetch.log). Check the network and the disk space of $CACHE.")
 		return 1

@@ -225,3 +225,91 @@ check_overlay() {
 		[[ -n ${patch_of[$f]:-} ]] || die "patches/series names $f after no patch: name it after the one that wires it."
 	done
 }
+
+# Prints the mirror and the keyring that this machine's Debian sources use.
+debian_source() {
+	local files=() f
+	for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
+		/etc/apt/sources.list.d/*.list; do
+		if [[ -f $f ]]; then
+			files+=("$f")
+		fi
+	done
+	((${#files[@]})) || return 1
+	# Looks for a stanza or line with a Debian release as suite, with main, and with binary packages.
+	awk '
+	function flush() {
+		if (types ~ /(^| )deb( |$)/ && enabled != "no" && comps ~ /(^| )main( |$)/ &&
+		    suites ~ /(^| )(bookworm|trixie|stable|forky|sid)( |$)/ && uris != "") {
+			split(uris, u, " ")
+			print u[1] "\t" signed
+			found = 1
+			exit
+		}
+		types = uris = suites = comps = signed = enabled = ""
+	}
+	FNR == 1 { flush() }
+	/^[[:space:]]*#/ { next }
+	FILENAME ~ /\.sources$/ {
+		if ($0 ~ /^[[:space:]]*$/) { flush(); next }
+		key = tolower($1); value = $0; sub(/^[^:]*:[[:space:]]*/, "", value)
+		if (key == "types:") types = value
+		else if (key == "uris:") uris = value
+		else if (key == "suites:") suites = value
+		else if (key == "components:") comps = value
+		else if (key == "enabled:") enabled = tolower(value)
+		else if (key == "signed-by:" && value ~ /^\//) signed = value
+		next
+	}
+	$1 == "deb" {
+		line = $0; options = ""
+		if (match(line, /\[[^]]*\]/)) {
+			options = substr(line, RSTART + 1, RLENGTH - 2)
+			line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
+		}
+		n = split(line, w, " ")
+		types = "deb"; uris = w[2]; suites = w[3]; comps = ""
+		for (i = 4; i <= n; i++) comps = comps " " w[i]
+		if (match(options, /signed-by=[^ ]*/)) signed = substr(options, RSTART + 10, RLENGTH - 10)
+		flush()
+	}
+	END { if (!found) flush() }' "${files[@]}"
+}
+
+# private_apt FOLDER SUITE LOG: makes apt read the index of SUITE, with lists and sources of our own in FOLDER.
+# The machine's apt settings do not change, so nothing else can be installed from the suite. Root is not needed.
+# Sets apt_options for further calls. On failure, sets apt_problem to a sentence and returns 1.
+private_apt() {
+	local folder=$1 suite=$2 log=$3 mirror signed
+	if ! have apt-get || ! have dpkg-deb; then
+		apt_problem="This is not Debian, so there are no packages of the suite $suite."
+		return 1
+	fi
+	IFS=$'\t' read -r mirror signed < <(debian_source) || true
+	if [[ -z ${mirror:-} ]]; then
+		apt_problem="/etc/apt names no Debian mirror, so nothing can be downloaded from the suite $suite."
+		return 1
+	fi
+	if ! mkdir -p "$folder"/{lists/partial,archives/partial,sources.d,none} "$LOGS" 2>/dev/null; then
+		apt_problem="You cannot write to the cache ($CACHE): name another with PORTLOCK_CACHE."
+		return 1
+	fi
+	cat >"$folder/sources.d/debian.sources" <<-END
+		Types: deb
+		URIs: $mirror
+		Suites: $suite
+		Components: main
+		Signed-By: ${signed:-/usr/share/keyrings/debian-archive-keyring.gpg}
+	END
+	apt_options=(-o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$folder/sources.d"
+		-o "Dir::Etc::Preferences=/dev/null" -o "Dir::Etc::PreferencesParts=$folder/none"
+		-o "Dir::State::Lists=$folder/lists" -o "Dir::Cache=$folder" -o "Dir::Cache::pkgcache="
+		-o "Dir::Cache::srcpkgcache=" -o "Acquire::Languages=none" -o "Acquire::Retries=2"
+		-o "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false"
+		-o "APT::Update::Post-Invoke-Success::=" -o "Debug::NoLocking=1"
+		-o "APT::Sandbox::User=$(id -un)")
+	if ! apt-get "${apt_options[@]}" update >"$log" 2>&1 || grep -qE '^(E|W): Failed to fetch' "$log"; then
+		apt_problem="Debian's mirror could not be reached for the suite $suite (see build/log/${log##*/}). Check the network."
+		return 1
+	fi
+}
