@@ -20,7 +20,7 @@ PRODUCT = tests/config/product.config tests/config/test.config
 IMAGE = arch/x86/boot/bzImage
 FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test shell kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: help run test programs shell kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
 .PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
@@ -37,6 +37,7 @@ help:
 	@echo
 	@echo 'To test it in depth:'
 	@echo '  make fuzz            random calls, compared with C Landlock and the specification;  OPS=n  SEED=n  REPRO=file'
+	@echo '  make programs        real servers and clients from Debian, with the least rights that each needs;  NAME=curl'
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
@@ -73,8 +74,12 @@ kunit: apply
 	@scripts/kunit.sh
 
 test: kernel
-	$(if $(NAME),,@scripts/kunit.sh build)
+	$(if $(NAME),,@scripts/kunit.sh build && scripts/programs.sh)
 	$(HARNESS) test $(if $(NAME),--name '$(NAME)') $(FUZZ)
+
+programs: kernel
+	@scripts/programs.sh
+	$(HARNESS) programs $(if $(NAME),--name '$(NAME)')
 
 fuzz: kernel
 	$(HARNESS) fuzz $(FUZZ) $(if $(REPRO),--repro '$(REPRO)')

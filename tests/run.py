@@ -4,6 +4,7 @@
 
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process that can only use the ports it named, in ten seconds of reading
+  programs runs real servers and clients under rulesets that grant only what they need
   fuzz    compares C Landlock, Portlock and the specification, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock, or under other mechanisms
   mutate  breaks the code on purpose, and sees that some test notices
@@ -21,7 +22,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import bench, catalogue, fuzz, mutate, peers, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, fuzz, mutate, peers, programs, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -36,7 +37,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | fuzz | bench | mutate | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | fuzz | bench | mutate | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -63,6 +64,13 @@ def _arguments() -> argparse.Namespace:
         description="Boots once and shows, beside what should be seen, what is seen. The exit status is zero only if they agree.")
     show.add_argument("--compare", action="store_true", help="show C Landlock (lsm=landlock) on the same kernel beside it")
     show.add_argument("--boots", metavar="NAME,...", type=lambda text: text.split(","), help=argparse.SUPPRESS)
+
+    real = commands.add_parser(
+        "programs", parents=[places], help="run real servers and clients under rulesets that grant only what they need",
+        description="Runs unmodified programs from Debian under rulesets that handle every right: with the least that each needs, "
+        "with each right of each rule taken away, and with and without the sandbox to compare the time. `make programs` gets them.")
+    real.add_argument("--name", metavar="TEXT", help="only programs whose name has this in it")
+    real.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
 
     random = commands.add_parser(
         "fuzz", parents=[places], help="compare C Landlock, Portlock and the specification",
@@ -121,6 +129,8 @@ def main() -> int:
             return suite.run(paths, choice, arguments.list)
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
+        if arguments.command == "programs":
+            return programs.run(paths, arguments.name or None, arguments.patience)
         if arguments.command == "mutate":
             return mutate.run(paths, arguments.name or None)
         if arguments.command == "bench":

@@ -99,7 +99,8 @@ class Job:
         return sum(len(program.chosen) or 1 for program in self.programs)
 
 
-def _expectations(suite: str) -> dict[str, Expectation]:
+def expectations(suite: str) -> dict[str, Expectation]:
+    """What tests/expected says of the programs of a suite."""
     file = TESTS / "expected" / f"{suite}.toml"
     if not file.is_file():
         return {}
@@ -153,9 +154,9 @@ def jobs(guest: Guest, pattern: str | None, boots: list[str] | None) -> tuple[li
     chosen_boots = [boot for boot in BOOTS if not boots or boot.name in boots]
     programs, left_out = [], {}
     for suite, names in guest.programs.items():
-        expectations = _expectations(suite)
+        expected = expectations(suite)
         for name in names:
-            expectation = expectations.get(name, Expectation())
+            expectation = expected.get(name, Expectation())
             cases = _list_cases(guest.installed[suite] / name)
             program = Program(suite, name, cases, cases, expectation)
             if expectation.left_out:
@@ -165,7 +166,7 @@ def jobs(guest: Guest, pattern: str | None, boots: list[str] | None) -> tuple[li
             else:
                 programs.append(program)
         # A program that went away is as silent as a test that no longer runs.
-        if missing := [name for name in expectations if name not in names]:
+        if missing := [name for name in expected if name not in names]:
             raise HarnessError(
                 f"tests/expected/{suite}.toml names {', '.join(missing)}, which tools/testing/selftests/{suite} does not build.")
     selected = [Job(boot, [program for program in programs

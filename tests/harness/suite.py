@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import fuzz, interleave, report, units
+from . import fuzz, interleave, programs, report, units
 from . import guest as guests
 from .base import HarnessError, Paths
 from .catalogue import jobs
@@ -33,7 +33,7 @@ class Choice:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is left out, so the unit tests and the fuzz round are not either."""
+        """Whether nothing is left out, so the unit tests, the fuzz round and the real programs are not either."""
         return not self.pattern and not self.boots
 
 
@@ -94,12 +94,13 @@ def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
 
 
 def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[BootResult]:
-    """The unit tests, the orders of threads, and a fuzz round, each told as it ends."""
+    """The unit tests, the orders of threads, a fuzz round and real programs, each told as it ends."""
     progress = report.Progress()
     rounds: list[Callable[[], BootResult]] = []
     if choice.whole:
         rounds += [lambda: units.run(paths), lambda: interleave.run(paths),
-                   lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress)]
+                   lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress),
+                   lambda: programs.outcomes(paths, guest, programs.names(), choice.scale, lambda *_: None)]
     if choice.units:
         rounds.append(lambda: units.run_in_guest(paths, choice.scale))
     results = []
