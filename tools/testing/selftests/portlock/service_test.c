@@ -65,6 +65,12 @@ static const struct ends mptcp6 = {
 	IPV6_ENDS,
 };
 
+static const struct ends smc = {
+	.type = SOCK_STREAM,
+	.protocol = IPPROTO_SMC,
+	IPV4_ENDS,
+};
+
 static const struct ends udp = {
 	.type = SOCK_DGRAM,
 	IPV4_ENDS,
@@ -238,6 +244,16 @@ static int was_reset_in_the_queue(const struct ends *ends)
 	return ret ? ret : try_accept(connection.listener);
 }
 
+static int was_reset_and_has_left(const struct ends *ends)
+{
+	return leave(is_reset(ends));
+}
+
+static int was_reset_in_the_queue_and_has_left(const struct ends *ends)
+{
+	return leave(was_reset_in_the_queue(ends));
+}
+
 /* Nothing is left of the connection, and its ports are free. */
 static int has_left_client(const struct ends *ends)
 {
@@ -301,14 +317,20 @@ static int is_steered(const struct ends *ends)
 	return ret < 0 ? ret : try_accept(listener);
 }
 
-static int is_accepted_by_smc(const struct ends *ends)
+/* SMC and MPTCP, where the other end knows only TCP. */
+static int is_connected_to_tcp(const struct ends *ends)
 {
-	const struct ends smc = {
-		.type = SOCK_STREAM,
-		.protocol = IPPROTO_SMC,
-		.local = ends->local,
-	};
-	const int listener = is_listening(&smc);
+	const int server = listen_at(0, ends->peer, REMOTE);
+	const int fd = is_bound(ends);
+	const int ret = server < 0 ? server :
+				     connect_to(fd, ends->peer, REMOTE);
+
+	return ret ? ret : fd;
+}
+
+static int is_accepted_from_tcp(const struct ends *ends)
+{
+	const int listener = is_listening(ends);
 	const int ret = listener < 0 ? listener :
 				       dial(0, ends->peer, REMOTE, ends->local,
 					    LOCAL);
@@ -456,21 +478,23 @@ SOCKET(tcp_connected_anew, tcp, is_connected_anew, ELSEWHERE, OPEN);
 SOCKET(tcp_accepted_inside, tcp, is_called, LOCAL, OPEN, .get = try_accept);
 SOCKET(tcp_accepted_before, tcp, is_accepted, LOCAL, OPEN);
 SOCKET(tcp_accepted_by_another, tcp, is_passed, LOCAL, OPEN,
-       .get = receive_descriptor);
+	.get = receive_descriptor);
 SOCKET(tcp_closed_by_peer, tcp, is_closed_by_peer, LOCAL, PEER);
 SOCKET(tcp_reset_by_peer, tcp, is_reset, LOCAL, PEER);
 SOCKET(tcp_reset_in_the_queue, tcp, was_reset_in_the_queue, LOCAL, PEER);
-/* getsockname(2) still says this port. */
+/* getsockname(2) still says the port of those that left. */
+SOCKET(tcp_reset_and_left, tcp, was_reset_and_has_left, LOCAL);
+SOCKET(tcp_reset_in_the_queue_and_left, tcp,
+	was_reset_in_the_queue_and_has_left, LOCAL);
 SOCKET(tcp_accepted_and_left, tcp, has_left_client, LOCAL);
 SOCKET(tcp_accepted_and_left_for_another, tcp, has_left_client_for_another,
-       ELSEWHERE, OPEN);
+	ELSEWHERE, OPEN);
 SOCKET(tcp_called_back, tcp, has_called_back, LOCAL, OPEN);
 SOCKET(tcp_called_from_another_port, tcp, has_called_from_another_port, REMOTE,
-       OPEN);
+	OPEN);
 SOCKET(tcp_called_another_port, tcp, has_called_another_port, ELSEWHERE, OPEN);
 SOCKET(tcp_called_another_peer, tcp, has_called_another_peer, REMOTE, OPEN);
 SOCKET(tcp_steered, tcp, is_steered, LOCAL, OPEN);
-SOCKET(tcp_accepted_by_smc, tcp, is_accepted_by_smc, LOCAL, OPEN);
 SOCKET(tcp_its_own_peer, tcp, is_its_own_peer, LOCAL, PEER);
 SOCKET(tcp_met, tcp, is_met, REMOTE, OPEN);
 SOCKET(tcp_accepted_with_data, tcp, is_accepted_with_data, LOCAL, PEER);
@@ -484,17 +508,17 @@ SOCKET(tcp6_accepted, tcp6, is_accepted, LOCAL, OPEN);
 SOCKET(tcp6_accepted_inside, tcp6, is_called, LOCAL, OPEN, .get = try_accept);
 SOCKET(tcp6_reset_in_the_queue, tcp6, was_reset_in_the_queue, LOCAL, PEER);
 SOCKET(tcp6_accepted_and_left_for_another, tcp6, has_left_client_for_another,
-       ELSEWHERE, OPEN);
+	ELSEWHERE, OPEN);
 
 SOCKET(mapped_connected, mapped, is_connected, REMOTE, OPEN);
 SOCKET(mapped_connected_and_left, mapped, has_left, LOCAL);
 SOCKET(mapped_accepted, mapped, is_accepted, LOCAL, OPEN);
 SOCKET(mapped_connected_and_ipv4_now, mapped, is_connected_and_ipv4_now,
-       REMOTE, OPEN);
+	REMOTE, OPEN);
 SOCKET(mapped_accepted_and_ipv4_now, mapped, is_accepted_and_ipv4_now, LOCAL,
-       OPEN);
+	OPEN);
 SOCKET(mapped_accepted_and_left_for_another, mapped,
-       has_left_client_for_another, ELSEWHERE, OPEN);
+	has_left_client_for_another, ELSEWHERE, OPEN);
 
 SOCKET(mptcp_new, mptcp, is_new, 0);
 SOCKET(mptcp_bound, mptcp, is_bound, LOCAL);
@@ -504,25 +528,33 @@ SOCKET(mptcp_connected_and_left, mptcp, has_left, LOCAL);
 SOCKET(mptcp_connected_and_bound_anew, mptcp, is_bound_anew, LOCAL);
 SOCKET(mptcp_connected_anew, mptcp, is_connected_anew, ELSEWHERE, OPEN);
 SOCKET(mptcp_accepted_inside, mptcp, is_called, LOCAL, OPEN,
-       .get = try_accept);
+	.get = try_accept);
 SOCKET(mptcp_accepted_before, mptcp, is_accepted, LOCAL, OPEN);
 SOCKET(mptcp_accepted_by_another, mptcp, is_passed, LOCAL, OPEN,
-       .get = receive_descriptor);
+	.get = receive_descriptor);
 SOCKET(mptcp_closed_by_peer, mptcp, is_closed_by_peer, LOCAL, PEER);
 SOCKET(mptcp_reset_by_peer, mptcp, is_reset, LOCAL, PEER);
 SOCKET(mptcp_reset_in_the_queue, mptcp, was_reset_in_the_queue, LOCAL, PEER);
 SOCKET(mptcp_accepted_and_left, mptcp, has_left_client, LOCAL);
 SOCKET(mptcp_accepted_and_left_for_another, mptcp, has_left_client_for_another,
-       ELSEWHERE, OPEN);
+	ELSEWHERE, OPEN);
 SOCKET(mptcp_called_back, mptcp, has_called_back, LOCAL, OPEN);
 SOCKET(mptcp_called_from_another_port, mptcp, has_called_from_another_port,
-       REMOTE, OPEN);
+	REMOTE, OPEN);
 SOCKET(mptcp_called_another_port, mptcp, has_called_another_port, ELSEWHERE,
-       OPEN);
+	OPEN);
 SOCKET(mptcp_called_another_peer, mptcp, has_called_another_peer, REMOTE,
-       OPEN);
+	OPEN);
+SOCKET(mptcp_reset_and_left, mptcp, was_reset_and_has_left, LOCAL);
+SOCKET(mptcp_reset_in_the_queue_and_left, mptcp,
+	was_reset_in_the_queue_and_has_left, LOCAL);
+SOCKET(mptcp_connected_to_tcp, mptcp, is_connected_to_tcp, REMOTE, OPEN);
+SOCKET(mptcp_accepted_from_tcp, mptcp, is_accepted_from_tcp, LOCAL, OPEN);
 SOCKET(mptcp6_connected, mptcp6, is_connected, REMOTE, OPEN);
 SOCKET(mptcp6_accepted, mptcp6, is_accepted, LOCAL, OPEN);
+
+SOCKET(smc_connected_to_tcp, smc, is_connected_to_tcp, REMOTE, OPEN);
+SOCKET(smc_accepted_from_tcp, smc, is_accepted_from_tcp, LOCAL, OPEN);
 
 SOCKET(udp_new, udp, is_new, 0);
 SOCKET(udp_bound, udp, is_bound, LOCAL);
