@@ -365,6 +365,18 @@ TEST_F(use, is_refused_without_a_rule)
 		check_uses(_metadata, self->fds, state, false);
 }
 
+TEST_F(use, is_granted_by_landlocks_rule_for_a_port)
+{
+	const int rules = extended(self->uses, 0);
+
+	ASSERT_LE(0, rules);
+	ASSERT_EQ(0, add_port(rules, SERVICE_PORT, self->uses));
+	ASSERT_EQ(0, enforce(rules));
+	check_uses(_metadata, self->fds, BOUND, false);
+	check_uses(_metadata, self->fds, CONNECTED, true);
+	check_uses(_metadata, self->fds, ACCEPTED, true);
+}
+
 TEST_F(use, is_free_where_it_is_not_handled)
 {
 	enum state state;
