@@ -97,7 +97,7 @@ static unsigned int next_random(unsigned int *const state)
 
 static int full_extended_ruleset(void)
 {
-	/* No rule with an address is for RECEIVE_UDP, and sockets set options. */
+	/* RECEIVE_UDP takes no address, and new sockets set options. */
 	const __u64 access = (ALL_TCP | ALL_UDP) &
 			     ~(RECEIVE_UDP | SETSOCKOPT_TCP | SETSOCKOPT_UDP);
 	const int fd = extended(access, SOCKET_CREATE);
