@@ -70,6 +70,7 @@ use crate::{
         MAX_PREFIXES, //
     },
     ports::{
+        PortRules,
         PortSet,
         Rule, //
     }, //
@@ -832,30 +833,27 @@ impl Chains {
 /// The ports on which one of `grants` is to accept connections: ranges that are sorted and do not
 /// overlap.
 fn accept_ranges(grants: &[Grant]) -> Result<KVVec<[u16; 2]>> {
-    let accepts = |grant: &&Grant| grant.rights.has(Access::AcceptTcp.into());
-    let mut ranges =
-        KVVec::with_capacity(grants.iter().filter(accepts).count(), GFP_KERNEL_ACCOUNT)?;
+    let accept = Access::AcceptTcp;
+    let rule = Rule {
+        access: accept.into(),
+        quiet: false,
+    };
+    // It joins ranges that overlap.
+    let mut ports = PortRules::default();
 
-    for grant in grants.iter().filter(accepts) {
-        ranges.push_within_capacity([grant.first, grant.last])?;
-    }
-    ranges.sort_unstable();
-
-    // The number of ranges so far, none of which overlaps with another.
-    let mut len = 0_usize;
-
-    for at in 0..ranges.len() {
-        let [first, last] = ranges[at];
-
-        match ranges[..len].last_mut() {
-            Some(before) if first <= before[1] => before[1] = before[1].max(last),
-            _ => {
-                ranges[len] = [first, last];
-                len += 1;
-            }
+    for grant in grants {
+        if grant.rights.has(accept.into()) {
+            ports.add(grant.first..=grant.last, rule)?;
         }
     }
-    ranges.truncate(len);
+
+    let mut ranges = KVVec::with_capacity(ports.spans().count(), GFP_KERNEL_ACCOUNT)?;
+
+    for (range, _) in ports.spans() {
+        ranges.push_within_capacity([*range.start(), *range.end()])?;
+    }
+    // Spans descend.
+    ranges.reverse();
     Ok(ranges)
 }
 
