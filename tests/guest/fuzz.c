@@ -108,7 +108,7 @@ struct kind {
 	int64_t (*run)(const uint64_t *arg);
 	/* Whether the first argument is the slot of a socket. */
 	bool has_socket;
-	/* The argument, from 1, that is the slot of what it makes or connects. */
+	/* Which argument, from 1, is the slot of what it makes or connects. */
 	int changed;
 };
 
@@ -1275,10 +1275,11 @@ static void make_playground(void)
 static void answer_request(const struct request *const request)
 {
 	const struct op *const op = &ops[request->at];
-	const int slot = request->is_after ? op->kind->changed - 1 : 0, on = 1;
+	const uint64_t slot =
+		op->arg[request->is_after ? op->kind->changed - 1 : 0];
 	const int pid_fd = syscall(__NR_pidfd_open, request->pid, 0);
-	const int fd = syscall(__NR_pidfd_getfd, pid_fd, fd_of(op->arg[slot]),
-			       0);
+	const int fd = syscall(__NR_pidfd_getfd, pid_fd, fd_of(slot), 0);
+	const int on = 1;
 
 	if (pid_fd < 0)
 		die("pidfd_open");

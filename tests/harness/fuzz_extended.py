@@ -298,7 +298,7 @@ class _Writer(Writer):
         if self._rulesets[slot] & BIND_UDP and self._chance(0.5):
             self._do("port", slot, 0, RULE_NET_PORT, 0, BIND_UDP, 0)
         access = self._rulesets[slot] & ~RECEIVE_UDP
-        if access & CONNECTIONS and self._chance(0.4):
+        if access & CONNECTIONS and self._chance(0.5):
             for family, host in ((AF_INET, self._choice(LOCAL_V4)), (AF_INET6, LOCAL_V6)):
                 ports = self._choice(((0, 65535), (1, 65535), (0, 8080)))
                 self._do("net", slot, 0, 0, access, *ports, family, 8 * len(host), *_words(host, 2), 0, 0)
@@ -426,7 +426,7 @@ class _Writer(Writer):
 
     def _call(self, slot: int) -> None:
         """What is done with a socket that has its addresses."""
-        match self._random.choices(range(5), (3, 5, 3, 3, 3))[0]:
+        match self._random.choices(range(5), (3, 5, 4, 3, 3))[0]:
             case 0:
                 family = self._kinds.get(slot, (AF_INET,))[0]
                 match self._random.randrange(6):
@@ -514,7 +514,7 @@ class _Writer(Writer):
         if self._chance(0.95):
             self._do("bind", listener, *address)
         self._do("listen", listener, 4)
-        if self._chance(0.4):
+        if self._chance(0.5):
             # The peer that accept(2) is asked about.
             self._do("bind", client, *self._local_address(family))
         if self._chance(0.2):

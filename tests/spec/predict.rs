@@ -28,7 +28,8 @@
 //! broadcast, and none is a ping socket. It answers before the hooks in two cases: socket(2) with
 //! numbers out of range, and listen(2) on a socket that is or was connected, which may get EINVAL
 //! instead of EACCES. Nothing is predicted (`any`) for a socket that was connected when it cannot be
-//! known whether it still has its port, and listen(2) depends on that.
+//! known whether it still has its port, and listen(2) depends on that; and for accept(2) when the
+//! answer depends on which of several connections is the first in the queue.
 
 #[allow(dead_code)]
 #[path = "../../security/portlock/spec.rs"]
