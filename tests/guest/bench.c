@@ -10,7 +10,8 @@
  * the hook is in the figure: a bound socket is bound again, a listening one is
  * connected, a datagram is too long, no route leads to an address, an IPv6
  * socket that serves only IPv6 is given an address of IPv4, another socket listens
- * already, a family has no such type of socket.
+ * already, a family has no such type of socket, nothing was sent that could be
+ * received, there is no such way to shut a socket down.
  */
 
 #define _GNU_SOURCE
@@ -53,6 +54,14 @@
 /* With this one, each call that sends asks whether the socket has a port. */
 #define ALL_RIGHTS (RIGHTS | LANDLOCK_ACCESS_NET_BIND_UDP)
 #define EXTENDED_RIGHTS (ALL_RIGHTS | PORTLOCK_ACCESS_NET_LISTEN_TCP)
+/* What a socket is used for once it has its addresses. */
+#define SERVICE_RIGHTS                       \
+	(PORTLOCK_ACCESS_NET_ACCEPT_TCP |    \
+	 PORTLOCK_ACCESS_NET_SEND_TCP |      \
+	 PORTLOCK_ACCESS_NET_RECEIVE_TCP |   \
+	 PORTLOCK_ACCESS_NET_SHUTDOWN_TCP |  \
+	 PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP | \
+	 PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP)
 /* What is asked about addresses. */
 #define TCP_RIGHTS \
 	(LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP)
@@ -352,12 +361,17 @@ struct sockets {
 	int listening6;
 	/* Has the address of the one that listens, so that it cannot. */
 	int twin;
+	/* Both ends of a connection, which do not wait, and where it was accepted. */
 	int stream;
-	/* All of these have a port. */
+	int passive;
+	int server;
+	/* All of these have a port.  The first one has the number of @listening's. */
 	int datagram;
 	int datagram6;
 	int connected;
 	int connected6;
+	/* Both ends. */
+	int pipe[2];
 };
 
 static struct sockaddr_in loopback(const uint16_t port)
@@ -408,10 +422,10 @@ static int tcp6_socket(void)
 	return fd;
 }
 
-static int udp_socket(void)
+static int udp_socket(const uint16_t port)
 {
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const struct sockaddr_in any = loopback(0);
+	const struct sockaddr_in any = loopback(port);
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&any, sizeof(any)))
 		die("datagram socket");
@@ -432,36 +446,87 @@ static int udp6_socket(const int only)
 	return fd;
 }
 
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in ipv4;
+	struct sockaddr_in6 ipv6;
+};
+
+static union endpoint address_of(const int fd)
+{
+	union endpoint address = {};
+	socklen_t len = sizeof(address);
+
+	if (getsockname(fd, &address.any, &len))
+		die("getsockname");
+	return address;
+}
+
+/* No socket waits for its last packet. */
+static void close_at_once(const int client, const int accepted)
+{
+	const struct linger linger = {
+		.l_onoff = 1,
+	};
+
+	if (setsockopt(client, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)))
+		die("SO_LINGER");
+	close(client);
+	close(accepted);
+}
+
+/* A connection is made to @sockets->server. */
+static void open_connection(struct sockets *const sockets)
+{
+	const union endpoint server = address_of(sockets->server);
+
+	sockets->stream =
+		socket(server.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (sockets->stream < 0 ||
+	    connect(sockets->stream, &server.any, sizeof(server)))
+		die("connect");
+	sockets->passive = accept4(sockets->server, NULL, NULL,
+				   SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (sockets->passive < 0 ||
+	    fcntl(sockets->stream, F_SETFL, O_NONBLOCK))
+		die("accept");
+}
+
+static void reconnect(struct sockets *const sockets)
+{
+	close_at_once(sockets->stream, sockets->passive);
+	open_connection(sockets);
+}
+
 /* @port is where one listens, or 0 if it may be any. */
 static void open_sockets(struct sockets *const sockets, const uint16_t port)
 {
 	/* Nobody listens there. */
 	const struct sockaddr_in peer = loopback(8080);
 	const struct sockaddr_in6 peer6 = mapped(8080);
-	struct sockaddr_in server;
-	socklen_t len = sizeof(server);
+	uint16_t server;
 
 	sockets->bound = tcp_socket(0);
 	sockets->bound6 = tcp6_socket();
 	sockets->listening = tcp_socket(port);
 	sockets->listening6 = tcp6_socket();
-	if (getsockname(sockets->listening, (struct sockaddr *)&server, &len))
-		die("getsockname");
-	sockets->twin = tcp_socket(ntohs(server.sin_port));
+	server = ntohs(address_of(sockets->listening).ipv4.sin_port);
+	sockets->twin = tcp_socket(server);
 	if (listen(sockets->listening, 8) || listen(sockets->listening6, 8))
 		die("listen");
-	sockets->stream = tcp_socket(0);
-	if (connect(sockets->stream, (const struct sockaddr *)&server, len))
-		die("connect");
-	sockets->datagram = udp_socket();
+	sockets->server = sockets->listening;
+	open_connection(sockets);
+	sockets->datagram = udp_socket(server);
 	sockets->datagram6 = udp6_socket(1);
-	sockets->connected = udp_socket();
+	sockets->connected = udp_socket(0);
 	sockets->connected6 = udp6_socket(0);
 	if (connect(sockets->connected, (const struct sockaddr *)&peer,
 		    sizeof(peer)) ||
 	    connect(sockets->connected6, (const struct sockaddr *)&peer6,
 		    sizeof(peer6)))
 		die("connected datagram socket");
+	if (pipe2(sockets->pipe, O_CLOEXEC))
+		die("pipe");
 }
 
 static void close_sockets(const struct sockets *const sockets)
@@ -472,10 +537,13 @@ static void close_sockets(const struct sockets *const sockets)
 	close(sockets->listening6);
 	close(sockets->twin);
 	close(sockets->stream);
+	close(sockets->passive);
 	close(sockets->datagram);
 	close(sockets->datagram6);
 	close(sockets->connected);
 	close(sockets->connected6);
+	close(sockets->pipe[0]);
+	close(sockets->pipe[1]);
 }
 
 enum call {
@@ -490,7 +558,15 @@ enum call {
 	UDP6_SEND,
 	SETUID,
 	LISTEN,
+	SEND_PASSIVE,
+	RECEIVE,
+	RECEIVE_PASSIVE,
+	SPLICE,
+	SHUTDOWN,
+	GETSOCKOPT,
 	SETSOCKOPT,
+	UDP_RECEIVE,
+	TRANSFER,
 	/* These make sockets. */
 	CREATE,
 	SOCKET,
@@ -504,6 +580,9 @@ struct target {
 	struct sockaddr_in6 mapped;
 };
 
+/* So many bytes, as programs do that copy much. */
+#define TRANSFERRED 16384
+
 static int do_call(const enum call call, const struct sockets *const sockets,
 		   const struct target *const target)
 {
@@ -515,6 +594,7 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 		(const struct sockaddr *)&target->unroutable;
 	const struct sockaddr *const sa6 =
 		(const struct sockaddr *)&target->mapped;
+	socklen_t len = sizeof(int);
 	const int one = 1;
 	int fds[2];
 
@@ -548,9 +628,32 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 		return syscall(__NR_setuid, 1);
 	case LISTEN:
 		return listen(sockets->twin, 8);
+	case SEND_PASSIVE:
+		return send(sockets->passive, datagram, 0, 0);
+	case RECEIVE:
+		return recv(sockets->stream, datagram, 1, 0);
+	case RECEIVE_PASSIVE:
+		return recv(sockets->passive, datagram, 1, 0);
+	case SPLICE:
+		return splice(sockets->stream, NULL, sockets->pipe[1], NULL, 1,
+			      0);
+	case SHUTDOWN:
+		return shutdown(sockets->stream, 7);
+	case GETSOCKOPT:
+		return getsockopt(sockets->stream, SOL_SOCKET, SO_TYPE, fds,
+				  &len);
 	case SETSOCKOPT:
-		return setsockopt(sockets->bound, SOL_SOCKET, SO_REUSEADDR,
+		return setsockopt(sockets->stream, SOL_SOCKET, SO_REUSEADDR,
 				  &one, sizeof(one));
+	case UDP_RECEIVE:
+		return recv(sockets->datagram, datagram, 1, MSG_DONTWAIT);
+	case TRANSFER:
+		if (send(sockets->stream, datagram, TRANSFERRED, 0) !=
+			    TRANSFERRED ||
+		    recv(sockets->passive, datagram, TRANSFERRED, 0) !=
+			    TRANSFERRED)
+			die("transfer");
+		return 0;
 	case CREATE:
 		/* A type that the family does not have: no socket is made. */
 		return socket(AF_UNIX, SOCK_RDM, 0);
@@ -619,6 +722,38 @@ static bool has_port_without_rule(const struct rules *const rules,
 	return true;
 }
 
+/*
+ * What a socket is used for once it has its addresses.  @how is behind the names of
+ * the calls.
+ */
+static void report_services(const struct sockets *const sockets,
+			    const struct rules *const rules, const int layers,
+			    const char *const how)
+{
+	static const struct {
+		enum call call;
+		int expected;
+		const char *name;
+	} calls[] = {
+		{ SEND, 0, "send" },
+		{ SEND_PASSIVE, 0, "send-passive" },
+		{ RECEIVE, EAGAIN, "recv" },
+		{ RECEIVE_PASSIVE, EAGAIN, "recv-passive" },
+		{ SPLICE, EAGAIN, "splice" },
+		{ SHUTDOWN, EINVAL, "shutdown" },
+		{ GETSOCKOPT, 0, "getsockopt" },
+		{ SETSOCKOPT, 0, "setsockopt" },
+		{ UDP_RECEIVE, EAGAIN, "udp-recv" },
+	};
+	char what[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		snprintf(what, sizeof(what), "%s%s", calls[i].name, how);
+		report(what, rules, layers,
+		       cost_of(calls[i].call, sockets, 0, calls[i].expected));
+	}
+}
+
 static void report_calls(const struct sockets *const sockets,
 			 const struct rules *const rules, const int layers)
 {
@@ -630,14 +765,14 @@ static void report_calls(const struct sockets *const sockets,
 	       cost_of(CONNECT, sockets, allowed, EISCONN));
 	report("sendto", rules, layers,
 	       cost_of(SENDTO, sockets, allowed, EMSGSIZE));
-	report("send", rules, layers, cost_of(SEND, sockets, allowed, 0));
 	report("setuid", rules, layers,
 	       cost_of(SETUID, sockets, allowed, EPERM));
 	if (!rules || is_extended(rules)) {
 		report("listen", rules, layers,
 		       cost_of(LISTEN, sockets, 0, EADDRINUSE));
-		report("setsockopt", rules, layers,
-		       cost_of(SETSOCKOPT, sockets, 0, 0));
+		report_services(sockets, rules, layers, "");
+	} else {
+		report("send", rules, layers, cost_of(SEND, sockets, 0, 0));
 	}
 	if (!rules || !has_port_without_rule(rules, &denied))
 		return;
@@ -1065,40 +1200,50 @@ static void report_creation(const struct sockets *const sockets)
 	report("socketpair", NULL, 0, cost_of(SOCKETPAIR, sockets, 0, 0));
 }
 
-/* What it takes to connect a socket to a listener, and to accept it there. */
-static uint64_t cost_of_handshake(void)
-{
-	/* No socket waits for its last packet. */
-	const struct linger linger = {
-		.l_onoff = 1,
-	};
-	const int listener = tcp_socket(0);
-	struct sockaddr_in server;
-	socklen_t len = sizeof(server);
-	uint64_t least = UINT64_MAX;
+struct connecting {
+	uint64_t handshake;
+	uint64_t accept;
+	uint64_t close;
+};
 
-	if (listen(listener, 8) ||
-	    getsockname(listener, (struct sockaddr *)&server, &len))
+/*
+ * What it takes to connect a socket to a listener on @port and to accept it there, to
+ * accept it alone, and to close both ends.  It is not accepted if @expected is not 0.
+ */
+static struct connecting cost_of_connecting(const uint16_t port,
+					    const int expected)
+{
+	const int listener = tcp_socket(port);
+	const union endpoint server = address_of(listener);
+	struct connecting least = {};
+
+	if (fcntl(listener, F_SETFL, O_NONBLOCK) || listen(listener, 8))
 		die("listen");
 	for (int i = 0; i < BATCHES; i++) {
 		const int client = tcp_socket(0);
-		uint64_t took = now();
-		int accepted = -1;
+		uint64_t begin, connected, ended, closing;
+		int accepted;
 
-		if (connect(client, (const struct sockaddr *)&server, len) ||
-		    (accepted = accept(listener, NULL, NULL)) < 0)
+		begin = now();
+		/* Where a refusal leaves it in the queue, that would be full soon. */
+		if (expected != EACCES &&
+		    connect(client, &server.any, sizeof(server.ipv4)))
 			die("connect");
-		took = now() - took;
-		if (took < least)
-			least = took;
-		if (setsockopt(client, SOL_SOCKET, SO_LINGER, &linger,
-			       sizeof(linger)))
-			die("SO_LINGER");
-		close(client);
-		close(accepted);
+		connected = now();
+		accepted = accept(listener, NULL, NULL);
+		ended = now();
+		if (expected ? accepted >= 0 || errno != expected :
+			       accepted < 0)
+			die("accept");
+		keep_least(&least.handshake,
+			   ended - begin - 2 * clock_cost());
+		keep_least(&least.accept, ended - connected - clock_cost());
+		closing = now();
+		close_at_once(client, accepted);
+		keep_least(&least.close, now() - closing - clock_cost());
 	}
 	close(listener);
-	return least - clock_cost();
+	return least;
 }
 
 /* What it takes to decide by rules about kinds of sockets. */
@@ -1145,12 +1290,6 @@ static void measure_kinds(const int count)
 /* How many endpoints are asked for: the mean of them is the figure. */
 #define MAX_ASKED 64
 #define ADDRESS_BATCHES 10
-
-union endpoint {
-	struct sockaddr any;
-	struct sockaddr_in ipv4;
-	struct sockaddr_in6 ipv6;
-};
 
 struct asked {
 	int count;
@@ -1448,9 +1587,7 @@ static void measure_beside_addresses(const struct rules *const rules)
 			die("landlock_add_rule");
 		restrict_self(fd);
 		report("listen", rules, 1, cost_of(LISTEN, &sockets, 0, EADDRINUSE));
-		report("setsockopt", rules, 1,
-		       cost_of(SETSOCKOPT, &sockets, 0, 0));
-		report("send", rules, 1, cost_of(SEND, &sockets, 0, 0));
+		report_services(&sockets, rules, 1, "");
 		report_udp_calls(&sockets, rules, 1, false);
 		for (int i = 0; i < allowed.count; i++) {
 			const uint8_t *const address =
@@ -1465,6 +1602,187 @@ static void measure_beside_addresses(const struct rules *const rules)
 			     false);
 		report_asked(&sockets, rules, 1, true, &ports6, "-by-port",
 			     false);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* Calls decided by the service port and the peer of a connection. */
+
+/* Another task, in a domain of its own, that uses the connection in turns. */
+struct other {
+	pid_t pid;
+	int go[2];
+	int done[2];
+};
+
+static void start_other(struct other *const other,
+			const struct sockets *const sockets, const int fd)
+{
+	const struct target nowhere = {};
+	char byte;
+
+	if (pipe(other->go) || pipe(other->done))
+		die("pipe");
+	other->pid = fork();
+	if (other->pid)
+		return;
+	close(other->go[1]);
+	restrict_self(fd);
+	while (read(other->go[0], &byte, 1) == 1) {
+		do_call(SEND, sockets, &nowhere);
+		do_call(RECEIVE, sockets, &nowhere);
+		if (write(other->done[1], "", 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static void let_other(const struct other *const other)
+{
+	char byte;
+
+	if (write(other->go[1], "", 1) != 1 ||
+	    read(other->done[0], &byte, 1) != 1)
+		die("other task");
+}
+
+static void stop_other(const struct other *const other)
+{
+	close(other->go[0]);
+	close(other->go[1]);
+	wait_for(other->pid);
+	close(other->done[0]);
+	close(other->done[1]);
+}
+
+/* The cost of a call that is the first one: of the connection, or after that of @other. */
+static uint64_t cost_of_first(const enum call call,
+			      struct sockets *const sockets,
+			      const struct other *const other)
+{
+	const struct target nowhere = {};
+	uint64_t least = 0;
+
+	for (int i = 0; i < BATCHES; i++) {
+		uint64_t begin;
+
+		if (other)
+			let_other(other);
+		else
+			reconnect(sockets);
+		begin = now();
+		do_call(call, sockets, &nowhere);
+		keep_least(&least, now() - begin);
+	}
+	return least - clock_cost();
+}
+
+/* A connection to @port gets all that @fd handles by a rule for it. */
+static void add_service(const int fd, const struct rules *const rules,
+			const uint16_t port)
+{
+	struct portlock_net_attr rule = {
+		.allowed_access = rules->handled,
+		.port_first = port,
+		.port_last = port,
+	};
+
+	if (rules->pattern == HOSTS) {
+		rule.family = rules->is_ipv6 ? AF_INET6 : AF_INET;
+		rule.prefix_len = rules->is_ipv6 ? 128 : 32;
+		put_bytes(rule.address, rules->is_ipv6 ? 16 : 4,
+			  rules->is_ipv6 ? 1 : INADDR_LOOPBACK);
+	}
+	if (add_net_rule(fd, &rule))
+		die("landlock_add_rule");
+}
+
+/* The other task is in a domain of the ruleset @fd. */
+static void report_connection(struct sockets *const sockets,
+			      const struct rules *const rules, const int layers,
+			      const int fd)
+{
+	struct other other;
+
+	report_services(sockets, rules, layers, "-granted");
+	report("transfer-granted", rules, layers,
+	       cost_of(TRANSFER, sockets, 0, 0));
+	start_other(&other, sockets, fd);
+	report("send-evicted", rules, layers,
+	       cost_of_first(SEND, sockets, &other));
+	report("recv-evicted", rules, layers,
+	       cost_of_first(RECEIVE, sockets, &other));
+	stop_other(&other);
+	report("send-first", rules, layers, cost_of_first(SEND, sockets, NULL));
+	report("recv-first", rules, layers,
+	       cost_of_first(RECEIVE, sockets, NULL));
+}
+
+static void measure_services(const struct rules *const rules)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		const int fd = make_ruleset(rules);
+		struct sockets sockets;
+
+		become_nobody();
+		open_sockets(&sockets, 0);
+		if (rules->is_ipv6) {
+			sockets.server = sockets.listening6;
+			reconnect(&sockets);
+		}
+		/* This takes the place of the first rule. */
+		add_service(fd, rules,
+			    ntohs(address_of(sockets.server).ipv4.sin_port));
+		for (int i = 1; i < rules->count; i++)
+			add_rule(fd, rules, i);
+		report_connection(&sockets, rules, 0, fd);
+		restrict_self(fd);
+		report_connection(&sockets, rules, 1, fd);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* No other rules are about these. */
+#define GRANTED_PORT 1981
+#define ABORTED_PORT 1982
+#define DENIED_PORT 1983
+
+static void measure_accepting(const struct rules *const rules)
+{
+	const pid_t child = fork();
+
+	if (!child) {
+		const int fd = full_ruleset(rules);
+		struct portlock_net_attr elsewhere = {
+			.allowed_access = rules->handled,
+			.port_first = ABORTED_PORT,
+			.port_last = ABORTED_PORT,
+			.family = AF_INET,
+			.prefix_len = 32,
+		};
+
+		become_nobody();
+		add_service(fd, rules, GRANTED_PORT);
+		put_bytes(elsewhere.address, 4, 0xc0000201);
+		if (rules->pattern == HOSTS && add_net_rule(fd, &elsewhere))
+			die("landlock_add_rule");
+		report("accept-granted", rules, 0,
+		       cost_of_connecting(GRANTED_PORT, 0).accept);
+		restrict_self(fd);
+		report("accept-granted", rules, 1,
+		       cost_of_connecting(GRANTED_PORT, 0).accept);
+		report("accept-denied", rules, 1,
+		       cost_of_connecting(DENIED_PORT, EACCES).accept);
+		if (rules->pattern == HOSTS)
+			report("accept-aborted", rules, 1,
+			       cost_of_connecting(ABORTED_PORT, ECONNABORTED)
+				       .accept);
 		fflush(stdout);
 		_exit(0);
 	}
@@ -1516,10 +1834,29 @@ static void measure_extended(char *const counts[])
 		.count = 16,
 		.handled = EXTENDED_RIGHTS,
 	};
+	const struct rules services[] = {
+		{ EXTENDED, 16,
+		  SERVICE_RIGHTS | PORTLOCK_ACCESS_NET_RECEIVE_UDP },
+		{ HOSTS, 1, SERVICE_RIGHTS },
+		{ HOSTS, 256, SERVICE_RIGHTS },
+		{ HOSTS, 1, SERVICE_RIGHTS, true },
+		{ HOSTS, 256, SERVICE_RIGHTS, true },
+	};
+	const struct rules accepting[] = {
+		{ EXTENDED, 16, PORTLOCK_ACCESS_NET_ACCEPT_TCP },
+		{ HOSTS, 1, PORTLOCK_ACCESS_NET_ACCEPT_TCP },
+		{ HOSTS, 256, PORTLOCK_ACCESS_NET_ACCEPT_TCP },
+	};
 	struct rules rules = {
 		.handled = TCP_RIGHTS,
 	};
 
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+		if (is_chosen(services[i].count, counts))
+			measure_services(&services[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(accepting); i++)
+		if (is_chosen(accepting[i].count, counts))
+			measure_accepting(&accepting[i]);
 	for (int count = 1; count <= 16; count += 15)
 		if (is_chosen(count, counts))
 			measure_kinds(count);
@@ -1544,6 +1881,7 @@ static void measure_base(void)
 	const pid_t child = fork();
 
 	if (!child) {
+		struct connecting connecting;
 		struct sockets sockets;
 
 		become_nobody();
@@ -1551,7 +1889,11 @@ static void measure_base(void)
 		report_calls(&sockets, NULL, 0);
 		report_udp_calls(&sockets, NULL, 0, false);
 		report_creation(&sockets);
-		report("handshake", NULL, 0, cost_of_handshake());
+		connecting = cost_of_connecting(0, 0);
+		report("handshake", NULL, 0, connecting.handshake);
+		report("accept", NULL, 0, connecting.accept);
+		report("close", NULL, 0, connecting.close);
+		report("transfer", NULL, 0, cost_of(TRANSFER, &sockets, 0, 0));
 		for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
 			report_base_of_addresses(&sockets, is_ipv6);
 		report("fork", NULL, 0, cost_of_fork());

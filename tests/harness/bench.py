@@ -34,8 +34,17 @@ T = TypeVar("T")
 DATAGRAMS = tuple(f"{family}-{call}" for family in ("udp", "udp6") for call in ("connect", "sendto", "send"))
 FREE = "-free"
 
-#: Other calls that a hook is called for. "socket" and "socketpair" are with closing, "handshake" is connect and accept.
-OTHERS = ("listen", "setsockopt", "socket-create", "socket", "socketpair", "handshake")
+#: What a socket is used for once it has its addresses. A "passive" one was accepted, "transfer" is a send and a recv of 16 KiB.
+SERVICES = ("send", "send-passive", "recv", "recv-passive", "splice", "shutdown", "getsockopt", "setsockopt", "udp-recv", "transfer", "accept")
+#: Behind it: in a domain that handles and grants it. Else no layer of a domain handles it.
+GRANTED = "-granted"
+#: Behind it: the first call on a connection, and the first one after that of another domain.
+FIRST = "-first"
+EVICTED = "-evicted"
+
+#: Other calls that a hook is called for. "socket" and "socketpair" are with closing, "handshake" is connect and accept, and "close"
+#: is of both ends of a connection.
+OTHERS = ("listen", "socket-create", "socket", "socketpair", "handshake", "close")
 
 #: Calls decided by the address, over sockets of each family. With "-by-port" behind it: a rule without an address decides.
 BY_ADDRESS = tuple(f"{call}-{family}" for family in ("ipv4", "ipv6") for call in ("bind", "connect"))
@@ -44,8 +53,8 @@ BY_PORT = "-by-port"
 DISTINCT = "-distinct"
 
 #: Calls whose cost is given as what it adds to a kernel without Landlock.
-ADDED = ("bind", "connect", "sendto", "send", "setuid", "fork", "last-exit", *DATAGRAMS, *OTHERS, *BY_ADDRESS)
-VARIANTS = (FREE, BY_PORT, DISTINCT)
+ADDED = ("bind", "connect", "sendto", "setuid", "fork", "last-exit", *DATAGRAMS, *SERVICES, *OTHERS, *BY_ADDRESS)
+VARIANTS = (FREE, BY_PORT, DISTINCT, GRANTED, FIRST, EVICTED)
 
 #: Rules about addresses, and how much a call decided by them may cost, for IPv4. For IPv6 it may be more, and for each further
 #: layer with a ruleset of its own it may be that once more, with something off.
@@ -129,10 +138,10 @@ def _worst(rows: list["Row"], what: str, pattern: str, numbers: tuple[int, int] 
 
 def _goals_of_extended(rows: list["Row"]) -> Iterator[Goal]:
     # Two hooks are called for a listen.
-    for what, limit in (("listen", 40), ("setsockopt", 20), ("send", 20)):
+    for what, limit in (("listen", 40), *((call, 20) for call in SERVICES[:-2])):
         yield Goal.most(f"{what}, task without a domain", (what, "none", 0, 0), limit)
     # C Landlock has something in the inode of each socket.
-    for what, limit in (("socket-create", 20), ("socket", 400), ("socketpair", 800), ("handshake", 400)):
+    for what, limit in (("socket-create", 20), ("socket", 400), ("socketpair", 800), ("handshake", 400), ("close", 400), ("accept", 100)):
         yield Goal.beside_c(f"{what}, task without a domain", (what, "none", 0, 0), limit)
     for call, limit in (("bind", 60), ("connect", 60), *((call, 50 if call.endswith("-send") else 80) for call in DATAGRAMS)):
         yield Goal.most(f"{call}, any extended rules about ports", _worst(rows, call, "extended"), limit)
@@ -142,6 +151,10 @@ def _goals_of_extended(rows: list["Row"]) -> Iterator[Goal]:
     for rules, limit in ((256, 60_000), (4096, 200_000)):
         yield Goal.most(f"restrict_self, enforced before, {rules:,} extended rules, 16th layer",
                         ("restrict_self-again", "extended", rules, 16), limit)
+    for call in ("send", "send-passive", "recv", "recv-passive"):
+        for family in ("extended", "ipv4", "ipv6"):
+            key = _worst(rows, call + GRANTED, family)
+            yield Goal.most(f"{call}, handled and granted, {key[2]:,} {key[1]}", key, 80)
     yield Goal.most("memory, 16 extended rules", ("memory", "extended", 16, 1), 4 * KIB)
 
 
