@@ -21,10 +21,6 @@ use kernel::{
             Relaxed,
             Release, //
         },
-        barrier::{
-            self,
-            Read, //
-        }, //
     }, //
 };
 
@@ -49,21 +45,21 @@ impl Cached {
     pub(crate) fn allows(&self, key: &Key, rights: u64) -> bool {
         let count = self.count.load(Acquire);
 
-        if !self.has(key) || self.rights.load(Relaxed) & rights != rights {
-            return false;
-        }
         // Who writes makes the counter odd first. So nothing of what was read is newer than `count` if
-        // it is the same now, and was even.
-        barrier::smp_mb(Read);
-        self.count.load(Relaxed) == count && count & 1 == 0
+        // it was even, and is the same once all else has been read.
+        count & 1 == 0
+            && self.has(key)
+            && self.rights.load(Acquire) & rights == rights
+            && self.count.load(Relaxed) == count
     }
 
     #[inline(always)]
     fn has(&self, key: &Key) -> bool {
-        self.key[0].load(Relaxed) == key[0]
-            && self.key[1].load(Relaxed) == key[1]
-            && self.key[2].load(Relaxed) == key[2]
-            && self.key[3].load(Relaxed) == key[3]
+        // Each is read before what follows.
+        self.key[0].load(Acquire) == key[0]
+            && self.key[1].load(Acquire) == key[1]
+            && self.key[2].load(Acquire) == key[2]
+            && self.key[3].load(Acquire) == key[3]
     }
 
     /// Notes that `rights` were granted to `key`, besides others that were, and forgets another key.

@@ -3,7 +3,9 @@
 //! What a socket is used for: its service port and its peer.
 
 use crate::endpoint::Address;
+#[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 use core::net::IpAddr;
+use core::net::Ipv6Addr;
 use kernel::{
     net::socket::{
         SockKind,
@@ -22,67 +24,70 @@ use kernel::{
 /// is granted then is granted to one who may use either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flow {
-    /// The peer's address as one of IPv6, where an IPv4 address is a mapped one, in two halves.
+    /// The bytes of the peer's address as one of IPv6, where an IPv4 address is a mapped one, in two
+    /// halves.
     peer: [u64; 2],
-    /// The source port, the remote port, and [`Flow::CONNECTED`].
-    ports: u64,
+    /// The source port and the remote port, both in network byte order as they are in the socket.
+    ports: u32,
+    /// Whether the socket is connected (`SS_CONNECTED`).
+    is_connected: bool,
 }
 
 impl Flow {
     /// Where the source port is in `ports`.
     const SOURCE: u32 = 16;
 
-    /// In `ports`, that the socket is connected (`SS_CONNECTED`).
-    const CONNECTED: u64 = 1 << 32;
-
     /// Reads the flow of `sock`, which is of `kind`.
     #[inline(always)]
     pub(crate) fn of(sock: &Socket, kind: SockKind<'_>) -> Self {
-        let (remote, peer) = kind.peer();
+        let (remote, peer) = kind.peer_as_ipv6();
 
-        Self::new(peer, kind.source_port(), remote, sock.is_connected())
+        Self::from_ipv6(peer, kind.source_port(), remote, sock.is_connected())
     }
 
     /// The flow from the port `source` to the port `remote` of `peer`.
-    #[inline(always)]
+    #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     pub(crate) fn new(peer: IpAddr, source: u16, remote: u16, is_connected: bool) -> Self {
-        let mut ports = u64::from(source) << Self::SOURCE | u64::from(remote);
-
-        if is_connected {
-            ports |= Self::CONNECTED;
-        }
-
-        let bytes = match peer {
-            IpAddr::V4(peer) => peer.to_ipv6_mapped().octets(),
-            IpAddr::V6(peer) => peer.octets(),
+        let peer = match peer {
+            IpAddr::V4(peer) => peer.to_ipv6_mapped(),
+            IpAddr::V6(peer) => peer,
         };
-        let peer = u128::from_ne_bytes(bytes);
+
+        Self::from_ipv6(peer, source, remote, is_connected)
+    }
+
+    #[inline(always)]
+    fn from_ipv6(peer: Ipv6Addr, source: u16, remote: u16, is_connected: bool) -> Self {
+        let peer = u128::from_le_bytes(peer.octets());
 
         Self {
             // CAST: One half, and the other.
             peer: [peer as u64, (peer >> 64) as u64],
-            ports,
+            ports: u32::from(source.to_be()) << Self::SOURCE | u32::from(remote.to_be()),
+            is_connected,
         }
     }
 
     /// The three words that tell it from any other.
     #[inline(always)]
     pub(crate) fn words(&self) -> [u64; 3] {
-        [self.peer[0], self.peer[1], self.ports]
+        let [low, high] = self.peer;
+
+        [low, high, u64::from(self.is_connected) << 32 | u64::from(self.ports)]
     }
 
     /// The source port, in host byte order, 0 if there is none.
     #[inline]
     pub(crate) fn source(&self) -> u16 {
         // CAST: The other port is cut off.
-        (self.ports >> Self::SOURCE) as u16
+        u16::from_be((self.ports >> Self::SOURCE) as u16)
     }
 
     /// The remote port, in host byte order, 0 if there is none.
     #[inline]
     pub(crate) fn remote(&self) -> u16 {
         // CAST: The other port is cut off.
-        self.ports as u16
+        u16::from_be(self.ports as u16)
     }
 
     /// The port that names the service that the socket is for: the local one of a connection that was
@@ -103,12 +108,22 @@ impl Flow {
         self.remote() == 0 || accepted.is(self)
     }
 
+    /// [`Flow::service`] of `sock`, which is of `kind`.
+    #[inline(always)]
+    pub(crate) fn service_of(sock: &Socket, kind: SockKind<'_>, accepted: &Accepted) -> u16 {
+        // As few are read as tell it.
+        match kind.remote_port() {
+            remote if remote != 0 && accepted.is_none() => remote,
+            _ => Self::of(sock, kind).service(accepted),
+        }
+    }
+
     /// The address of the peer, if there is one.
     pub(crate) fn peer(&self) -> Option<Address> {
         let [low, high] = self.peer;
         let peer = u128::from(high) << 64 | u128::from(low);
 
-        (self.remote() != 0).then(|| Address::from_ipv6(peer.to_ne_bytes()))
+        (self.remote() != 0).then(|| Address::from_ipv6(peer.to_le_bytes()))
     }
 }
 
@@ -121,22 +136,26 @@ pub(crate) struct Accepted([Atomic<u64>; 3]);
 impl Accepted {
     /// Notes that accept(2) returns the socket, with the connection `flow`.
     pub(crate) fn note(&self, flow: &Flow) {
-        let [low, high, ports] = flow.words();
+        let [low, high] = flow.peer;
 
-        for (word, value) in self.0.iter().zip([low, high, ports | Flow::CONNECTED]) {
+        for (word, value) in self.0.iter().zip([low, high, flow.ports.into()]) {
             word.store(value, Relaxed);
         }
+    }
+
+    /// Whether accept(2) did not return the socket with a peer.
+    #[inline(always)]
+    fn is_none(&self) -> bool {
+        self.0[2].load(Relaxed) == 0
     }
 
     /// Whether the socket still is what accept(2) returned: then it is *passive*.
     #[inline(always)]
     pub(crate) fn is(&self, flow: &Flow) -> bool {
-        let [low, high, ports] = flow.words();
-
-        self.0[2].load(Relaxed) == ports
-            && ports & Flow::CONNECTED != 0
-            && self.0[0].load(Relaxed) == low
-            && self.0[1].load(Relaxed) == high
+        flow.is_connected
+            && self.0[2].load(Relaxed) == flow.ports.into()
+            && self.0[0].load(Relaxed) == flow.peer[0]
+            && self.0[1].load(Relaxed) == flow.peer[1]
     }
 }
 

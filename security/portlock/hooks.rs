@@ -4,7 +4,10 @@
 
 use crate::{
     abi::MSG_FASTOPEN,
-    access::Access,
+    access::{
+        Access,
+        AccessSet, //
+    },
     domain::Domain,
     endpoint::Use,
     flow::Flow,
@@ -234,7 +237,7 @@ fn send(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
     } else if !domain.handles_any(Access::SendTcp.into()) {
         Ok(())
     } else if kind.is_tcp() || kind.is_mptcp() {
-        check_transfer(domain, sock, kind, Access::SendTcp, Some(msg))
+        check_transfer::<true>(domain, sock, Some(msg))
     } else {
         other_transfer(sock, domain, Access::SendTcp, Some(msg))
     }
@@ -278,9 +281,9 @@ fn receive(sock: &Socket, domain: &Domain) -> Result {
     if !domain.handles_any(access | Access::ReceiveUdp) {
         Ok(())
     } else if kind.is_tcp() || kind.is_mptcp() {
-        check_transfer(domain, sock, kind, access, None)
+        check_transfer::<false>(domain, sock, None)
     } else if kind.is_udp() {
-        check_receive_udp(domain, sock)
+        receive_udp(sock, domain)
     } else {
         other_transfer(sock, domain, access, None)
     }
@@ -302,13 +305,11 @@ fn other_transfer(sock: &Socket, domain: &Domain, access: Access, msg: Option<&M
 }
 
 /// What is not sent or received: `tcp` is the right for TCP, MPTCP and SMC, and `udp` that for UDP.
-#[inline]
+#[inline(never)]
 fn use_service(sock: &Socket, domain: &Domain, tcp: Access, udp: Access) -> Result {
     let kind = sock.sk().kind();
 
-    if !domain.handles_any(tcp | udp) {
-        Ok(())
-    } else if kind.is_tcp() || kind.is_mptcp() {
+    if kind.is_tcp() || kind.is_mptcp() {
         check_use(domain, sock, tcp)
     } else if kind.is_udp() {
         check_use(domain, sock, udp)
@@ -321,21 +322,55 @@ fn use_service(sock: &Socket, domain: &Domain, tcp: Access, udp: Access) -> Resu
 
 #[inline(never)]
 fn shutdown(sock: &Socket, domain: &Domain) -> Result {
-    use_service(sock, domain, Access::ShutdownTcp, Access::ShutdownUdp)
-}
+    let (tcp, udp) = (Access::ShutdownTcp, Access::ShutdownUdp);
 
-#[inline(never)]
-fn get_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
-    use_service(sock, domain, Access::GetsockoptTcp, Access::GetsockoptUdp)?;
-    if is_receive(level, option) {
-        other_transfer(sock, domain, Access::ReceiveTcp, None)
+    if domain.handles_any(tcp | udp) {
+        use_service(sock, domain, tcp, udp)
     } else {
         Ok(())
     }
 }
 
 #[inline(never)]
+fn get_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    let (tcp, udp) = (Access::GetsockoptTcp, Access::GetsockoptUdp);
+
+    if is_receive(level, option) {
+        read_by_option(sock, domain)
+    } else if domain.handles_any(tcp | udp) {
+        use_service(sock, domain, tcp, udp)
+    } else {
+        Ok(())
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn read_by_option(sock: &Socket, domain: &Domain) -> Result {
+    let (tcp, udp) = (Access::GetsockoptTcp, Access::GetsockoptUdp);
+
+    if domain.handles_any(tcp | udp) {
+        use_service(sock, domain, tcp, udp)?;
+    }
+    other_transfer(sock, domain, Access::ReceiveTcp, None)
+}
+
+#[inline(never)]
 fn set_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    if domain.handles_any(Access::SetsockoptTcp | Access::SetsockoptUdp) {
+        set_handled_option(sock, level, option, domain)
+    } else if domain.is_about_addresses(AccessSet::TCP | AccessSet::UDP)
+        || domain.handles_any(Access::ReceiveTcp | Access::ReceiveUdp)
+    {
+        // Some options are about these.
+        check_option(domain, sock.sk(), level, option)
+    } else {
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn set_handled_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
     check_option(domain, sock.sk(), level, option)?;
     use_service(sock, domain, Access::SetsockoptTcp, Access::SetsockoptUdp)
 }
@@ -354,7 +389,7 @@ fn accept(sock: &Socket, domain: &Domain) -> Result {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn note_accepted(accepted: &Socket, subject: &Subject) -> Result {
     let sk = accepted.sk();
     let kind = sk.kind();
@@ -435,6 +470,11 @@ fn bind_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u16) 
 #[inline(never)]
 fn connect_udp(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain, family: u16) -> Result {
     check_udp_connect(udp, address, domain, family)
+}
+
+#[inline(never)]
+fn receive_udp(sock: &Socket, domain: &Domain) -> Result {
+    check_receive_udp(domain, sock)
 }
 
 #[inline(never)]

@@ -38,7 +38,6 @@ use kernel::{
     net::socket::{
         Msg,
         Sock,
-        SockKind,
         Socket, //
     },
     prelude::*, //
@@ -57,50 +56,90 @@ fn key(domain: &Domain, flow: &Flow) -> Key {
     [domain.id(), low, high, ports]
 }
 
-/// Whether `domain` lets a task send or receive on `sock`, a TCP or MPTCP socket of `kind`, as `access`
-/// says. `msg` is what is sent, if it is known.
+/// Whether `domain` lets a task send or receive on `sock`, a TCP or MPTCP socket. `msg` is what is sent.
 ///
 /// Returns `EACCES` if a layer refuses. Does not sleep, unless a refusal is logged.
 ///
 /// The answer is that of [`decide_transfer`]. What most calls ask is answered here: then it would say
-/// the same. Plain layers handle none of these rights, so that the index of all layers is right for
-/// MPTCP too.
+/// the same.
 #[inline(always)]
-pub(crate) fn check_transfer(
+pub(crate) fn check_transfer<const IS_SEND: bool>(
     domain: &Domain,
     sock: &Socket,
-    kind: SockKind<'_>,
-    access: Access,
     msg: Option<&Msg>,
 ) -> Result {
-    if is_likely(domain, sock, kind, access, msg) {
-        Ok(())
+    if !domain.is_about_addresses(AccessSet::TRANSFER_TCP) {
+        check_port::<IS_SEND>(domain, sock)
+    } else if msg.is_some_and(has_way) {
+        decide_transfer(domain, sock, transfer::<IS_SEND>(), msg)
     } else {
-        decide_transfer(domain, sock, access, msg)
+        check_cached::<IS_SEND>(domain, sock)
     }
 }
 
+const fn transfer<const IS_SEND: bool>() -> Access {
+    if IS_SEND {
+        Access::SendTcp
+    } else {
+        Access::ReceiveTcp
+    }
+}
+
+/// [`check_transfer`], where no rules are about addresses.
+#[inline(never)]
+fn check_port<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
+    if is_port_allowed(domain, sock, transfer::<IS_SEND>()) {
+        Ok(())
+    } else {
+        decide_plain_transfer::<IS_SEND>(domain, sock)
+    }
+}
+
+/// Whether the service port of `sock` is allowed whatever the peer is.
 #[inline(always)]
-fn is_likely(
-    domain: &Domain,
-    sock: &Socket,
-    kind: SockKind<'_>,
-    access: Access,
-    msg: Option<&Msg>,
-) -> bool {
+fn is_port_allowed(domain: &Domain, sock: &Socket, access: Access) -> bool {
     let sk = sock.sk();
     let Some(carried) = Carried::of(sk) else {
         return false;
     };
-    let flow = Flow::of(sock, kind);
+    let port = Flow::service_of(sock, sk.kind(), &carried.accepted);
 
-    if domain.is_about_addresses(AccessSet::TRANSFER_TCP) {
-        !msg.is_some_and(has_way)
-            && carried.cached.allows(&key(domain, &flow), access as u64)
-            && !Way::of(sk, None).is_own(None)
+    domain.allows(port, access)
+}
+
+/// [`check_transfer`], where rules about addresses may grant what is asked: they did, if the socket says
+/// so.
+#[inline(never)]
+fn check_cached<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
+    if is_cached(domain, sock, transfer::<IS_SEND>()) {
+        Ok(())
     } else {
-        domain.allows(flow.service(&carried.accepted), access)
+        decide_plain_transfer::<IS_SEND>(domain, sock)
     }
+}
+
+#[inline(always)]
+fn is_cached(domain: &Domain, sock: &Socket, access: Access) -> bool {
+    let sk = sock.sk();
+
+    // This is a call, after which there is less to keep.
+    if Way::of(sk, None).is_own(None) {
+        return false;
+    }
+
+    let Some(carried) = Carried::of(sk) else {
+        return false;
+    };
+    let flow = Flow::of(sock, sk.kind());
+
+    carried.cached.allows(&key(domain, &flow), access as u64)
+}
+
+/// [`decide_transfer`], of what has no way of its own.
+#[cold]
+#[inline(never)]
+fn decide_plain_transfer<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
+    decide_transfer(domain, sock, transfer::<IS_SEND>(), None)
 }
 
 /// [`check_transfer`], step by step.
@@ -159,6 +198,10 @@ pub(crate) fn is_receive(level: c_int, option: c_int) -> bool {
 ///
 /// Returns `EACCES` if a layer refuses.
 pub(crate) fn check_use(domain: &Domain, sock: &Socket, access: Access) -> Result {
+    if is_port_allowed(domain, sock, access) {
+        return Ok(());
+    }
+
     let flow = Flow::of(sock, sock.sk().kind());
 
     check_flow(domain, sock, &flow, access, None)
@@ -232,12 +275,12 @@ pub(crate) fn check_listener(domain: &Domain, sock: &Socket) -> Result {
     let access = Access::AcceptTcp;
     let listener = sock.sk();
     let is_mptcp = listener.kind().is_mptcp();
+    let port = listener.source_port();
 
-    if !domain.handles(access, is_mptcp) || is_kernels(sock) {
+    if domain.allows(port, access) || is_kernels(sock) {
         return Ok(());
     }
 
-    let port = listener.source_port();
     let question = Question {
         access,
         port: Some(port),
@@ -245,10 +288,6 @@ pub(crate) fn check_listener(domain: &Domain, sock: &Socket) -> Result {
         net: listener.net_cookie(),
         is_mptcp,
     };
-
-    if domain.allows_by_port(&question) {
-        return Ok(());
-    }
 
     let Some(refusing) = domain.refusing_listener(&question) else {
         return Ok(());
@@ -274,18 +313,18 @@ pub(crate) fn check_listener(domain: &Domain, sock: &Socket) -> Result {
 pub(crate) fn check_accepted(domain: &Domain, sock: &Socket, flow: &Flow) -> Result {
     let access = Access::AcceptTcp;
     let sk = sock.sk();
-    let is_mptcp = sk.kind().is_mptcp();
+    let port = flow.source();
 
-    if !domain.handles(access, is_mptcp) || is_kernels(sock) {
+    if domain.allows(port, access) || is_kernels(sock) {
         return Ok(());
     }
 
     let service = Service {
         domain,
         sk,
-        is_mptcp,
+        is_mptcp: sk.kind().is_mptcp(),
         access,
-        port: flow.source(),
+        port,
         is_local: true,
         peer: flow.peer(),
         msg: None,

@@ -385,6 +385,7 @@ fn refuse_way(domain: &Domain, sk: &Sock, protocol: AccessSet, name: &'static CS
 ///
 /// With rules about addresses for its protocol, a socket must not choose its own way. If a layer handles
 /// what it receives, it must not get a filter. Returns `EACCES`, whatever the value.
+#[inline(never)]
 pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_int) -> Result {
     let kind = sk.kind();
     // An SMC socket sets options of its TCP socket.

@@ -22,13 +22,14 @@ _KEY = "        for (word, value) in core::iter::zip(&self.key, key) { word.stor
 
 #: Faults by name: a text that occurs once, and what replaces it.
 FAULTS = {
-    "a reader has no barrier": ("        barrier::smp_mb(Read);\n", ""),
-    "a reader does not look at the counter again": ("self.count.load(Relaxed) == count && ", ""),
-    "a reader lets an odd counter pass": (" == count && count & 1 == 0", " == count"),
+    "a reader does not look at the counter again": ("\n            && self.count.load(Relaxed) == count", ""),
+    "a reader lets an odd counter pass": ("count & 1 == 0\n            && ", ""),
     "a reader does not acquire the counter": ("self.count.load(Acquire)", "self.count.load(Relaxed)"),
     "a reader wants an odd counter": ("count & 1 == 0", "count & 1 == 1"),
-    "a reader is content with one right of two": ("& rights != rights", "& rights == 0"),
-    "a reader does not compare the last word": ("\n            && self.key[3].load(Relaxed) == key[3]", ""),
+    "a reader does not acquire the key": ("self.key[3].load(Acquire)", "self.key[3].load(Relaxed)"),
+    "a reader does not acquire the rights": ("self.rights.load(Acquire)", "self.rights.load(Relaxed)"),
+    "a reader is content with one right of two": ("& rights == rights", "& rights != 0"),
+    "a reader does not compare the last word": ("\n            && self.key[3].load(Acquire) == key[3]", ""),
     "a writer lets an odd counter pass": ("count & 1 != 0\n            || self", "self"),
     "a writer goes on without the counter": (".is_err()", ".is_err_and(|_| false)"),
     "the exchange is relaxed": ("count.wrapping_add(1), Full", "count.wrapping_add(1), Relaxed"),

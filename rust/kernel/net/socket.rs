@@ -670,33 +670,72 @@ impl<'a> SockKind<'a> {
     /// `sk->sk_v6_daddr`. Who writes them holds the socket lock.
     #[inline]
     pub fn peer(self) -> (u16, IpAddr) {
-        let common = self.sk.0.get();
-        // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
-        let port = unsafe { &raw const (*common).__bindgen_anon_3.__bindgen_anon_1.skc_dport };
-        // SAFETY: All views of this union are integers. Others may write it at the same time; a
-        // volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
-        let port = u16::from_be(unsafe { port.read_volatile() });
+        let port = self.remote_port();
 
         #[cfg(CONFIG_IPV6)]
         if self.family == AF_INET6 {
-            // SAFETY: As above.
-            let address = unsafe { &raw const (*common).skc_v6_daddr };
-            // SAFETY: All views of this union are integers. It is as long as `IN6_WORDS` words, and
-            // aligned for them, as asserted above. As for the port.
-            let word = |i| unsafe { address.cast::<usize>().add(i).read_volatile() };
-            let words: [usize; IN6_WORDS] = core::array::from_fn(word);
-            // SAFETY: These are integers, and any bytes will do.
-            let address: [u8; 16] = unsafe { core::mem::transmute(words) };
-
-            return (port, Ipv6Addr::from(address).into());
+            return (port, self.ipv6_peer().into());
         }
+        (port, Ipv4Addr::from(self.ipv4_peer().to_ne_bytes()).into())
+    }
 
+    /// Returns the remote port as [`SockKind::peer`] does.
+    #[inline(always)]
+    pub fn remote_port(self) -> u16 {
+        let common = self.sk.0.get();
+        // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
+        let port = unsafe { &raw const (*common).__bindgen_anon_3.__bindgen_anon_1.skc_dport };
+
+        // SAFETY: All views of this union are integers. Others may write it at the same time; a
+        // volatile read of an aligned `u16` is what `READ_ONCE()` is in C.
+        u16::from_be(unsafe { port.read_volatile() })
+    }
+
+    /// Reads the remote IPv6 address, for [`peer`](Self::peer).
+    #[cfg(CONFIG_IPV6)]
+    #[inline(always)]
+    fn ipv6_peer(self) -> Ipv6Addr {
+        // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
+        let address = unsafe { &raw const (*self.sk.0.get()).skc_v6_daddr };
+        // SAFETY: All views of this union are integers. It is as long as `IN6_WORDS` words, and
+        // aligned for them, as asserted above. Others may write it at the same time; a volatile read
+        // of an aligned word is what `READ_ONCE()` is in C.
+        let word = |i| unsafe { address.cast::<usize>().add(i).read_volatile() };
+        let words: [usize; IN6_WORDS] = core::array::from_fn(word);
+        // SAFETY: These are integers, and any bytes will do.
+        let address: [u8; 16] = unsafe { core::mem::transmute(words) };
+
+        address.into()
+    }
+
+    /// Reads the remote IPv4 address, for [`peer`](Self::peer), in network byte order as it stands in
+    /// memory.
+    #[inline(always)]
+    fn ipv4_peer(self) -> u32 {
+        let common = self.sk.0.get();
         // SAFETY: By the type invariant of `Sock` the `struct sock_common` is valid.
         let address = unsafe { &raw const (*common).__bindgen_anon_1.__bindgen_anon_1.skc_daddr };
-        // SAFETY: As for the port. It stands in memory in network byte order.
-        let address = unsafe { address.read_volatile() };
 
-        (port, Ipv4Addr::from(address.to_ne_bytes()).into())
+        // SAFETY: All views of this union are integers. Others may write it at the same time; a
+        // volatile read of an aligned `u32` is what `READ_ONCE()` is in C.
+        unsafe { address.read_volatile() }
+    }
+
+    /// [`SockKind::peer`], with the address as one of IPv6: an IPv4 address is a mapped one,
+    /// `::ffff:0:0/96`. It is cheaper to compare.
+    #[inline(always)]
+    pub fn peer_as_ipv6(self) -> (u16, Ipv6Addr) {
+        let port = self.remote_port();
+
+        #[cfg(CONFIG_IPV6)]
+        if self.family == AF_INET6 {
+            return (port, self.ipv6_peer());
+        }
+
+        // As a number, since `to_ipv6_mapped()` goes byte by byte.
+        let address = u128::from(u32::from_le(self.ipv4_peer())) << 96 | 0xffff << 80;
+
+        (port, Ipv6Addr::from(address.to_le_bytes()))
     }
 
     /// Returns the socket as a UDP socket, if it is one ([`SockKind::is_udp`]).
