@@ -45,6 +45,9 @@ pub(crate) const MSG_FASTOPEN: u32 = bindings::MSG_FASTOPEN;
 /// `SOL_TCP`.
 pub(crate) const SOL_TCP: c_int = bindings::SOL_TCP as c_int;
 
+/// `TCP_ULP`.
+pub(crate) const TCP_ULP: c_int = bindings::TCP_ULP as c_int;
+
 /// `TCP_ZEROCOPY_RECEIVE`.
 pub(crate) const TCP_ZEROCOPY_RECEIVE: c_int = bindings::TCP_ZEROCOPY_RECEIVE as c_int;
 

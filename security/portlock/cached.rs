@@ -13,14 +13,12 @@
 
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Full,
-            Relaxed,
-            Release, //
-        },
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
     }, //
 };
 
@@ -66,6 +64,11 @@ impl Cached {
     ///
     /// Does nothing if another thread is writing: an entry that is missing only costs time.
     pub(crate) fn note(&self, key: &Key, rights: u64) {
+        // As of calls that do not look here first.
+        if self.allows(key, rights) {
+            return;
+        }
+
         let count = self.count.load(Relaxed);
 
         // The order `Full` keeps what follows behind.

@@ -279,6 +279,12 @@ pub(crate) fn may_autobind(address: &[u8]) -> bool {
     family(address).is_some_and(|family| family != AF_UNSPEC)
 }
 
+/// Whether connecting a socket to `address` drops its peer.
+#[inline]
+pub(crate) fn drops_peer(address: &[u8]) -> bool {
+    family(address) == Some(AF_UNSPEC)
+}
+
 /// The port of an address as a socket of `socket_family` usually gets it: of its own family, `AF_INET`
 /// or `AF_INET6`, and not too short. For any other, ask [`asked`].
 #[inline]

@@ -20,8 +20,9 @@ use kernel::{
 
 /// One reading of the ports and the peer of a TCP, MPTCP or UDP socket.
 ///
-/// The socket is not locked. While another thread gives it another peer, the parts may be of both: what
-/// is granted then is granted to one who may use either.
+/// The socket is not locked. While another thread gives it another peer, the parts may be of both. So a
+/// task that races itself may be granted what neither is, but only with peers that the rights to connect
+/// and to accept let it have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flow {
     /// The bytes of the peer's address as one of IPv6, where an IPv4 address is a mapped one, in two
@@ -73,7 +74,11 @@ impl Flow {
     pub(crate) fn words(&self) -> [u64; 3] {
         let [low, high] = self.peer;
 
-        [low, high, u64::from(self.is_connected) << 32 | u64::from(self.ports)]
+        [
+            low,
+            high,
+            u64::from(self.is_connected) << 32 | u64::from(self.ports),
+        ]
     }
 
     /// The source port, in host byte order, 0 if there is none.
@@ -156,6 +161,25 @@ impl Accepted {
             && self.0[2].load(Relaxed) == flow.ports.into()
             && self.0[0].load(Relaxed) == flow.peer[0]
             && self.0[1].load(Relaxed) == flow.peer[1]
+    }
+}
+
+/// Whether a UDP socket has lost a port that the kernel had chosen. Zeroes are that it has not.
+///
+/// What came to that port stays in the queue, and may be read when the socket has another one.
+#[derive(Zeroable)]
+pub(crate) struct LostPort(Atomic<u32>);
+
+impl LostPort {
+    /// Notes that the socket is about to lose such a port, if it has one.
+    pub(crate) fn note(&self) {
+        self.0.store(1, Relaxed);
+    }
+
+    /// Whether it was noted.
+    #[inline]
+    pub(crate) fn is_noted(&self) -> bool {
+        self.0.load(Relaxed) != 0
     }
 }
 

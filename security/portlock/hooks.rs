@@ -16,10 +16,12 @@ use crate::{
         check_fast_open,
         check_listener,
         check_receive_udp,
+        check_smc_use,
         check_transfer,
         check_use,
         decide_transfer,
-        is_receive, //
+        is_receive,
+        is_transfer, //
     },
     socket::Carried,
     subject::Subject,
@@ -296,7 +298,7 @@ fn other_transfer(sock: &Socket, domain: &Domain, access: Access, msg: Option<&M
     let kind = sock.sk().kind();
 
     if kind.is_smc() {
-        check_smc(domain, sock.sk(), None, Use::Connect, access)
+        check_smc_use(domain, sock, access)
     } else if kind.is_tcp() || kind.is_mptcp() {
         decide_transfer(domain, sock, access, msg)
     } else {
@@ -314,7 +316,7 @@ fn use_service(sock: &Socket, domain: &Domain, tcp: Access, udp: Access) -> Resu
     } else if kind.is_udp() {
         check_use(domain, sock, udp)
     } else if kind.is_smc() {
-        check_smc(domain, sock.sk(), None, Use::Connect, tcp)
+        check_smc_use(domain, sock, tcp)
     } else {
         Ok(())
     }
@@ -357,22 +359,32 @@ fn read_by_option(sock: &Socket, domain: &Domain) -> Result {
 
 #[inline(never)]
 fn set_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
-    if domain.handles_any(Access::SetsockoptTcp | Access::SetsockoptUdp) {
-        set_handled_option(sock, level, option, domain)
-    } else if domain.is_about_addresses(AccessSet::TCP | AccessSet::UDP)
-        || domain.handles_any(Access::ReceiveTcp | Access::ReceiveUdp)
-    {
-        // Some options are about these.
-        check_option(domain, sock.sk(), level, option)
+    let handled = Access::SetsockoptTcp
+        | Access::SetsockoptUdp
+        | AccessSet::TRANSFER_TCP
+        | Access::ReceiveUdp;
+
+    // Some options are about rules with addresses, or about what is sent and received.
+    if domain.handles_any(handled) || domain.is_about_addresses(AccessSet::TCP | AccessSet::UDP) {
+        set_checked_option(sock, level, option, domain)
     } else {
         Ok(())
     }
 }
 
 #[inline(never)]
-fn set_handled_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+fn set_checked_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
+    let (tcp, udp) = (Access::SetsockoptTcp, Access::SetsockoptUdp);
+
     check_option(domain, sock.sk(), level, option)?;
-    use_service(sock, domain, Access::SetsockoptTcp, Access::SetsockoptUdp)
+    if domain.handles_any(tcp | udp) {
+        use_service(sock, domain, tcp, udp)?;
+    }
+    if is_transfer(level, option) {
+        other_transfer(sock, domain, Access::ReceiveTcp, None)?;
+        other_transfer(sock, domain, Access::SendTcp, None)?;
+    }
+    Ok(())
 }
 
 /// What does not listen has nothing to accept, as the stack will say.
@@ -381,7 +393,7 @@ fn accept(sock: &Socket, domain: &Domain) -> Result {
     let kind = sock.sk().kind();
 
     if kind.is_smc() {
-        check_smc(domain, sock.sk(), None, Use::Bind, Access::AcceptTcp)
+        check_smc_use(domain, sock, Access::AcceptTcp)
     } else if (kind.is_tcp() || kind.is_mptcp()) && sock.sk().is_listening() {
         check_listener(domain, sock)
     } else {

@@ -169,7 +169,7 @@ fn add_rules(twin: &mut Twin, random: &mut Random) -> Result {
             if random.below(2) == 0 {
                 prefix = Some(random.prefix());
                 // A rule with an address cannot grant this.
-                rule.access = rule.access & !AccessSet::from(Access::ReceiveUdp);
+                rule.access &= !AccessSet::from(Access::ReceiveUdp);
             }
             if random.below(4) == 0 {
                 let kind = kind(random);

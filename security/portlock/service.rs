@@ -6,6 +6,7 @@
 use crate::{
     abi::{
         SOL_TCP,
+        TCP_ULP,
         TCP_ZEROCOPY_RECEIVE, //
     },
     access::{
@@ -19,11 +20,15 @@ use crate::{
         Question,
         Refusing, //
     },
-    endpoint::Address,
+    endpoint::{
+        Address,
+        Use, //
+    },
     flow::Flow,
     landlock::About,
     socket::Carried,
     verdict::{
+        check_smc,
         is_allowed,
         judge,
         Call, //
@@ -193,6 +198,24 @@ pub(crate) fn is_receive(level: c_int, option: c_int) -> bool {
     (level, option) == (SOL_TCP, TCP_ZEROCOPY_RECEIVE)
 }
 
+/// Whether setting the option gives the stream to a layer of the kernel that sends and receives on it:
+/// `TCP_ULP`.
+pub(crate) fn is_transfer(level: c_int, option: c_int) -> bool {
+    (level, option) == (SOL_TCP, TCP_ULP)
+}
+
+/// Whether `domain` lets a task do what `access` is about on `sock`, one of SMC: extended layers that
+/// handle the right refuse it.
+///
+/// Returns `EACCES`.
+pub(crate) fn check_smc_use(domain: &Domain, sock: &Socket, access: Access) -> Result {
+    if is_kernels(sock) {
+        Ok(())
+    } else {
+        check_smc(domain, sock.sk(), None, Use::Connect, access)
+    }
+}
+
 /// Whether `domain` lets a task use `sock` as `access` says, by its service port and its peer: to shut
 /// it down, or to read or set an option.
 ///
@@ -242,11 +265,13 @@ fn check_flow(
 
 /// Whether `domain` lets a task receive on `sock`, a UDP socket.
 ///
-/// Its port is the one that bind(2) named. Returns `EACCES` if a layer refuses.
+/// Its port is the one that bind(2) named. A socket that had another one before may still have what came
+/// to that. Returns `EACCES` if a layer refuses.
 pub(crate) fn check_receive_udp(domain: &Domain, sock: &Socket) -> Result {
     let sk = sock.sk();
     let access = Access::ReceiveUdp;
-    let port = if sk.is_port_named() {
+    let has_lost_port = Carried::of(sk).is_none_or(|carried| carried.lost_port.is_noted());
+    let port = if sk.is_port_named() && !has_lost_port {
         sk.source_port()
     } else {
         0

@@ -4,7 +4,10 @@
 
 use crate::{
     cached::Cached,
-    flow::Accepted,
+    flow::{
+        Accepted,
+        LostPort, //
+    },
     way::Mark,
     Portlock, //
 };
@@ -18,6 +21,7 @@ use kernel::{
 #[derive(Zeroable)]
 pub(crate) struct Carried {
     pub(crate) mark: Mark,
+    pub(crate) lost_port: LostPort,
     pub(crate) accepted: Accepted,
     pub(crate) cached: Cached,
 }

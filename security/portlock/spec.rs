@@ -195,6 +195,9 @@ pub(crate) struct Socket {
     pub(crate) accepted: Option<(u16, (u16, Address))>,
     /// Its state is `SS_CONNECTED`.
     pub(crate) is_connected: bool,
+    /// Set for ever, for UDP: it may have lost a port that bind(2) did not name. What came to it stays in
+    /// the queue.
+    pub(crate) has_lost_port: bool,
     pub(crate) way: Way,
     /// Set for ever: something was granted by a rule with an address.
     pub(crate) granted_by_address: bool,
@@ -246,7 +249,14 @@ impl Socket {
             (_, Call::Connect(address)) => {
                 self.use_address(stack, Use::Connect, address, none)?;
                 match family(address) {
-                    None | Some(AF_UNSPEC) => Ok(()),
+                    None => Ok(()),
+                    Some(AF_UNSPEC) => {
+                        let mut judges = self.judges(stack, RECEIVE_UDP);
+
+                        self.has_lost_port |=
+                            self.protocol == Udp && !self.is_port_named && judges.next().is_some();
+                        Ok(())
+                    }
                     _ => self.get_port(stack, none),
                 }
             }
@@ -278,7 +288,8 @@ impl Socket {
                 self.judge(stack, ACCEPT_TCP, Asked::At(self.local.0, peer), none)
             }
             (Udp, Call::Receive) => {
-                let port = if self.is_port_named { self.local.0 } else { 0 };
+                let is_known = self.is_port_named && !self.has_lost_port;
+                let port = if is_known { self.local.0 } else { 0 };
 
                 self.judge(stack, RECEIVE_UDP, Asked::At(port, None), none)
             }
@@ -576,7 +587,13 @@ impl Socket {
         if self.is_kernel {
             return Ok(());
         }
-        self.use_service(stack, right, Way::NONE)
+        self.use_service(stack, right, Way::NONE)?;
+        // The kernel then sends and receives on the stream by itself.
+        if (level, option) == TCP_ULP && self.protocol != Udp {
+            self.use_service(stack, RECEIVE_TCP, Way::NONE)?;
+            self.use_service(stack, SEND_TCP, Way::NONE)?;
+        }
+        Ok(())
     }
 }
 
@@ -661,6 +678,7 @@ pub(crate) fn create_socket(stack: &Stack<'_>, mut asked: Kind, is_kernel: bool)
 const SOL_SOCKET: i32 = 1;
 const SOL_IP: i32 = 0;
 const SOL_IPV6: i32 = 41;
+const SOL_UDP: i32 = 17;
 
 /// Options that make a socket choose its own way, by level and number.
 pub(crate) const OWN_WAY: [(i32, i32, &str); 14] = [
@@ -680,13 +698,17 @@ pub(crate) const OWN_WAY: [(i32, i32, &str); 14] = [
     (SOL_IPV6, 78, "IPV6_FREEBIND"),
 ];
 
-/// Options that attach a filter.
-pub(crate) const FILTER: [(i32, i32, &str); 4] = [
+/// Options that attach a filter, or what looks at the data as one does.
+pub(crate) const FILTER: [(i32, i32, &str); 5] = [
     (SOL_SOCKET, 26, "SO_ATTACH_FILTER"),
     (SOL_SOCKET, 50, "SO_ATTACH_BPF"),
     (SOL_SOCKET, 51, "SO_ATTACH_REUSEPORT_CBPF"),
     (SOL_SOCKET, 52, "SO_ATTACH_REUSEPORT_EBPF"),
+    (SOL_UDP, 100, "UDP_ENCAP"),
 ];
+
+/// The option that gives the stream to a layer of the kernel.
+const TCP_ULP: (i32, i32) = (6, 31);
 
 /// The option whose reading receives data.
 const TCP_ZEROCOPY_RECEIVE: (i32, i32) = (6, 35);
@@ -945,6 +967,7 @@ impl Socket {
             peer: None,
             accepted: None,
             is_connected: false,
+            has_lost_port: false,
             way: Way::NONE,
             granted_by_address: false,
             may_name_device: false,
@@ -1396,6 +1419,13 @@ pub(crate) const CASES: &[Case] = {
         "UDP, receive: the port that bind named":
             gets(&[PORTS], Socket { is_port_named: true, ..UDP4_80 }, Receive) == 0;
         "UDP, receive: 0 if the kernel has chosen it": gets(&[PORTS], UDP4_80, Receive) == EACCES;
+        "UDP, receive: 0 if it had such a port before":
+            gets(&[PORTS], Socket { has_lost_port: true, is_port_named: true, ..UDP4_80 }, Receive)
+                == EACCES;
+        "TCP_ULP sends and receives":
+            gets(&[only(SEND_TCP, NOTHING)], CLIENT, SetOption(6, 31)) == EACCES
+                && gets(&[only(RECEIVE_TCP, NOTHING)], CLIENT, SetOption(6, 31)) == EACCES
+                && gets(&[PORTS], CLIENT, SetOption(6, 31)) == 0;
 
         "socket: -1 is any type and protocol":
             errno(create_socket(&[KINDS], kind(1, 5, 0), false)) == 0;

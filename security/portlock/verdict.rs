@@ -247,9 +247,23 @@ fn decide(sk: &Sock, address: Sockaddr<'_>, domain: &Domain, access: Access) -> 
 fn decide_udp_connect(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain) -> Result {
     decide(udp, address, domain, Access::ConnectSendUdp)?;
     if endpoint::may_autobind(address.bytes()) {
-        check_udp_autobind(domain, udp, None)
-    } else {
-        Ok(())
+        return check_udp_autobind(domain, udp, None);
+    }
+    if endpoint::drops_peer(address.bytes()) {
+        note_lost_port(domain, udp);
+    }
+    Ok(())
+}
+
+/// Notes that `udp`, which is about to drop its peer, loses its port with that if the kernel has chosen
+/// it.
+///
+/// A port that bind(2) named stays, and a socket that has one keeps it until it is closed.
+fn note_lost_port(domain: &Domain, udp: &UdpSock) {
+    if domain.handles(Access::ReceiveUdp, false) && !udp.is_port_named() {
+        if let Some(carried) = Carried::of(udp) {
+            carried.lost_port.note();
+        }
     }
 }
 

@@ -142,13 +142,14 @@ const JOIN: [NumberedOption; 17] = [
     (bindings::SOL_IPV6, bindings::MCAST_MSFILTER),
 ];
 
-/// The options that attach a filter, by which a socket tells its owner about data that it does not
-/// receive.
-const FILTER: [NumberedOption; 4] = [
+/// The options that attach a filter, or something that looks at the data as one does, by which a socket
+/// tells its owner about data that it does not receive.
+const FILTER: [NumberedOption; 5] = [
     (bindings::SOL_SOCKET, bindings::SO_ATTACH_FILTER),
     (bindings::SOL_SOCKET, bindings::SO_ATTACH_BPF),
     (bindings::SOL_SOCKET, bindings::SO_ATTACH_REUSEPORT_CBPF),
     (bindings::SOL_SOCKET, bindings::SO_ATTACH_REUSEPORT_EBPF),
+    (bindings::SOL_UDP, bindings::UDP_ENCAP),
 ];
 
 /// Whether setting the option would attach a filter.

@@ -188,6 +188,7 @@ impl Random {
             peer,
             accepted,
             is_connected: !self.one_in(4),
+            has_lost_port: self.one_in(8),
             way: self.way(),
             granted_by_address: self.one_in(8),
             may_name_device: self.one_in(8),
@@ -930,6 +931,7 @@ fn try_laws_of_connections(random: &mut Random, counts: &mut Counts) {
     }
     after.granted_by_address = socket.granted_by_address;
     after.may_name_device = socket.may_name_device;
+    after.has_lost_port = socket.has_lost_port;
     law!(
         counts,
         "a call changes nothing but the marks",

@@ -162,6 +162,7 @@ enum Slot {
 struct Traits {
     granted_by_address: bool,
     may_name_device: bool,
+    has_lost_port: bool,
     /// Of a sticky IPV6_PKTINFO.
     device: u32,
     has_label: bool,
@@ -508,6 +509,7 @@ impl Program {
                 },
                 granted_by_address: traits.granted_by_address,
                 may_name_device: traits.may_name_device,
+                has_lost_port: traits.has_lost_port,
                 ..Socket::new(protocol, family)
             },
         })
@@ -780,6 +782,7 @@ impl Program {
 
         traits.granted_by_address = socket.granted_by_address;
         traits.may_name_device = socket.may_name_device;
+        traits.has_lost_port = socket.has_lost_port;
         (right_of(answer), why)
     }
 
@@ -873,6 +876,7 @@ impl Program {
             if message == 0 {
                 traits.granted_by_address = socket.granted_by_address;
                 traits.may_name_device = socket.may_name_device;
+                traits.has_lost_port = socket.has_lost_port;
                 first_why = why;
             }
             match answer {
@@ -1119,6 +1123,7 @@ impl Program {
 
         traits.granted_by_address = socket.granted_by_address;
         traits.may_name_device = socket.may_name_device;
+        traits.has_lost_port = socket.has_lost_port;
     }
 }
 
@@ -1151,6 +1156,7 @@ fn accepted(
             way,
             granted_by_address: false,
             may_name_device: false,
+            has_lost_port: false,
             ..socket
         };
         let (answer, why) = thread.answer(&mut child, Call::Accepted);

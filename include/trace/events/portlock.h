@@ -46,19 +46,19 @@ __trace_portlock_print_address(struct trace_seq *const p, const u32 family,
 /* Maps a shared _LANDLOCK_*_NAMES entry to a __print_flags() pair. */
 #define _LANDLOCK_NAME_ENTRY(mask, name) { mask, name }
 
-/* Follows _LANDLOCK_ACCESS_NET_NAMES. */
-#define _PORTLOCK_ACCESS_NET_NAMES \
-	{ PORTLOCK_ACCESS_NET_LISTEN_TCP, "listen_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_ACCEPT_TCP, "accept_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_SEND_TCP, "send_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_RECEIVE_TCP, "receive_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_SHUTDOWN_TCP, "shutdown_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP, "getsockopt_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP, "setsockopt_tcp" }, \
-	{ PORTLOCK_ACCESS_NET_RECEIVE_UDP, "receive_udp" }, \
-	{ PORTLOCK_ACCESS_NET_SHUTDOWN_UDP, "shutdown_udp" }, \
-	{ PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP, "getsockopt_udp" }, \
-	{ PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP, "setsockopt_udp" }
+#define _portlock_print_access_net(access) \
+	__print_flags_u64(access, "|", _LANDLOCK_ACCESS_NET_NAMES, \
+		{ PORTLOCK_ACCESS_NET_LISTEN_TCP, "listen_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_ACCEPT_TCP, "accept_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_SEND_TCP, "send_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_RECEIVE_TCP, "receive_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_SHUTDOWN_TCP, "shutdown_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP, "getsockopt_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP, "setsockopt_tcp" }, \
+		{ PORTLOCK_ACCESS_NET_RECEIVE_UDP, "receive_udp" }, \
+		{ PORTLOCK_ACCESS_NET_SHUTDOWN_UDP, "shutdown_udp" }, \
+		{ PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP, "getsockopt_udp" }, \
+		{ PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP, "setsockopt_udp" })
 
 #define _PORTLOCK_PERMISSION_NAMES \
 	{ PORTLOCK_PERMISSION_SOCKET_CREATE, "socket_create" }
@@ -135,8 +135,7 @@ TRACE_EVENT(portlock_add_rule_net,
 
 	TP_printk("ruleset=%llx.%llu flags=0x%x access_rights=%s port_first=%llu port_last=%llu family=%u address=%s prefix_len=%u",
 		__entry->ruleset_id, __entry->ruleset_version, __entry->flags,
-		__print_flags_u64(__entry->access_rights, "|", _LANDLOCK_ACCESS_NET_NAMES,
-				  _PORTLOCK_ACCESS_NET_NAMES),
+		_portlock_print_access_net(__entry->access_rights),
 		__entry->port_first, __entry->port_last, __entry->family,
 		__trace_portlock_print_address(p, __entry->family,
 					       __entry->address),
@@ -258,7 +257,7 @@ TRACE_EVENT(portlock_deny,
 );
 
 #undef _PORTLOCK_PERMISSION_NAMES
-#undef _PORTLOCK_ACCESS_NET_NAMES
+#undef _portlock_print_access_net
 #undef _LANDLOCK_NAME_ENTRY
 
 #endif /* _TRACE_PORTLOCK_H */

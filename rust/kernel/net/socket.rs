@@ -131,8 +131,8 @@ pub struct Socket(Opaque<bindings::socket>);
 // stays with C, which may release it on any thread.
 unsafe impl Send for Socket {}
 
-// SAFETY: The only field that is read, `sk`, does not change while references exist, by the type
-// invariant.
+// SAFETY: Of the fields that are read, `sk` does not change while references exist, by the type
+// invariant, and `file` and `state` are read as C's `READ_ONCE()` does.
 unsafe impl Sync for Socket {}
 
 impl Socket {

@@ -160,7 +160,7 @@ static inline int steer(int listener, __u16 port)
 		.prog_type = BPF_PROG_TYPE_SK_LOOKUP,
 		.expected_attach_type = BPF_SK_LOOKUP,
 		.insns = (uintptr_t)insns,
-		.insn_cnt = sizeof(insns) / sizeof(insns[0]),
+		.insn_cnt = ARRAY_SIZE(insns),
 		.license = (uintptr_t)"GPL",
 	};
 	const __u32 place = 0;

@@ -456,114 +456,321 @@ FIXTURE_VARIANT(service)
 };
 
 /* clang-format off */
-#define SOCKET(name, of, made_by, service_port, ...)                    \
-	FIXTURE_VARIANT_ADD(service, name)                              \
-	{                                                               \
-		.ends = &of,                                            \
-		.make = made_by,                                        \
-		.port = service_port,                                   \
-		__VA_ARGS__                                             \
-	}
+#define SOCKET(of, made_by, service_port, ...) \
+	.ends = &of, \
+	.make = made_by, \
+	.port = service_port, \
+	__VA_ARGS__
 #define PEER .has_peer = true
 #define OPEN PEER, .is_open = true
 
-/* The name, what is at its ends, how it is made, its service port. */
-SOCKET(tcp_new, tcp, is_new, 0);
-SOCKET(tcp_bound, tcp, is_bound, LOCAL);
-SOCKET(tcp_listening, tcp, is_listening, LOCAL);
-SOCKET(tcp_connected, tcp, is_connected, REMOTE, OPEN);
-SOCKET(tcp_connected_and_left, tcp, has_left, LOCAL);
-SOCKET(tcp_connected_and_bound_anew, tcp, is_bound_anew, LOCAL);
-SOCKET(tcp_connected_anew, tcp, is_connected_anew, ELSEWHERE, OPEN);
-SOCKET(tcp_accepted_inside, tcp, is_called, LOCAL, OPEN, .get = try_accept);
-SOCKET(tcp_accepted_before, tcp, is_accepted, LOCAL, OPEN);
-SOCKET(tcp_accepted_by_another, tcp, is_passed, LOCAL, OPEN,
-	.get = receive_descriptor);
-SOCKET(tcp_closed_by_peer, tcp, is_closed_by_peer, LOCAL, PEER);
-SOCKET(tcp_reset_by_peer, tcp, is_reset, LOCAL, PEER);
-SOCKET(tcp_reset_in_the_queue, tcp, was_reset_in_the_queue, LOCAL, PEER);
+/* What is at its ends, how it is made, its service port. */
+FIXTURE_VARIANT_ADD(service, tcp_new)
+{
+	SOCKET(tcp, is_new, 0)
+};
+FIXTURE_VARIANT_ADD(service, tcp_bound)
+{
+	SOCKET(tcp, is_bound, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_listening)
+{
+	SOCKET(tcp, is_listening, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_connected)
+{
+	SOCKET(tcp, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_connected_and_left)
+{
+	SOCKET(tcp, has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_connected_and_bound_anew)
+{
+	SOCKET(tcp, is_bound_anew, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_connected_anew)
+{
+	SOCKET(tcp, is_connected_anew, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_inside)
+{
+	SOCKET(tcp, is_called, LOCAL, OPEN, .get = try_accept)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_before)
+{
+	SOCKET(tcp, is_accepted, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_by_another)
+{
+	SOCKET(tcp, is_passed, LOCAL, OPEN, .get = receive_descriptor)
+};
+FIXTURE_VARIANT_ADD(service, tcp_closed_by_peer)
+{
+	SOCKET(tcp, is_closed_by_peer, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, tcp_reset_by_peer)
+{
+	SOCKET(tcp, is_reset, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, tcp_reset_in_the_queue)
+{
+	SOCKET(tcp, was_reset_in_the_queue, LOCAL, PEER)
+};
 /* getsockname(2) still says the port of those that left. */
-SOCKET(tcp_reset_and_left, tcp, was_reset_and_has_left, LOCAL);
-SOCKET(tcp_reset_in_the_queue_and_left, tcp,
-	was_reset_in_the_queue_and_has_left, LOCAL);
-SOCKET(tcp_accepted_and_left, tcp, has_left_client, LOCAL);
-SOCKET(tcp_accepted_and_left_for_another, tcp, has_left_client_for_another,
-	ELSEWHERE, OPEN);
-SOCKET(tcp_called_back, tcp, has_called_back, LOCAL, OPEN);
-SOCKET(tcp_called_from_another_port, tcp, has_called_from_another_port, REMOTE,
-	OPEN);
-SOCKET(tcp_called_another_port, tcp, has_called_another_port, ELSEWHERE, OPEN);
-SOCKET(tcp_called_another_peer, tcp, has_called_another_peer, REMOTE, OPEN);
-SOCKET(tcp_steered, tcp, is_steered, LOCAL, OPEN);
-SOCKET(tcp_its_own_peer, tcp, is_its_own_peer, LOCAL, PEER);
-SOCKET(tcp_met, tcp, is_met, REMOTE, OPEN);
-SOCKET(tcp_accepted_with_data, tcp, is_accepted_with_data, LOCAL, PEER);
-SOCKET(tcp_connected_with_data, tcp, is_connected_with_data, REMOTE, OPEN);
-SOCKET(tcp_about_to_connect, tcp, is_about_to_connect, REMOTE, OPEN);
+FIXTURE_VARIANT_ADD(service, tcp_reset_and_left)
+{
+	SOCKET(tcp, was_reset_and_has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_reset_in_the_queue_and_left)
+{
+	SOCKET(tcp, was_reset_in_the_queue_and_has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_and_left)
+{
+	SOCKET(tcp, has_left_client, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_and_left_for_another)
+{
+	SOCKET(tcp, has_left_client_for_another, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_called_back)
+{
+	SOCKET(tcp, has_called_back, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_called_from_another_port)
+{
+	SOCKET(tcp, has_called_from_another_port, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_called_another_port)
+{
+	SOCKET(tcp, has_called_another_port, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_called_another_peer)
+{
+	SOCKET(tcp, has_called_another_peer, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_steered)
+{
+	SOCKET(tcp, is_steered, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_its_own_peer)
+{
+	SOCKET(tcp, is_its_own_peer, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, tcp_met)
+{
+	SOCKET(tcp, is_met, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_accepted_with_data)
+{
+	SOCKET(tcp, is_accepted_with_data, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, tcp_connected_with_data)
+{
+	SOCKET(tcp, is_connected_with_data, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp_about_to_connect)
+{
+	SOCKET(tcp, is_about_to_connect, REMOTE, OPEN)
+};
 
-SOCKET(tcp6_bound, tcp6, is_bound, LOCAL);
-SOCKET(tcp6_connected, tcp6, is_connected, REMOTE, OPEN);
-SOCKET(tcp6_connected_and_left, tcp6, has_left, LOCAL);
-SOCKET(tcp6_accepted, tcp6, is_accepted, LOCAL, OPEN);
-SOCKET(tcp6_accepted_inside, tcp6, is_called, LOCAL, OPEN, .get = try_accept);
-SOCKET(tcp6_reset_in_the_queue, tcp6, was_reset_in_the_queue, LOCAL, PEER);
-SOCKET(tcp6_accepted_and_left_for_another, tcp6, has_left_client_for_another,
-	ELSEWHERE, OPEN);
+FIXTURE_VARIANT_ADD(service, tcp6_bound)
+{
+	SOCKET(tcp6, is_bound, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_connected)
+{
+	SOCKET(tcp6, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_connected_and_left)
+{
+	SOCKET(tcp6, has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_accepted)
+{
+	SOCKET(tcp6, is_accepted, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_accepted_inside)
+{
+	SOCKET(tcp6, is_called, LOCAL, OPEN, .get = try_accept)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_reset_in_the_queue)
+{
+	SOCKET(tcp6, was_reset_in_the_queue, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, tcp6_accepted_and_left_for_another)
+{
+	SOCKET(tcp6, has_left_client_for_another, ELSEWHERE, OPEN)
+};
 
-SOCKET(mapped_connected, mapped, is_connected, REMOTE, OPEN);
-SOCKET(mapped_connected_and_left, mapped, has_left, LOCAL);
-SOCKET(mapped_accepted, mapped, is_accepted, LOCAL, OPEN);
-SOCKET(mapped_connected_and_ipv4_now, mapped, is_connected_and_ipv4_now,
-	REMOTE, OPEN);
-SOCKET(mapped_accepted_and_ipv4_now, mapped, is_accepted_and_ipv4_now, LOCAL,
-	OPEN);
-SOCKET(mapped_accepted_and_left_for_another, mapped,
-	has_left_client_for_another, ELSEWHERE, OPEN);
+FIXTURE_VARIANT_ADD(service, mapped_connected)
+{
+	SOCKET(mapped, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mapped_connected_and_left)
+{
+	SOCKET(mapped, has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mapped_accepted)
+{
+	SOCKET(mapped, is_accepted, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mapped_connected_and_ipv4_now)
+{
+	SOCKET(mapped, is_connected_and_ipv4_now, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mapped_accepted_and_ipv4_now)
+{
+	SOCKET(mapped, is_accepted_and_ipv4_now, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mapped_accepted_and_left_for_another)
+{
+	SOCKET(mapped, has_left_client_for_another, ELSEWHERE, OPEN)
+};
 
-SOCKET(mptcp_new, mptcp, is_new, 0);
-SOCKET(mptcp_bound, mptcp, is_bound, LOCAL);
-SOCKET(mptcp_listening, mptcp, is_listening, LOCAL);
-SOCKET(mptcp_connected, mptcp, is_connected, REMOTE, OPEN);
-SOCKET(mptcp_connected_and_left, mptcp, has_left, LOCAL);
-SOCKET(mptcp_connected_and_bound_anew, mptcp, is_bound_anew, LOCAL);
-SOCKET(mptcp_connected_anew, mptcp, is_connected_anew, ELSEWHERE, OPEN);
-SOCKET(mptcp_accepted_inside, mptcp, is_called, LOCAL, OPEN,
-	.get = try_accept);
-SOCKET(mptcp_accepted_before, mptcp, is_accepted, LOCAL, OPEN);
-SOCKET(mptcp_accepted_by_another, mptcp, is_passed, LOCAL, OPEN,
-	.get = receive_descriptor);
-SOCKET(mptcp_closed_by_peer, mptcp, is_closed_by_peer, LOCAL, PEER);
-SOCKET(mptcp_reset_by_peer, mptcp, is_reset, LOCAL, PEER);
-SOCKET(mptcp_reset_in_the_queue, mptcp, was_reset_in_the_queue, LOCAL, PEER);
-SOCKET(mptcp_accepted_and_left, mptcp, has_left_client, LOCAL);
-SOCKET(mptcp_accepted_and_left_for_another, mptcp, has_left_client_for_another,
-	ELSEWHERE, OPEN);
-SOCKET(mptcp_called_back, mptcp, has_called_back, LOCAL, OPEN);
-SOCKET(mptcp_called_from_another_port, mptcp, has_called_from_another_port,
-	REMOTE, OPEN);
-SOCKET(mptcp_called_another_port, mptcp, has_called_another_port, ELSEWHERE,
-	OPEN);
-SOCKET(mptcp_called_another_peer, mptcp, has_called_another_peer, REMOTE,
-	OPEN);
-SOCKET(mptcp_reset_and_left, mptcp, was_reset_and_has_left, LOCAL);
-SOCKET(mptcp_reset_in_the_queue_and_left, mptcp,
-	was_reset_in_the_queue_and_has_left, LOCAL);
-SOCKET(mptcp_connected_to_tcp, mptcp, is_connected_to_tcp, REMOTE, OPEN);
-SOCKET(mptcp_accepted_from_tcp, mptcp, is_accepted_from_tcp, LOCAL, OPEN);
-SOCKET(mptcp6_connected, mptcp6, is_connected, REMOTE, OPEN);
-SOCKET(mptcp6_accepted, mptcp6, is_accepted, LOCAL, OPEN);
+FIXTURE_VARIANT_ADD(service, mptcp_new)
+{
+	SOCKET(mptcp, is_new, 0)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_bound)
+{
+	SOCKET(mptcp, is_bound, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_listening)
+{
+	SOCKET(mptcp, is_listening, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_connected)
+{
+	SOCKET(mptcp, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_connected_and_left)
+{
+	SOCKET(mptcp, has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_connected_and_bound_anew)
+{
+	SOCKET(mptcp, is_bound_anew, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_connected_anew)
+{
+	SOCKET(mptcp, is_connected_anew, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_inside)
+{
+	SOCKET(mptcp, is_called, LOCAL, OPEN, .get = try_accept)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_before)
+{
+	SOCKET(mptcp, is_accepted, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_by_another)
+{
+	SOCKET(mptcp, is_passed, LOCAL, OPEN, .get = receive_descriptor)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_closed_by_peer)
+{
+	SOCKET(mptcp, is_closed_by_peer, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_reset_by_peer)
+{
+	SOCKET(mptcp, is_reset, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_reset_in_the_queue)
+{
+	SOCKET(mptcp, was_reset_in_the_queue, LOCAL, PEER)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_and_left)
+{
+	SOCKET(mptcp, has_left_client, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_and_left_for_another)
+{
+	SOCKET(mptcp, has_left_client_for_another, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_called_back)
+{
+	SOCKET(mptcp, has_called_back, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_called_from_another_port)
+{
+	SOCKET(mptcp, has_called_from_another_port, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_called_another_port)
+{
+	SOCKET(mptcp, has_called_another_port, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_called_another_peer)
+{
+	SOCKET(mptcp, has_called_another_peer, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_reset_and_left)
+{
+	SOCKET(mptcp, was_reset_and_has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_reset_in_the_queue_and_left)
+{
+	SOCKET(mptcp, was_reset_in_the_queue_and_has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_connected_to_tcp)
+{
+	SOCKET(mptcp, is_connected_to_tcp, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp_accepted_from_tcp)
+{
+	SOCKET(mptcp, is_accepted_from_tcp, LOCAL, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp6_connected)
+{
+	SOCKET(mptcp6, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, mptcp6_accepted)
+{
+	SOCKET(mptcp6, is_accepted, LOCAL, OPEN)
+};
 
-SOCKET(smc_connected_to_tcp, smc, is_connected_to_tcp, REMOTE, OPEN);
-SOCKET(smc_accepted_from_tcp, smc, is_accepted_from_tcp, LOCAL, OPEN);
+FIXTURE_VARIANT_ADD(service, smc_connected_to_tcp)
+{
+	SOCKET(smc, is_connected_to_tcp, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, smc_accepted_from_tcp)
+{
+	SOCKET(smc, is_accepted_from_tcp, LOCAL, OPEN)
+};
 
-SOCKET(udp_new, udp, is_new, 0);
-SOCKET(udp_bound, udp, is_bound, LOCAL);
-SOCKET(udp_connected, udp, is_connected, REMOTE, OPEN);
-SOCKET(udp_connected_and_left, udp, has_left, LOCAL);
-SOCKET(udp_connected_and_bound_anew, udp, is_bound_anew, LOCAL);
-SOCKET(udp_connected_anew, udp, is_connected_anew, ELSEWHERE, OPEN);
-SOCKET(udp6_connected, udp6, is_connected, REMOTE, OPEN);
-SOCKET(udp_mapped_connected, udp_mapped, is_connected, REMOTE, OPEN);
+FIXTURE_VARIANT_ADD(service, udp_new)
+{
+	SOCKET(udp, is_new, 0)
+};
+FIXTURE_VARIANT_ADD(service, udp_bound)
+{
+	SOCKET(udp, is_bound, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, udp_connected)
+{
+	SOCKET(udp, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, udp_connected_and_left)
+{
+	SOCKET(udp, has_left, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, udp_connected_and_bound_anew)
+{
+	SOCKET(udp, is_bound_anew, LOCAL)
+};
+FIXTURE_VARIANT_ADD(service, udp_connected_anew)
+{
+	SOCKET(udp, is_connected_anew, ELSEWHERE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, udp6_connected)
+{
+	SOCKET(udp6, is_connected, REMOTE, OPEN)
+};
+FIXTURE_VARIANT_ADD(service, udp_mapped_connected)
+{
+	SOCKET(udp_mapped, is_connected, REMOTE, OPEN)
+};
 /* clang-format on */
 
 FIXTURE_SETUP(service)
@@ -887,6 +1094,32 @@ TEST_F(fast_open, without_an_address_goes_to_the_peer)
 	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
 }
 
+/* Without a peer, an address without MSG_FASTOPEN is nothing. */
+static void send_elsewhere(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(fast_open) * self)
+{
+	EXPECT_GT(0, send_to(self->fd, "127.0.0.2", REMOTE, MSG_NOSIGNAL));
+	EXPECT_EQ(-EAGAIN, try_accept(self->wrong));
+}
+
+TEST_F(fast_open, a_peer_that_was_noted_is_forgotten_with_the_next)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.1"));
+	ASSERT_EQ(0, restrict_to(CONNECT_TCP, CONNECT_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	ASSERT_EQ(0, disconnect(self->fd));
+	send_elsewhere(_metadata, self);
+}
+
+TEST_F(fast_open, a_peer_that_was_noted_is_forgotten_by_shutdown)
+{
+	ASSERT_EQ(0, note_peer(self->fd, "127.0.0.1"));
+	ASSERT_EQ(0, restrict_to(CONNECT_TCP, CONNECT_TCP, REMOTE, REMOTE,
+				 "127.0.0.1/32"));
+	ASSERT_EQ(0, shutdown(self->fd, SHUT_RDWR));
+	send_elsewhere(_metadata, self);
+}
+
 /* RECEIVE_UDP */
 
 static int is_bound_to_zero(const struct ends *ends)
@@ -926,28 +1159,67 @@ FIXTURE_VARIANT(receive_udp)
 };
 
 /* clang-format off */
-#define RECEIVER(name, of, made_by, named)                              \
-	FIXTURE_VARIANT_ADD(receive_udp, name)                          \
-	{                                                               \
-		.ends = &of,                                            \
-		.make = made_by,                                        \
-		.port = named,                                          \
-	}
+#define RECEIVER(of, made_by, named) \
+	.ends = &of, \
+	.make = made_by, \
+	.port = named
 
-RECEIVER(new, udp, is_new, 0);
-RECEIVER(bound, udp, is_bound, LOCAL);
-RECEIVER(bound_to_zero, udp, is_bound_to_zero, 0);
-RECEIVER(bound_by_connect, udp, has_joined, 0);
-RECEIVER(bound_by_send, udp, has_sent, 0);
-RECEIVER(bound_and_connected, udp, is_connected, LOCAL);
-RECEIVER(bound_and_connected_anew, udp, is_connected_anew, LOCAL);
-RECEIVER(bound_to_zero_and_connected, udp, is_bound_to_zero_and_has_joined, 0);
-RECEIVER(left, udp, has_left, LOCAL);
-RECEIVER(bound_anew, udp, is_bound_anew, LOCAL);
-RECEIVER(ipv6_bound, udp6, is_bound, LOCAL);
-RECEIVER(ipv6_bound_by_connect, udp6, has_joined, 0);
-RECEIVER(mapped_bound, udp_mapped, is_bound, LOCAL);
-RECEIVER(mapped_bound_by_connect, udp_mapped, has_joined, 0);
+FIXTURE_VARIANT_ADD(receive_udp, new)
+{
+	RECEIVER(udp, is_new, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound)
+{
+	RECEIVER(udp, is_bound, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_to_zero)
+{
+	RECEIVER(udp, is_bound_to_zero, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_by_connect)
+{
+	RECEIVER(udp, has_joined, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_by_send)
+{
+	RECEIVER(udp, has_sent, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_and_connected)
+{
+	RECEIVER(udp, is_connected, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_and_connected_anew)
+{
+	RECEIVER(udp, is_connected_anew, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_to_zero_and_connected)
+{
+	RECEIVER(udp, is_bound_to_zero_and_has_joined, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, left)
+{
+	RECEIVER(udp, has_left, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, bound_anew)
+{
+	RECEIVER(udp, is_bound_anew, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, ipv6_bound)
+{
+	RECEIVER(udp6, is_bound, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, ipv6_bound_by_connect)
+{
+	RECEIVER(udp6, has_joined, 0),
+};
+FIXTURE_VARIANT_ADD(receive_udp, mapped_bound)
+{
+	RECEIVER(udp_mapped, is_bound, LOCAL),
+};
+FIXTURE_VARIANT_ADD(receive_udp, mapped_bound_by_connect)
+{
+	RECEIVER(udp_mapped, has_joined, 0),
+};
 /* clang-format on */
 
 FIXTURE_SETUP(receive_udp)
@@ -983,6 +1255,122 @@ TEST_F(receive_udp, is_refused_by_all_other_ports)
 			     NULL));
 	ASSERT_EQ(0, enforce(rules));
 	EXPECT_EQ(-EACCES, receive_byte(self->fd, MSG_DONTWAIT));
+}
+
+/* Sends something to the port of @fd. */
+static int answer(int from, int fd)
+{
+	struct sockaddr_in to;
+	socklen_t len = sizeof(to);
+
+	if (getsockname(fd, (struct sockaddr *)&to, &len))
+		return -errno;
+	return sendto(from, "?", 1, 0, (struct sockaddr *)&to, len) == 1 ?
+		       0 :
+		       -errno;
+}
+
+FIXTURE(queue)
+{
+	int fd, peer;
+};
+
+FIXTURE_SETUP(queue)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	self->peer = bound_at(SOCK_DGRAM, 0, "127.0.0.1", REMOTE);
+	self->fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+	ASSERT_LE(0, self->peer);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, restrict_to(RECEIVE_UDP, RECEIVE_UDP, LOCAL, LOCAL,
+				 NULL));
+}
+
+FIXTURE_TEARDOWN(queue)
+{
+	EXPECT_EQ(0, close(self->fd));
+	EXPECT_EQ(0, close(self->peer));
+}
+
+/* What came to the port that the kernel had chosen is still there. */
+TEST_F(queue, of_a_port_that_was_lost_cannot_be_read)
+{
+	ASSERT_EQ(0, connect_to(self->fd, "127.0.0.1", REMOTE));
+	ASSERT_EQ(0, answer(self->peer, self->fd));
+	EXPECT_EQ(-EACCES, receive_byte(self->fd, MSG_DONTWAIT));
+	ASSERT_EQ(0, disconnect(self->fd));
+	ASSERT_EQ(0, bind_to(self->fd, "127.0.0.1", LOCAL));
+	EXPECT_EQ(-EACCES, receive_byte(self->fd, MSG_DONTWAIT));
+}
+
+TEST_F(queue, of_a_port_that_was_named_stays_readable)
+{
+	ASSERT_EQ(0, bind_to(self->fd, "127.0.0.1", LOCAL));
+	ASSERT_EQ(0, connect_to(self->fd, "127.0.0.1", REMOTE));
+	ASSERT_EQ(0, disconnect(self->fd));
+	ASSERT_EQ(0, answer(self->peer, self->fd));
+	EXPECT_EQ(1, receive_byte(self->fd, MSG_DONTWAIT));
+}
+
+/* TCP_ULP, with which the kernel sends and receives by itself */
+
+FIXTURE(ulp)
+{
+	int fd;
+};
+
+FIXTURE_VARIANT(ulp)
+{
+	__u64 handled, granted;
+	int result;
+};
+
+/* clang-format off */
+#define ULP(handles, grants, gets) \
+	.handled = handles, \
+	.granted = grants, \
+	.result = gets
+
+FIXTURE_VARIANT_ADD(ulp, granted)
+{
+	ULP(SEND_TCP | RECEIVE_TCP, SEND_TCP | RECEIVE_TCP, 0),
+};
+FIXTURE_VARIANT_ADD(ulp, without_send)
+{
+	ULP(SEND_TCP | RECEIVE_TCP, RECEIVE_TCP, -EACCES),
+};
+FIXTURE_VARIANT_ADD(ulp, without_receive)
+{
+	ULP(SEND_TCP | RECEIVE_TCP, SEND_TCP, -EACCES),
+};
+FIXTURE_VARIANT_ADD(ulp, not_handled)
+{
+	ULP(SHUTDOWN_TCP, SHUTDOWN_TCP, 0),
+};
+/* clang-format on */
+
+FIXTURE_SETUP(ulp)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+	self->fd = is_connected(&tcp);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(ulp)
+{
+	EXPECT_EQ(0, close(self->fd));
+}
+
+TEST_F(ulp, needs_the_rights_to_send_and_receive)
+{
+	ASSERT_EQ(0, restrict_to(variant->handled, variant->granted, REMOTE,
+				 REMOTE, NULL));
+	EXPECT_EQ(variant->result,
+		  set_option(self->fd, SOL_TCP, TCP_ULP, "tls", 3));
 }
 
 TEST_HARNESS_MAIN

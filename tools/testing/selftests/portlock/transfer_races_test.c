@@ -452,6 +452,7 @@ static void accept_and_connect(void)
 		need(disconnect(race.fd), "disconnect");
 		/* Nobody listens there, and the port stays. */
 		need(bind_to(race.fd, "127.0.0.2", OPEN_PORT), "bind");
+		linger();
 		need(count(OLD_CONNECT,
 			   connect_to(race.fd, "127.0.0.1", SHUT_PORT)),
 		     "connect of what was accepted");
