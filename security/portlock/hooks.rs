@@ -9,7 +9,6 @@ use crate::{
         AccessSet, //
     },
     domain::Domain,
-    endpoint::Use,
     flow::Flow,
     service::{
         check_accepted,
@@ -20,6 +19,7 @@ use crate::{
         check_transfer,
         check_use,
         decide_transfer,
+        is_kernels,
         is_receive,
         is_transfer, //
     },
@@ -209,7 +209,7 @@ fn bind(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     } else if let Some(udp) = kind.as_udp() {
         bind_udp(udp, address, domain, family)
     } else {
-        other(sock, address, domain, Use::Bind, Access::BindTcp)
+        other(sock, address, domain, Access::BindTcp)
     }
 }
 
@@ -223,7 +223,7 @@ fn connect(sock: &Socket, address: Sockaddr<'_>, domain: &Domain) -> Result {
     } else if let Some(udp) = kind.as_udp() {
         connect_udp(udp, address, domain, family)
     } else {
-        other(sock, address, domain, Use::Connect, Access::ConnectTcp)
+        other(sock, address, domain, Access::ConnectTcp)
     }
 }
 
@@ -257,18 +257,14 @@ fn fast_open(sock: &Socket, msg: &Msg, domain: &Domain) -> Result {
         return other_transfer(sock, domain, Access::SendTcp, Some(msg));
     };
     if !kind.is_tcp() && !kind.is_mptcp() {
-        other(sock, address, domain, Use::Connect, Access::ConnectTcp)?;
+        other(sock, address, domain, Access::ConnectTcp)?;
         return other_transfer(sock, domain, Access::SendTcp, Some(msg));
     }
 
     let call = Call {
-        domain,
-        sk: sock.sk(),
-        address: address.bytes(),
-        used: Use::Connect,
-        access: Access::ConnectTcp,
         is_mptcp: kind.is_mptcp(),
         msg: Some(msg),
+        ..Call::plain(sock.sk(), address, domain, Access::ConnectTcp)
     };
 
     check_call(&call)?;
@@ -335,26 +331,27 @@ fn shutdown(sock: &Socket, domain: &Domain) -> Result {
 
 #[inline(never)]
 fn get_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
-    let (tcp, udp) = (Access::GetsockoptTcp, Access::GetsockoptUdp);
+    let handled = Access::GetsockoptTcp | Access::GetsockoptUdp | Access::ReceiveTcp;
 
-    if is_receive(level, option) {
-        read_by_option(sock, domain)
-    } else if domain.handles_any(tcp | udp) {
-        use_service(sock, domain, tcp, udp)
+    if domain.handles_any(handled) {
+        get_checked_option(sock, level, option, domain)
     } else {
         Ok(())
     }
 }
 
-#[cold]
 #[inline(never)]
-fn read_by_option(sock: &Socket, domain: &Domain) -> Result {
+fn get_checked_option(sock: &Socket, level: c_int, option: c_int, domain: &Domain) -> Result {
     let (tcp, udp) = (Access::GetsockoptTcp, Access::GetsockoptUdp);
 
     if domain.handles_any(tcp | udp) {
         use_service(sock, domain, tcp, udp)?;
     }
-    other_transfer(sock, domain, Access::ReceiveTcp, None)
+    if is_receive(level, option) {
+        other_transfer(sock, domain, Access::ReceiveTcp, None)
+    } else {
+        Ok(())
+    }
 }
 
 #[inline(never)]
@@ -423,26 +420,15 @@ fn note_accepted(accepted: &Socket, subject: &Subject) -> Result {
 /// What is neither TCP nor UDP: MPTCP counts as TCP in extended layers, which refuse SMC.
 #[cold]
 #[inline(never)]
-fn other(
-    sock: &Socket,
-    address: Sockaddr<'_>,
-    domain: &Domain,
-    used: Use,
-    access: Access,
-) -> Result {
+fn other(sock: &Socket, address: Sockaddr<'_>, domain: &Domain, access: Access) -> Result {
     let kind = sock.sk().kind();
 
     if kind.is_smc() {
-        check_smc(domain, sock.sk(), Some(address), used, access)
+        check_smc(domain, sock.sk(), Some(address), access)
     } else if kind.is_mptcp() {
         check_call(&Call {
-            domain,
-            sk: sock.sk(),
-            address: address.bytes(),
-            used,
-            access,
             is_mptcp: true,
-            msg: None,
+            ..Call::plain(sock.sk(), address, domain, access)
         })
     } else {
         Ok(())
@@ -453,7 +439,7 @@ fn other(
 #[inline(never)]
 fn listen_smc(sock: &Socket, domain: &Domain) -> Result {
     if sock.sk().kind().is_smc() {
-        check_smc(domain, sock.sk(), None, Use::Bind, Access::ListenTcp)
+        check_smc(domain, sock.sk(), None, Access::ListenTcp)
     } else {
         Ok(())
     }
@@ -467,7 +453,7 @@ fn listen(sk: &LockedSock, domain: &Domain) -> Result {
     };
     let kind = sock.sk().kind();
 
-    if (kind.is_tcp() || kind.is_mptcp()) && sock.has_file() && !sock.sk().is_kern() {
+    if (kind.is_tcp() || kind.is_mptcp()) && !is_kernels(sock) {
         check_listen(domain, sk, sock.sk(), kind.is_mptcp())
     } else {
         Ok(())

@@ -191,14 +191,14 @@ void portlock_log_front_denial(struct portlock_denial *const denial)
 		else
 			audit_net.dport = htons(denial->port);
 	}
-	if (denial->is_local_address && is_ipv6)
-		memcpy(&audit_net.v6info.saddr, denial->address, 16);
-	else if (denial->is_local_address)
-		memcpy(&audit_net.v4info.saddr, denial->address, 4);
-	else if (is_ipv6)
-		memcpy(&audit_net.v6info.daddr, denial->address, 16);
+	if (is_ipv6)
+		memcpy(denial->is_local_address ? &audit_net.v6info.saddr :
+						  &audit_net.v6info.daddr,
+		       denial->address, 16);
 	else
-		memcpy(&audit_net.v4info.daddr, denial->address, 4);
+		memcpy(denial->is_local_address ? &audit_net.v4info.saddr :
+						  &audit_net.v4info.daddr,
+		       denial->address, 4);
 
 	landlock_log_denial(subject, &(struct landlock_request){
 					     .type = LANDLOCK_REQUEST_FRONT,

@@ -20,10 +20,7 @@ use crate::{
         Question,
         Refusing, //
     },
-    endpoint::{
-        Address,
-        Use, //
-    },
+    endpoint::Address,
     flow::Flow,
     landlock::About,
     socket::Carried,
@@ -49,7 +46,7 @@ use kernel::{
 };
 
 /// Whether the kernel has the socket for itself. Rights that Landlock does not have are not about it.
-fn is_kernels(sock: &Socket) -> bool {
+pub(crate) fn is_kernels(sock: &Socket) -> bool {
     !sock.has_file() || sock.sk().is_kern()
 }
 
@@ -101,6 +98,8 @@ fn check_port<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
 }
 
 /// Whether the service port of `sock` is allowed whatever the peer is.
+///
+/// Plain layers handle none of the rights here, so that the index of all layers is right for MPTCP too.
 #[inline(always)]
 fn is_port_allowed(domain: &Domain, sock: &Socket, access: Access) -> bool {
     let sk = sock.sk();
@@ -212,7 +211,7 @@ pub(crate) fn check_smc_use(domain: &Domain, sock: &Socket, access: Access) -> R
     if is_kernels(sock) {
         Ok(())
     } else {
-        check_smc(domain, sock.sk(), None, Use::Connect, access)
+        check_smc(domain, sock.sk(), None, access)
     }
 }
 

@@ -61,7 +61,12 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// A call that binds or connects `sk`, which is not one of MPTCP, and sends nothing.
-    fn plain(sk: &'a Sock, address: Sockaddr<'a>, domain: &'a Domain, access: Access) -> Self {
+    pub(crate) fn plain(
+        sk: &'a Sock,
+        address: Sockaddr<'a>,
+        domain: &'a Domain,
+        access: Access,
+    ) -> Self {
         Self {
             domain,
             sk,
@@ -384,13 +389,13 @@ fn note_device(call: &Call<'_>) -> Result {
     {
         return Ok(());
     }
-    refuse_way(call.domain, call.sk, protocol, call.access.name())
+    refuse_way(call.domain, call.sk, call.access)
 }
 
-/// Refuses that `sk` gets a way of its own, which `name` says.
-fn refuse_way(domain: &Domain, sk: &Sock, protocol: AccessSet, name: &'static CStr) -> Result {
-    if let Some(refusing) = domain.watching(protocol) {
-        denial::log_by_name(name, About::Socket(sk), refusing);
+/// Refuses that `sk` gets a way of its own by what `access` is about.
+fn refuse_way(domain: &Domain, sk: &Sock, access: Access) -> Result {
+    if let Some(refusing) = domain.watching(access.protocol()) {
+        denial::log_by_name(access.name(), About::Socket(sk), refusing);
     }
     Err(EACCES)
 }
@@ -403,30 +408,24 @@ fn refuse_way(domain: &Domain, sk: &Sock, protocol: AccessSet, name: &'static CS
 pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_int) -> Result {
     let kind = sk.kind();
     // An SMC socket sets options of its TCP socket.
-    let (protocol, name) = if kind.is_tcp() || kind.is_mptcp() || kind.is_smc() {
-        (AccessSet::TCP, c"net.setsockopt_tcp")
+    let (access, receive) = if kind.is_tcp() || kind.is_mptcp() || kind.is_smc() {
+        (Access::SetsockoptTcp, Access::ReceiveTcp)
     } else if kind.is_udp() {
-        (AccessSet::UDP, c"net.setsockopt_udp")
+        (Access::SetsockoptUdp, Access::ReceiveUdp)
     } else {
         return Ok(());
     };
+    let protocol = access.protocol();
 
     if domain.is_about_addresses(protocol)
         && (way::is_own_way(level, option)
             || protocol == AccessSet::TCP && way::is_join(level, option))
     {
-        return refuse_way(domain, sk, protocol, name);
+        return refuse_way(domain, sk, access);
     }
-
-    let receive = if protocol == AccessSet::TCP {
-        Access::ReceiveTcp
-    } else {
-        Access::ReceiveUdp
-    };
-
     if way::is_filter(level, option) {
         if let Some(refusing) = domain.handling(receive) {
-            denial::log_by_name(name, About::Socket(sk), refusing);
+            denial::log_by_name(access.name(), About::Socket(sk), refusing);
             return Err(EACCES);
         }
     }
@@ -465,7 +464,7 @@ fn check_way_to_peer(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
     if Carried::of(udp).is_some_and(|carried| carried.mark.name_device().is_ok()) {
         return Ok(());
     }
-    refuse_way(domain, udp, AccessSet::UDP, question.access.name())
+    refuse_way(domain, udp, question.access)
 }
 
 /// Whether `domain` lets `sk` become a listener on its local port and address. `owner` is what the
@@ -514,7 +513,6 @@ pub(crate) fn check_smc(
     domain: &Domain,
     sk: &Sock,
     address: Option<Sockaddr<'_>>,
-    used: Use,
     access: Access,
 ) -> Result {
     if let Some(refusing) = domain.handling(access) {
@@ -522,10 +520,11 @@ pub(crate) fn check_smc(
         return Err(EACCES);
     }
 
-    let names_device = address.is_some_and(|address| endpoint::names_device(address.bytes(), used));
+    let names_device =
+        address.is_some_and(|address| endpoint::names_device(address.bytes(), Use::of(access)));
 
     if names_device && domain.is_about_addresses(AccessSet::TCP) {
-        return refuse_way(domain, sk, AccessSet::TCP, access.name());
+        return refuse_way(domain, sk, access);
     }
     Ok(())
 }
