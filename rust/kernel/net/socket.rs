@@ -763,9 +763,9 @@ impl<'a> SockKind<'a> {
 /// # Invariants
 ///
 /// For as long as a reference to a [`Msg`] exists, the `struct msghdr` is valid and nobody writes
-/// its `msg_flags`, `msg_controllen`, `msg_name` and `msg_namelen`. `msg_name` is null, or `msg_namelen` is not
-/// positive, or `msg_name` points to `msg_namelen` bytes that are initialized and that nobody
-/// writes.
+/// its `msg_flags`, `msg_controllen`, `msg_name` and `msg_namelen`. `msg_name` is null, or
+/// `msg_namelen` is not positive, or `msg_name` points to `msg_namelen` bytes that are initialized
+/// and that nobody writes.
 #[repr(transparent)]
 pub struct Msg(Opaque<bindings::msghdr>);
 
@@ -1006,7 +1006,12 @@ pub(crate) mod tests {
 
         /// Sets a field of two bytes.
         pub(crate) fn set(&mut self, offset: usize, value: u32) {
-            self.0[offset..offset + 2].copy_from_slice(&(value as u16).to_ne_bytes());
+            self.set_bytes(offset, &(value as u16).to_ne_bytes());
+        }
+
+        /// Sets a run of bytes, as an address stands in memory.
+        fn set_bytes(&mut self, offset: usize, bytes: &[u8]) {
+            self.0[offset..offset + bytes.len()].copy_from_slice(bytes);
         }
 
         pub(crate) fn as_mut_ptr(&mut self) -> *mut bindings::sock {
@@ -1096,11 +1101,6 @@ pub(crate) mod tests {
         Ok(())
     }
 
-    /// Sets a run of bytes, as an address stands in memory.
-    fn set_bytes(fake: &mut FakeSock, offset: usize, bytes: &[u8]) {
-        fake.0[offset..offset + bytes.len()].copy_from_slice(bytes);
-    }
-
     #[test]
     fn the_source_port_is_in_host_order_and_that_of_the_internet_families() -> Result {
         for (family, expected) in [
@@ -1119,7 +1119,7 @@ pub(crate) mod tests {
             fake.set(bindings::SOCK_NUM_OFFSET, 0x5678);
             assert_eq!(fake.sock().source_port(), 0);
 
-            set_bytes(&mut fake, bindings::INET_SPORT_OFFSET, &[0x12, 0x34]);
+            fake.set_bytes(bindings::INET_SPORT_OFFSET, &[0x12, 0x34]);
             assert_eq!(fake.sock().source_port(), expected);
         }
 
@@ -1135,15 +1135,15 @@ pub(crate) mod tests {
         )?;
         let v4 = (0x1234, IpAddr::from([192, 0, 2, 7]));
 
-        set_bytes(&mut fake, bindings::SOCK_DPORT_OFFSET, &[0x12, 0x34]);
-        set_bytes(&mut fake, bindings::SOCK_DADDR_OFFSET, &[192, 0, 2, 7]);
+        fake.set_bytes(bindings::SOCK_DPORT_OFFSET, &[0x12, 0x34]);
+        fake.set_bytes(bindings::SOCK_DADDR_OFFSET, &[192, 0, 2, 7]);
 
         #[cfg(CONFIG_IPV6)]
         {
             let address: [u8; 16] = core::array::from_fn(|i| 0xa0 + i as u8);
             let v6 = (0x1234, IpAddr::from(address));
 
-            set_bytes(&mut fake, bindings::SOCK_V6_DADDR_OFFSET, &address);
+            fake.set_bytes(bindings::SOCK_V6_DADDR_OFFSET, &address);
             assert_eq!(fake.sock().peer(), v6);
 
             // As `IPV6_ADDRFORM` does between two readings.
@@ -1165,7 +1165,7 @@ pub(crate) mod tests {
         let mut fake = FakeSock::zeroed()?;
 
         for state in 0..=u8::MAX {
-            set_bytes(&mut fake, bindings::SOCK_STATE_OFFSET, &[state]);
+            fake.set_bytes(bindings::SOCK_STATE_OFFSET, &[state]);
             assert_eq!(fake.sock().is_listening(), state == 10);
         }
 
@@ -1177,7 +1177,7 @@ pub(crate) mod tests {
         let mut fake = FakeSock::zeroed()?;
 
         for (locks, expected) in [(0, false), (8, true), (0xf7, false), (0xff, true)] {
-            set_bytes(&mut fake, bindings::SOCK_USERLOCKS_OFFSET, &[locks]);
+            fake.set_bytes(bindings::SOCK_USERLOCKS_OFFSET, &[locks]);
             assert_eq!(fake.sock().is_port_named(), expected);
         }
 
