@@ -10,9 +10,9 @@
 //!
 //! Each place in memory has a list of stores. Each thread knows for each place the newest store that it
 //! must have seen. A load returns that one or any newer one. A store goes anywhere behind that one.
-//! Threads learn from each other what they know by `Release` and `Acquire`, by the order `Full`, and by
-//! barriers. This allows all that the kernel's memory model allows (`tools/memory-model`), and more,
-//! because operations of the order `Full` have no order in common here.
+//! Threads learn from each other what they know by `Release` and `Acquire`, and by the order `Full`. This
+//! allows all that the kernel's memory model allows (`tools/memory-model`), and more, because operations
+//! of the order `Full` have no order in common here.
 //!
 //! It lacks one thing: a thread's store that others see before the thread does an earlier load. No store
 //! does that which is behind an operation of the order `Full`, or is a `Release` itself.
@@ -28,16 +28,6 @@ pub mod prelude {
 }
 
 pub mod sync {
-    pub mod barrier {
-        use crate::{next, Operation};
-
-        pub struct Read;
-
-        pub fn smp_mb(_: Read) {
-            next(Operation::ReadBarrier);
-        }
-    }
-
     pub mod atomic {
         use crate::{next, Operation, Order, PLACES};
         use std::marker::PhantomData;
@@ -106,7 +96,6 @@ pub enum Order {
 /// An operation: its place, its values, its order.
 #[derive(Clone, Copy)]
 enum Operation {
-    ReadBarrier,
     Load(usize, Order),
     Store(usize, u64, Order),
     Exchange(usize, [u64; 2], Order),
@@ -261,12 +250,6 @@ impl State {
         };
 
         match operation {
-            Operation::ReadBarrier => vec![change(&|state| {
-                let thread = &mut state.threads[thread];
-
-                thread.known.join(&thread.loaded);
-                thread.returned.push(0);
-            })],
             Operation::Load(place, order) => visible(place)
                 .map(|index| change(&|state| state.load(thread, place, index, order)))
                 .collect(),

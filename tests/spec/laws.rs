@@ -446,8 +446,8 @@ fn endpoint_of(bytes: &[u8], family: u16) -> Option<(u16, Address)> {
     let named = u16::from_ne_bytes(*bytes.first_chunk()?);
     let port = u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]);
     let address = match (named, bytes.len()) {
-        (AF_INET, 16..) => V4(bytes[4..8].try_into().unwrap()),
-        (AF_INET6, 24..) => Address::from_inet6(bytes[8..24].try_into().unwrap()),
+        (AF_INET, 16..) => V4(bytes[4..8].try_into().ok()?),
+        (AF_INET6, 24..) => Address::from_inet6(bytes[8..24].try_into().ok()?),
         _ => return None,
     };
 
