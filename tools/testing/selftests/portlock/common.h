@@ -308,6 +308,14 @@ static inline int listen_on(int family, int protocol, __u16 port)
 	return fd;
 }
 
+/* Returns the socket of the next connection, or a negative errno. */
+static inline int try_accept(int listener)
+{
+	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /* Whether a domain forbids the calling task to bind TCP port @port. */
 static inline bool bind_refused(__u16 port)
 {

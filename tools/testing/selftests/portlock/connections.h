@@ -65,13 +65,6 @@ static inline int dial(int protocol, const char *source, __u16 source_port,
 	return ret ? ret : fd;
 }
 
-static inline int try_accept(int listener)
-{
-	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /* Closes a connection so that the peer gets a reset. */
 static inline int close_with_reset(int fd)
 {

@@ -305,8 +305,8 @@ static int accept_one(void)
 
 	need(client, "client");
 	need(connect_to(client, "127.0.0.1", SHUT_PORT), "connect");
-	fd = accept4(old_listener, NULL, NULL, SOCK_CLOEXEC);
-	need(fd < 0 ? -errno : 0, "accept");
+	fd = try_accept(old_listener);
+	need(fd, "accept");
 	close(client);
 	return fd;
 }
@@ -560,19 +560,12 @@ static void prepare_servers(void)
 	}
 }
 
-static int accept_at(int which)
-{
-	const int fd = accept4(servers[which], NULL, NULL, SOCK_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static void empty_queues(void)
 {
 	int which, fd;
 
 	for (which = 0; which < 2; which++) {
-		while ((fd = accept_at(which)) >= 0)
+		while ((fd = try_accept(servers[which])) >= 0)
 			close(fd);
 	}
 }
@@ -666,9 +659,9 @@ static void use_open_ones(void)
 				    use(race.fd, random_below(NUM_KINDS)));
 			must(ret == -EACCES || is_answer(ret),
 			     "a use failed", ret);
-			must(accept_at(1) == -EACCES,
+			must(try_accept(servers[1]) == -EACCES,
 			     "a connection came from a shut port", 0);
-			ret = accept_at(0);
+			ret = try_accept(servers[0]);
 			count(USE_ACCEPT, ret < 0 ? ret : COUNT_IN);
 			must(ret != -EACCES && ret != -ECONNABORTED,
 			     "a connection was refused", ret);
@@ -701,7 +694,7 @@ static void use_none(void)
 			ret = count(USE_NONE,
 				    use(race.fd, random_below(NUM_KINDS)));
 			must(ret == -EACCES, "a use without a rule", ret);
-			ret = accept_at(random_below(2));
+			ret = try_accept(servers[random_below(2)]);
 			must(ret == -EACCES, "accept without a rule", ret);
 		}
 		meet();

@@ -9,7 +9,7 @@
  */
 
 #include "races.h"
-#include "extended.h"
+#include "connections.h"
 
 #define SEND_TCP PORTLOCK_ACCESS_NET_SEND_TCP
 #define RECEIVE_TCP PORTLOCK_ACCESS_NET_RECEIVE_TCP
@@ -18,30 +18,6 @@
 /* The peers: with a rule, with another address, and with another port. */
 #define OPEN_PORT 1024
 #define SHUT_PORT 1025
-
-static int listen_at(const char *address, __u16 port, int protocol)
-{
-	const int fd = make_socket(AF_INET, SOCK_STREAM, protocol);
-	int ret;
-
-	if (fd < 0)
-		return fd;
-	ret = bind_to(fd, address, port);
-	if (!ret && listen(fd, 8))
-		ret = -errno;
-	if (ret) {
-		close(fd);
-		return ret;
-	}
-	return fd;
-}
-
-static int accept_fd(int listener)
-{
-	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
 
 /* Sends nothing, so that this can be done any number of times. */
 static int try_send(int fd)
@@ -125,7 +101,7 @@ FIXTURE_SETUP(shared)
 	if (!has_protocol(variant->protocol))
 		SKIP(return, "no MPTCP");
 	ASSERT_EQ(0, own_network());
-	self->listener = listen_at("127.0.0.1", OPEN_PORT, variant->protocol);
+	self->listener = listen_at(variant->protocol, "127.0.0.1", OPEN_PORT);
 	ASSERT_LE(0, self->listener);
 	self->fd = make_socket(AF_INET, SOCK_STREAM, variant->protocol);
 	ASSERT_LE(0, self->fd);
@@ -202,8 +178,8 @@ TEST_F_TIMEOUT(shared, a_verdict_is_for_the_domain_that_asked, TIMEOUT)
 
 TEST_F(shared, another_peer_is_refused_from_the_first_call)
 {
-	const int shut = listen_at(variant->shut_address, variant->shut_port,
-				   variant->protocol);
+	const int shut = listen_at(variant->protocol, variant->shut_address,
+				   variant->shut_port);
 	int i, fd;
 
 	ASSERT_LE(0, shut);
@@ -212,7 +188,7 @@ TEST_F(shared, another_peer_is_refused_from_the_first_call)
 		ASSERT_EQ(0, connect_to(self->fd, "127.0.0.1", OPEN_PORT));
 		ASSERT_TRUE(all_get(0, self->fd));
 		ASSERT_EQ(0, disconnect(self->fd));
-		fd = accept_fd(self->listener);
+		fd = try_accept(self->listener);
 		ASSERT_LE(0, fd);
 		close(fd);
 
@@ -224,7 +200,7 @@ TEST_F(shared, another_peer_is_refused_from_the_first_call)
 		ASSERT_EQ(-EACCES, try_receive(self->fd));
 		ASSERT_TRUE(all_get(-EACCES, self->fd));
 		ASSERT_EQ(0, disconnect(self->fd));
-		fd = accept_fd(shut);
+		fd = try_accept(shut);
 		ASSERT_LE(0, fd);
 		close(fd);
 	}
@@ -232,7 +208,7 @@ TEST_F(shared, another_peer_is_refused_from_the_first_call)
 
 TEST_F(shared, what_was_accepted_is_known_to_another_process_at_once)
 {
-	const int shut = listen_at("127.0.0.1", SHUT_PORT, variant->protocol);
+	const int shut = listen_at(variant->protocol, "127.0.0.1", SHUT_PORT);
 	pid_t child;
 	int i, fd;
 
@@ -260,7 +236,7 @@ TEST_F(shared, what_was_accepted_is_known_to_another_process_at_once)
 		ASSERT_LE(0, client);
 		ASSERT_EQ(0, connect_to(client, "127.0.0.1",
 					i % 2 ? SHUT_PORT : OPEN_PORT));
-		fd = accept_fd(i % 2 ? shut : self->listener);
+		fd = try_accept(i % 2 ? shut : self->listener);
 		ASSERT_LE(0, fd);
 		ASSERT_EQ(0, send_descriptor(self->pair[0], fd));
 		ASSERT_EQ(1, get(self->pair[0]));
@@ -289,7 +265,7 @@ static void use_meanwhile(int round, int send_operation, int receive_operation)
 
 static void take_from(int listener)
 {
-	const int fd = accept_fd(listener);
+	const int fd = try_accept(listener);
 
 	need(fd, "accept");
 	close(fd);
@@ -322,7 +298,7 @@ static void prepare_peers(void)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		listeners[i] = listen_at(peers[i], OPEN_PORT, protocol);
+		listeners[i] = listen_at(protocol, peers[i], OPEN_PORT);
 		need(listeners[i], "listener");
 	}
 	race.fd = make_socket(is_mapped ? AF_INET6 : AF_INET, SOCK_STREAM,
@@ -430,9 +406,9 @@ enum { OLD_CONNECT, OLD_SEND, OLD_RECEIVE };
 
 static void prepare_accepted(void)
 {
-	listeners[0] = listen_at("127.0.0.1", OPEN_PORT, protocol);
+	listeners[0] = listen_at(protocol, "127.0.0.1", OPEN_PORT);
 	need(listeners[0], "listener");
-	listeners[1] = listen_at("127.0.0.1", SHUT_PORT, protocol);
+	listeners[1] = listen_at(protocol, "127.0.0.1", SHUT_PORT);
 	need(listeners[1], "listener");
 }
 
@@ -444,7 +420,7 @@ static void accept_and_connect(void)
 		client = make_socket(AF_INET, SOCK_STREAM, protocol);
 		need(client, "client");
 		need(connect_to(client, "127.0.0.1", OPEN_PORT), "connect");
-		race.fd = accept_fd(listeners[0]);
+		race.fd = try_accept(listeners[0]);
 		need(race.fd, "accept");
 		meet();
 		meet_and_stagger();

@@ -603,13 +603,6 @@ static int be_patient(int fd)
 	return set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
 }
 
-static int take_connection(int listener)
-{
-	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static int connect_streams(struct pair *pair, int family, int protocol)
 {
 	const int listener = listen_on(family, protocol, PORT);
@@ -618,7 +611,7 @@ static int connect_streams(struct pair *pair, int family, int protocol)
 	if (listener < 0)
 		return listener;
 	ret = connect_fd(pair->ours, family, PORT);
-	pair->peer = ret ? ret : take_connection(listener);
+	pair->peer = ret ? ret : try_accept(listener);
 	close(listener);
 	return pair->peer < 0 ? pair->peer : 0;
 }
@@ -1434,7 +1427,7 @@ static void check_fast_open(struct __test_metadata *_metadata,
 		ASSERT_EQ(0, ret);
 		EXPECT_EQ(sizeof(end),
 			  send(pair.ours, end, sizeof(end), MSG_NOSIGNAL));
-		pair.peer = take_connection(listener);
+		pair.peer = try_accept(listener);
 		ASSERT_LE(0, pair.peer);
 		ASSERT_EQ(0, be_patient(pair.peer));
 		EXPECT_EQ(left + sizeof(end),

@@ -145,13 +145,6 @@ static int connected_socket(const FIXTURE_VARIANT(use) *variant, __u16 port)
 	return ret ? ret : fd;
 }
 
-static int accept_from(int listener)
-{
-	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /*
  * Makes a network with a socket in each state.  The peers of connections stay
  * open until the process ends.
@@ -175,7 +168,7 @@ static int make_scene(const FIXTURE_VARIANT(use) *variant, int *fds)
 		if (ret < 0)
 			return ret;
 		fds[LISTENING] = server;
-		fds[ACCEPTED] = accept_from(server);
+		fds[ACCEPTED] = try_accept(server);
 	}
 	fds[LOOSE] = bound_socket(variant, 0);
 	fds[BOUND] = bound_socket(variant, BOUND_PORT);
@@ -496,7 +489,7 @@ TEST_F(use, is_not_asked_to_close_a_connection)
 
 	/* It waits in the queue. */
 	if (is_tcp)
-		peer = accept_from(self->fds[LISTENING]);
+		peer = try_accept(self->fds[LISTENING]);
 	ASSERT_EQ(0, restrict_extended(self->uses));
 	EXPECT_EQ(-EACCES, shut(self->fds[CONNECTED], SHUT_WR));
 	if (is_tcp)
@@ -602,7 +595,7 @@ TEST_F(use, is_free_in_plain_layers)
 		ASSERT_EQ(0, restrict_all(ALL_NET));
 	EXPECT_EQ(1, send(self->fds[CONNECTED], "x", 1, MSG_NOSIGNAL));
 	if (variant->type == SOCK_STREAM)
-		EXPECT_LE(0, accept_from(self->fds[LISTENING]));
+		EXPECT_LE(0, try_accept(self->fds[LISTENING]));
 	for (i = 0; i < NUM_STATES; i++)
 		check_uses(_metadata, self->fds, i, true);
 }
