@@ -61,7 +61,8 @@ static bool ipv6_names_device(const struct ipv6_pinfo *const np)
 
 static bool ipv6_needs_device(const struct in6_addr *const addr)
 {
-	return __ipv6_addr_needs_scope_id(__ipv6_addr_type(addr));
+	/* The mark in way.rs covers an address that changes meanwhile. */
+	return data_race(__ipv6_addr_needs_scope_id(__ipv6_addr_type(addr)));
 }
 
 static u32 ipv6_way(const struct sock *const sk,
