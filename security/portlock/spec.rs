@@ -538,14 +538,7 @@ impl Socket {
     /// or in [`Socket::judge`]. This holds even if no layer handles the right. The socket of TCP under
     /// one of SMC is not seen, so it may not be bound to a device.
     fn name_device(&mut self, stack: &Stack<'_>, right: u64, used: Use, bytes: &[u8]) -> Answer {
-        let names_device = match (used, bytes.get(8..24)) {
-            _ if family(bytes) != Some(AF_INET6) => false,
-            // These need a scope: link-local, and multicast of an interface or a link.
-            (Use::Bind | Use::Connect, Some([0xfe, second, ..])) => second >> 6 == 2,
-            (Use::Bind, Some([0xff, second, ..])) => matches!(second & 15, 1 | 2),
-            (Use::Connect, Some([0xff, ..])) => true,
-            _ => false,
-        };
+        let names_device = names_device(used, bytes);
 
         match self.watching(stack) {
             Some(at) if names_device && (self.granted_by_address || self.protocol == Smc) => {
@@ -598,7 +591,7 @@ impl Socket {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub(crate) enum Use {
     Bind,
     Connect,
     Send,
@@ -612,6 +605,18 @@ enum Asked {
     NoRule,
     /// A port, and an address if it means the host that rules with an address mean.
     At(u16, Option<Address>),
+}
+
+/// Whether a bind or connect to the address would bind a socket to a device.
+pub(crate) fn names_device(used: Use, bytes: &[u8]) -> bool {
+    match (used, bytes.get(8..24)) {
+        _ if family(bytes) != Some(AF_INET6) => false,
+        // These need a scope: link-local, and multicast of an interface or a link.
+        (Use::Bind | Use::Connect, Some([0xfe, second, ..])) => second >> 6 == 2,
+        (Use::Bind, Some([0xff, second, ..])) => matches!(second & 15, 1 | 2),
+        (Use::Connect, Some([0xff, ..])) => true,
+        _ => false,
+    }
 }
 
 fn family(bytes: &[u8]) -> Option<u16> {

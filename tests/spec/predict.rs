@@ -168,6 +168,9 @@ struct Traits {
     has_label: bool,
     /// It was connected, or may be.
     was_connected: bool,
+    /// Of MPTCP: a call may have bound the subflow to a device, even if it failed. listen(2) is about
+    /// the subflow.
+    subflow_may_have_device: bool,
     /// A bind named its port. Else a connection that ends takes the port away, and getsockname(2)
     /// still tells it.
     keeps_port: bool,
@@ -179,6 +182,14 @@ struct Traits {
     peer: Option<(u16, Address)>,
     /// Nothing is known of it any more.
     is_unsure: bool,
+}
+
+impl Traits {
+    /// Notes that a message is sent, which may connect the socket if it `is_fast`.
+    fn note_send(&mut self, is_fast: bool) {
+        self.was_connected |= is_fast;
+        self.subflow_may_have_device |= is_fast;
+    }
 }
 
 /// A socket, and what it is ready for.
@@ -717,10 +728,18 @@ impl Program {
         }
 
         let (answer, why) = match op.name.as_str() {
-            "bind" => thread.answer(&mut socket, Call::Bind(&op.address(1))),
+            "bind" => {
+                let address = op.address(1);
+
+                traits.subflow_may_have_device |= names_device(Use::Bind, &address);
+                thread.answer(&mut socket, Call::Bind(&address))
+            }
             "connect" => {
+                let address = op.address(1);
+
                 traits.was_connected = true;
-                thread.answer(&mut socket, Call::Connect(&op.address(1)))
+                traits.subflow_may_have_device |= names_device(Use::Connect, &address);
+                thread.answer(&mut socket, Call::Connect(&address))
             }
             // This ends a listener too.
             "shutdown" => {
@@ -735,12 +754,12 @@ impl Program {
             "write" => thread.answer(&mut socket, Call::Send(None, false, Way::NONE)),
             // On MPTCP, fast open without an address ends a listener.
             "send" => {
-                traits.was_connected |= is_fast;
+                traits.note_send(is_fast);
                 thread.answer(&mut socket, Call::Send(None, is_fast, plain))
             }
             // An address of length 0 is an address here.
             "sendto" => {
-                traits.was_connected |= is_fast;
+                traits.note_send(is_fast);
                 thread.answer(
                     &mut socket,
                     Call::Send(Some(&op.address(3)), is_fast, plain),
@@ -749,7 +768,7 @@ impl Program {
             "sendmsg" => {
                 let to = some(op.address(3));
 
-                traits.was_connected |= is_fast;
+                traits.note_send(is_fast);
                 thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, plain))
             }
             "control" => {
@@ -760,7 +779,7 @@ impl Program {
                     ..control
                 };
 
-                traits.was_connected |= is_fast;
+                traits.note_send(is_fast);
                 thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, way))
             }
             "sendmmsg" => return self.predict_messages(op, id, socket, &thread),
@@ -821,10 +840,22 @@ impl Program {
                 .0
                 .is_ok()
         });
+        let way = Way {
+            device: LOOPBACK + 1,
+            ..socket.way
+        };
+        let with_device = thread.answer(&mut Socket { way, ..socket }, Call::Listen);
         let (answer, why) = thread.answer(&mut socket, Call::Listen);
         let traits = &mut self.sockets[id];
         let is_marked = socket.granted_by_address != traits.granted_by_address;
 
+        if socket.protocol == Mptcp
+            && traits.subflow_may_have_device
+            && with_device.0.is_ok() != answer.is_ok()
+        {
+            traits.is_unsure = true;
+            return (Right::Any, "unsure");
+        }
         traits.granted_by_address = socket.granted_by_address;
         if !traits.was_connected || socket.protocol == Smc {
             return (right_of(answer), why);
@@ -863,7 +894,7 @@ impl Program {
         let mut first_why = "unasked";
         let traits = &mut self.sockets[id];
 
-        traits.was_connected |= is_fast;
+        traits.note_send(is_fast);
         for message in 0..4 {
             let address = op.address(if message < 2 { 3 } else { 9 });
             let to = Some(&address[..]).filter(|address| !address.is_empty());

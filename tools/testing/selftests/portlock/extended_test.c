@@ -2176,6 +2176,34 @@ static int mptcp_connect(const char *address, __u16 port)
 	return new_connect(SOCK_STREAM, IPPROTO_MPTCP, address, port);
 }
 
+/* The subflow listens, and a bind that fails leaves it the device. */
+TEST_F(mptcp, does_not_listen_by_address_after_a_bind_to_no_device)
+{
+	const int fd = make_socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP);
+	const int other = make_socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP);
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, other);
+	ASSERT_EQ(-ENODEV, bind_to(fd, "fe80::1%99", 1024));
+	ASSERT_EQ(0, restrict_to(LISTEN_TCP, LISTEN_TCP, 0, 0, ALL_IPV6));
+	EXPECT_EQ(-EACCES, try_listen(fd));
+	EXPECT_EQ(0, try_listen(other));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, close(other));
+}
+
+/* A rule without an address is about any device. */
+TEST_F(mptcp, listens_by_port_after_a_bind_to_no_device)
+{
+	const int fd = make_socket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(-ENODEV, bind_to(fd, "fe80::1%99", 1024));
+	ASSERT_EQ(0, restrict_to(LISTEN_TCP, LISTEN_TCP, 0, 0, NULL));
+	EXPECT_EQ(0, try_listen(fd));
+	EXPECT_EQ(0, close(fd));
+}
+
 TEST_F(mptcp, counts_as_tcp_in_an_extended_layer)
 {
 	ASSERT_EQ(0, restrict_to(TCP, TCP, 1024, 1024, NULL));
