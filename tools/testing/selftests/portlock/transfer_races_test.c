@@ -11,8 +11,6 @@
 #include "races.h"
 #include "connections.h"
 
-#define SEND_TCP PORTLOCK_ACCESS_NET_SEND_TCP
-#define RECEIVE_TCP PORTLOCK_ACCESS_NET_RECEIVE_TCP
 #define TRANSFER (SEND_TCP | RECEIVE_TCP)
 
 /* The peers: with a rule, with another address, and with another port. */
