@@ -14,7 +14,10 @@ use kernel::{
     bindings,
     error::to_result,
     prelude::*,
-    transmute::FromBytes,
+    transmute::{
+        AsBytes,
+        FromBytes, //
+    },
     uaccess::UserPtr, //
 };
 
@@ -63,8 +66,23 @@ pub(crate) const RULE_NET: u32 = bindings::PORTLOCK_RULE_NET;
 /// `PORTLOCK_RULE_SOCKET`.
 pub(crate) const RULE_SOCKET: u32 = bindings::PORTLOCK_RULE_SOCKET;
 
+/// `PORTLOCK_RULE_OPENED`.
+pub(crate) const RULE_OPENED: u32 = bindings::PORTLOCK_RULE_OPENED;
+
 /// `PORTLOCK_CREATE_RULESET`.
 pub(crate) const CREATE_RULESET: u32 = bindings::PORTLOCK_CREATE_RULESET;
+
+/// `PORTLOCK_CREATE_OBSERVER`.
+pub(crate) const CREATE_OBSERVER: u32 = bindings::PORTLOCK_CREATE_OBSERVER;
+
+/// `PORTLOCK_RULESET_OBSERVED`.
+pub(crate) const RULESET_OBSERVED: u32 = bindings::PORTLOCK_RULESET_OBSERVED;
+
+/// `PORTLOCK_RESTRICT_SELF_PERMISSIVE`.
+pub(crate) const PERMISSIVE: u32 = bindings::PORTLOCK_RESTRICT_SELF_PERMISSIVE;
+
+/// `PORTLOCK_EVENT_PERMISSIVE`.
+pub(crate) const EVENT_PERMISSIVE: u32 = bindings::PORTLOCK_EVENT_PERMISSIVE;
 
 /// The version of the ABI of extended rulesets.
 pub(crate) const VERSION: i32 = 1;
@@ -113,6 +131,39 @@ pub(crate) struct SocketAttr(pub(crate) bindings::portlock_socket_attr);
 // SAFETY: The structure consists of integers and has no padding, as asserted below.
 unsafe impl FromBytes for SocketAttr {}
 
+/// What user space passes to `landlock_add_rule(2)` with [`RULE_OPENED`].
+#[repr(transparent)]
+pub(crate) struct OpenedAttr(pub(crate) bindings::portlock_opened_attr);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl FromBytes for OpenedAttr {}
+
+/// What user space passes to `landlock_create_ruleset(2)` with [`CREATE_OBSERVER`].
+#[repr(transparent)]
+pub(crate) struct ObserverAttr(pub(crate) bindings::portlock_observer_attr);
+
+// SAFETY: The structure is one integer.
+unsafe impl FromBytes for ObserverAttr {}
+
+/// What user space reads from an observer.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Event(pub(crate) bindings::portlock_event);
+
+// SAFETY: The structure consists of integers and has no padding, as asserted below.
+unsafe impl AsBytes for Event {}
+
+impl Default for Event {
+    /// A record that says nothing but its size.
+    fn default() -> Self {
+        Self(bindings::portlock_event {
+            // CAST: As asserted below.
+            size: size_of::<Self>() as u32,
+            ..pin_init::zeroed()
+        })
+    }
+}
+
 /// Copies a structure that may grow, of which user space knows `size` bytes.
 ///
 /// Missing bytes read as zero. Returns `E2BIG` if a byte past the end of `T` is not zero, `EFAULT`.
@@ -138,6 +189,11 @@ kernel::static_assert!(size_of::<RulesetAttr>() == 6 * size_of::<u64>());
 kernel::static_assert!(size_of::<ExtendedAttr>() == 40);
 kernel::static_assert!(size_of::<NetAttr>() == 56);
 kernel::static_assert!(size_of::<SocketAttr>() == 24);
+kernel::static_assert!(size_of::<OpenedAttr>() == 16);
+kernel::static_assert!(size_of::<ObserverAttr>() == 8);
+kernel::static_assert!(size_of::<Event>() == 88);
+kernel::static_assert!(offset_of!(bindings::portlock_event, tid) == 48);
+kernel::static_assert!(offset_of!(bindings::portlock_event, address) == 72);
 kernel::static_assert!(offset_of!(bindings::portlock_ruleset_attr, observer_cookie) == 32);
 kernel::static_assert!(offset_of!(bindings::portlock_net_attr, address) == 32);
 kernel::static_assert!(offset_of!(bindings::portlock_net_attr, reserved) == 52);

@@ -144,6 +144,14 @@ impl AccessSet {
     /// The rights to move data over a TCP connection, which are asked for most often.
     pub(crate) const TRANSFER_TCP: Self = Self(Access::SendTcp as u64 | Access::ReceiveTcp as u64);
 
+    /// What a grant on a listener also grants on what it accepts.
+    pub(crate) const ACCEPTED: Self = Self(
+        Self::TRANSFER_TCP.0
+            | Access::ShutdownTcp as u64
+            | Access::GetsockoptTcp as u64
+            | Access::SetsockoptTcp as u64,
+    );
+
     /// Takes the bits of user space, or returns `None` if one of them is unknown.
     pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
         if bits & !Self::all_bits() == 0 {

@@ -17,6 +17,8 @@ use crate::{
     },
     index::Index,
     landlock::LayerRights,
+    observer::Reporter,
+    opened::Cookies,
     ports::Rule,
     prefixes::Prefixes, //
 };
@@ -42,14 +44,16 @@ use kernel::{
 
 /// One enforced ruleset.
 #[derive(Clone)]
-struct Layer {
+pub(crate) struct Layer {
     /// The position of the layer in C Landlock's domain of the same credentials, from 1.
-    level: u8,
+    pub(crate) level: u8,
+    /// Whether what the layer refuses is only told, and allowed.
+    pub(crate) is_permissive: bool,
     /// The cookie of the network namespace in which the ruleset was enforced. Elsewhere its rules
     /// about addresses match nothing.
-    net: u64,
+    pub(crate) net: u64,
     /// The ruleset, shared with its file and with the domains made of this one.
-    frozen: Arc<Frozen>,
+    pub(crate) frozen: Arc<Frozen>,
 }
 
 /// What a hook asks about an endpoint.
@@ -64,14 +68,45 @@ pub(crate) struct Question {
     pub(crate) net: u64,
     /// Whether the socket is one of MPTCP, which plain rulesets are not about.
     pub(crate) is_mptcp: bool,
+    /// By which rules about single sockets match.
+    pub(crate) cookies: Cookies,
+}
+
+impl Question {
+    /// Asks about `port` alone: what else is known of the socket can be added.
+    pub(crate) fn new(access: Access, port: Option<u16>, is_mptcp: bool) -> Self {
+        Self {
+            access,
+            port,
+            address: None,
+            net: 0,
+            is_mptcp,
+            cookies: Cookies::default(),
+        }
+    }
 }
 
 /// A layer that refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusing {
+#[derive(Clone, Copy)]
+pub(crate) struct Refusing<'a> {
     pub(crate) level: u8,
     /// Whether a rule for the endpoint keeps the refusal out of the logs.
     pub(crate) quiet: bool,
+    /// Whether the layer lets it pass.
+    pub(crate) is_permissive: bool,
+    /// Who is told.
+    pub(crate) reporter: Option<&'a Reporter>,
+}
+
+/// What the layers say together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Whether all layers grant what is asked.
+    pub(crate) is_granted: bool,
+    /// Whether a layer refuses it that is not permissive.
+    pub(crate) is_refused: bool,
+    /// Whether a layer grants it by the address, and not otherwise.
+    pub(crate) is_by_address: bool,
 }
 
 impl Layer {
@@ -132,13 +167,19 @@ impl Layer {
         !self.handles(question) || self.by_port(question).access.contains(question.access)
     }
 
+    /// Whether a rule about the socket grants what is asked.
+    #[inline]
+    fn grants_by_cookie(&self, question: &Question) -> bool {
+        (self.frozen.rules.opened).grants(question.cookies, question.access)
+    }
+
     /// Whether a rule grants what is asked, or the layer does not handle it.
     #[inline(never)]
     fn grants(&self, question: &Question) -> bool {
-        self.grants_at_address(question)
+        self.grants_at_address(question) || self.grants_by_cookie(question)
     }
 
-    /// [`Layer::grants`], inlined for who asks at an address.
+    /// Whether a rule about ports or addresses grants what is asked, or the layer does not handle it.
     #[inline(always)]
     fn grants_at_address(&self, question: &Question) -> bool {
         self.grants_by_address(question) || self.grants_by_port(question)
@@ -148,6 +189,7 @@ impl Layer {
     /// handle it.
     fn accepts_somewhere(&self, question: &Question) -> bool {
         self.grants_by_port(question)
+            || self.grants_by_cookie(question)
             || self.net == question.net
                 && question.port.is_some_and(|port| {
                     let prefixes = self.frozen.prefixes.as_ref();
@@ -166,10 +208,12 @@ impl Layer {
         !(self.frozen.by_address & access).is_empty()
     }
 
-    fn refusing(&self, quiet: bool) -> Refusing {
+    fn refusing(&self, quiet: bool) -> Refusing<'_> {
         Refusing {
             level: self.level,
             quiet,
+            is_permissive: self.is_permissive,
+            reporter: self.frozen.reporter.as_deref(),
         }
     }
 }
@@ -185,9 +229,11 @@ impl Layer {
 ///
 /// - There are at most [`MAX_LAYERS`] layers, with ascending levels.
 /// - No other domain has or ever had the same `id`, which is not 0.
-/// - `is_uniform` is whether all layers say the same, since they are of one ruleset.
-/// - `access` and `permissions` are what the layers together handle, and `by_address` is the rights
-///   for which one of them has a rule about addresses.
+/// - `is_uniform` is whether all layers say the same, since they are of one ruleset, and no rule is
+///   about a socket.
+/// - `access` and `permissions` are what the layers together handle. `by_address` is the rights for
+///   which one of them has a rule about addresses, and `by_cookie` those for which one has a rule about
+///   a socket.
 /// - `index` is what all layers allow whatever the address. `mptcp` is what those layers handle and so
 ///   allow that are extended.
 #[pin_data]
@@ -196,6 +242,7 @@ pub(crate) struct Domain {
     access: AccessSet,
     permissions: PermissionSet,
     by_address: AccessSet,
+    by_cookie: AccessSet,
     index: Arc<Index>,
     mptcp: Mptcp,
     /// All layers but the youngest, the oldest first: most domains have only one layer.
@@ -239,25 +286,23 @@ impl WorkItem for Domain {
 static LAST_ID: Atomic<u64> = Atomic::new(0);
 
 impl Domain {
-    /// Stacks a layer on `parent`, which stays as it is.
+    /// Stacks the layer `youngest` on `parent`, which stays as it is.
     ///
-    /// `level` is the layer's position in C Landlock's domain, greater than those of `parent`. `net`
-    /// is the cookie of the network namespace in which the layer's addresses are valid. `index` is
-    /// what `frozen` allows on each port. Returns `E2BIG` if there are [`MAX_LAYERS`] layers already,
-    /// or `ENOMEM` if there is no memory.
+    /// The level of the layer is greater than those of `parent`. `index` is what its ruleset allows on
+    /// each port. Returns `E2BIG` if there are [`MAX_LAYERS`] layers already, or `ENOMEM` if there is no
+    /// memory.
     pub(crate) fn new(
         parent: Option<&Self>,
-        level: u8,
-        net: u64,
-        frozen: Arc<Frozen>,
+        youngest: Layer,
         index: Arc<Index>,
     ) -> Result<Arc<Self>> {
         // `Arc::pin_init` is out of line: it would move what is made here twice.
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
-        let (handled, by_address) = (frozen.handled, frozen.by_address);
-        let youngest = Layer { level, net, frozen };
-        let is_uniform =
-            parent.is_none_or(|parent| parent.is_uniform && parent.youngest.is_same(&youngest));
+        let handled = *youngest.handled();
+        let by_address = youngest.frozen.by_address;
+        let by_cookie = youngest.frozen.rules.opened.granted();
+        let is_uniform = by_cookie.is_empty()
+            && parent.is_none_or(|parent| parent.is_uniform && parent.youngest.is_same(&youngest));
 
         // INVARIANT: The layers are counted in `to_outer`. The sets are the unions of those of the
         // layers, and the indexes are the intersections of theirs. The domain is uniform if the parent
@@ -268,6 +313,7 @@ impl Domain {
                 access: handled.access,
                 permissions: handled.permissions,
                 by_address,
+                by_cookie,
                 mptcp: if handled.is_extended {
                     Mptcp::AsTcp
                 } else {
@@ -280,6 +326,7 @@ impl Domain {
                 access: parent.access | handled.access,
                 permissions: parent.permissions | handled.permissions,
                 by_address: parent.by_address | by_address,
+                by_cookie: parent.by_cookie | by_cookie,
                 mptcp: parent.mptcp_with(handled, &index)?,
                 index: Index::both(&parent.index, &index)?,
             },
@@ -293,6 +340,7 @@ impl Domain {
             access: this.access,
             permissions: this.permissions,
             by_address: this.by_address,
+            by_cookie: this.by_cookie,
             index: this.index,
             mptcp: this.mptcp,
             outer: this.outer,
@@ -384,33 +432,40 @@ impl Domain {
             .any(|layer| !layer.handled().is_extended && layer.handled().access.contains(access))
     }
 
-    /// The youngest layer that is extended and handles `access`.
-    pub(crate) fn handling(&self, access: Access) -> Option<Refusing> {
-        self.layers()
-            .find(|layer| layer.handled().is_extended && layer.handled().access.contains(access))
-            .map(|layer| layer.refusing(false))
+    /// The layers that are extended and handle `access`.
+    pub(crate) fn handling(&self, access: Access) -> impl Iterator<Item = Refusing<'_>> {
+        self.those(
+            move |layer| layer.handled().is_extended && layer.handled().access.contains(access),
+            |_| false,
+        )
     }
 
-    /// The youngest layer that grants to accept connections on the port from no address.
-    pub(crate) fn refusing_listener(&self, question: &Question) -> Option<Refusing> {
-        self.layers()
-            .find(|layer| !layer.accepts_somewhere(question))
-            .map(|layer| layer.refusing(layer.is_quiet(question)))
+    /// The layers that grant to accept connections on the port from no address.
+    pub(crate) fn refusing_listener<'a>(
+        &'a self,
+        question: &'a Question,
+    ) -> impl Iterator<Item = Refusing<'a>> {
+        self.those(
+            |layer| !layer.accepts_somewhere(question),
+            |layer| layer.is_quiet(question),
+        )
     }
 
-    /// The youngest layer that has a rule about addresses for one of the rights in `protocol`.
-    pub(crate) fn watching(&self, protocol: AccessSet) -> Option<Refusing> {
-        self.layers()
-            .find(|layer| layer.is_about_addresses(protocol))
-            .map(|layer| layer.refusing(false))
+    /// The layers that have a rule about addresses for one of the rights in `protocol`.
+    pub(crate) fn watching(&self, protocol: AccessSet) -> impl Iterator<Item = Refusing<'_>> {
+        self.those(move |layer| layer.is_about_addresses(protocol), |_| false)
     }
 
-    /// The youngest layer that has rules about addresses for UDP, and does not grant what is asked
-    /// whatever the address.
-    pub(crate) fn refusing_way(&self, question: &Question) -> Option<Refusing> {
-        self.layers()
-            .find(|layer| layer.is_about_addresses(AccessSet::UDP) && !layer.grants(question))
-            .map(|layer| layer.refusing(layer.is_quiet(question)))
+    /// The layers that have rules about addresses for UDP, and do not grant what is asked whatever the
+    /// address.
+    pub(crate) fn refusing_way<'a>(
+        &'a self,
+        question: &'a Question,
+    ) -> impl Iterator<Item = Refusing<'a>> {
+        self.those(
+            |layer| layer.is_about_addresses(AccessSet::UDP) && !layer.grants(question),
+            |layer| layer.is_quiet(question),
+        )
     }
 
     /// Whether a layer handles `permission`.
@@ -422,6 +477,18 @@ impl Domain {
     #[inline]
     pub(crate) fn is_about_addresses(&self, access: AccessSet) -> bool {
         !(self.by_address & access).is_empty()
+    }
+
+    /// Whether a layer has a rule about a single socket for `access`.
+    #[inline]
+    pub(crate) fn is_about_sockets(&self, access: Access) -> bool {
+        self.by_cookie.contains(access)
+    }
+
+    /// Whether the port alone never tells that one of the rights in `access` is refused.
+    #[inline]
+    pub(crate) fn is_about_more_than_ports(&self, access: AccessSet) -> bool {
+        !((self.by_address | self.by_cookie) & access).is_empty()
     }
 
     /// Whether every layer that handles `access` has a rule that grants it on `port`, whatever the
@@ -445,7 +512,14 @@ impl Domain {
         }
     }
 
-    /// Whether all layers are of one ruleset, enforced in one network namespace.
+    /// Whether rules about addresses, and none about single sockets, are for `access`.
+    #[inline]
+    pub(crate) fn is_about_addresses_alone(&self, access: Access) -> bool {
+        (self.by_address & !self.by_cookie).contains(access)
+    }
+
+    /// Whether all layers are of one ruleset, enforced in one network namespace, which is not about
+    /// single sockets.
     #[inline]
     pub(crate) fn is_uniform(&self) -> bool {
         self.is_uniform
@@ -459,8 +533,8 @@ impl Domain {
         self.youngest.grants_by_address(question)
     }
 
-    /// Whether each layer grants what is asked, or does not handle it. Not all layers grant it by the
-    /// port alone, cf. [`Domain::allows_by_port`].
+    /// Whether rules about ports and addresses grant what is asked in each layer that handles it. Not
+    /// all layers grant it by the port alone, cf. [`Domain::allows_by_port`].
     #[inline(always)]
     pub(crate) fn grants_at_address(&self, question: &Question) -> bool {
         let mut younger = &self.youngest;
@@ -477,40 +551,71 @@ impl Domain {
         true
     }
 
+    /// What the layers say of what is asked, each of them.
+    pub(crate) fn answer(&self, question: &Question) -> Answer {
+        let mut answer = Answer {
+            is_granted: true,
+            is_refused: false,
+            is_by_address: false,
+        };
+
+        let mut younger: Option<&Layer> = None;
+
+        for layer in self.layers() {
+            let is_known = younger.is_some_and(|younger| {
+                layer.is_same(younger) && layer.is_permissive == younger.is_permissive
+            });
+
+            younger = Some(layer);
+            if is_known || layer.grants_by_port(question) || layer.grants_by_cookie(question) {
+                continue;
+            }
+            if layer.grants_by_address(question) {
+                answer.is_by_address = true;
+            } else {
+                answer.is_granted = false;
+                answer.is_refused |= !layer.is_permissive;
+            }
+        }
+        answer
+    }
+
     /// Whether the domain allows what is asked.
     #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
     pub(crate) fn grants(&self, question: &Question) -> bool {
-        self.allows_by_port(question) || self.grants_at_address(question)
+        self.allows_by_port(question) || self.answer(question).is_granted
     }
 
-    /// The youngest layer that refuses the creation of a socket.
+    /// The layers that refuse the creation of a socket.
     pub(crate) fn refusing_creation(
         &self,
         family: i32,
         type_: i32,
         protocol: i32,
-    ) -> Option<Refusing> {
-        self.layers()
-            .find(|layer| {
-                layer
-                    .handled()
-                    .permissions
-                    .contains(Permission::SocketCreate)
+    ) -> impl Iterator<Item = Refusing<'_>> {
+        self.those(
+            move |layer| {
+                let handled = layer.handled().permissions;
+
+                handled.contains(Permission::SocketCreate)
                     && !layer.frozen.rules.kinds.allows(family, type_, protocol)
-            })
-            .map(|layer| layer.refusing(false))
+            },
+            |_| false,
+        )
     }
 
-    /// The youngest layer that refuses what is asked. The domain refuses it.
-    pub(crate) fn refusing(&self, question: &Question) -> Option<Refusing> {
+    /// The layers that refuse what is asked. At least one does.
+    pub(crate) fn refusing<'a>(
+        &'a self,
+        question: &'a Question,
+    ) -> impl Iterator<Item = Refusing<'a>> {
         // It is the only layer, and none of its rules is quiet.
-        if self.outer.is_empty() && !self.youngest.frozen.rules.has_quiet() {
-            return Some(self.youngest.refusing(false));
-        }
+        let is_sole = self.outer.is_empty() && !self.youngest.frozen.rules.has_quiet();
 
-        self.layers()
-            .find(|layer| !layer.grants(question))
-            .map(|layer| layer.refusing(layer.is_quiet(question)))
+        self.those(
+            move |layer| is_sole || !layer.grants(question),
+            move |layer| !is_sole && layer.is_quiet(question),
+        )
     }
 
     /// What each layer with a rule for `port` grants: the rights of the rule, and those that the
@@ -528,6 +633,27 @@ impl Domain {
         granted
     }
 
+    /// Those layers of which `refuses` is true, the youngest first, each with whether it `is_quiet`.
+    ///
+    /// Once a layer refuses that is not permissive, others are left out that nobody wants to hear of.
+    fn those<'a>(
+        &'a self,
+        refuses: impl Fn(&Layer) -> bool + 'a,
+        is_quiet: impl Fn(&Layer) -> bool + 'a,
+    ) -> impl Iterator<Item = Refusing<'a>> {
+        let mut is_refused = false;
+
+        self.layers().filter_map(move |layer| {
+            let matters = !is_refused || layer.is_permissive || layer.frozen.reporter.is_some();
+
+            if !matters || !refuses(layer) {
+                return None;
+            }
+            is_refused |= !layer.is_permissive;
+            Some(layer.refusing(is_quiet(layer)))
+        })
+    }
+
     /// The layers, the youngest first.
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         Iterator::chain([&self.youngest].into_iter(), self.outer.iter().rev())
@@ -539,6 +665,7 @@ struct Made {
     access: AccessSet,
     permissions: PermissionSet,
     by_address: AccessSet,
+    by_cookie: AccessSet,
     index: Arc<Index>,
     mptcp: Mptcp,
     outer: KVec<Layer>,
@@ -562,10 +689,12 @@ mod tests {
             };
             draft.open()?.ports.add(*port..=*port, rule)?;
         }
-        draft.freeze(Handled {
+        let handled = Handled {
             access,
             ..Handled::default()
-        })
+        };
+
+        draft.freeze(handled, None)
     }
 
     fn domain(
@@ -573,7 +702,14 @@ mod tests {
         level: u8,
         (frozen, index): &(Arc<Frozen>, Arc<Index>),
     ) -> Result<Arc<Domain>> {
-        Domain::new(parent, level, NET, frozen.clone(), index.clone())
+        let layer = Layer {
+            level,
+            is_permissive: false,
+            net: NET,
+            frozen: frozen.clone(),
+        };
+
+        Domain::new(parent, layer, index.clone())
     }
 
     #[test]

@@ -134,17 +134,29 @@ impl Flow {
 
 /// The connection that accept(2) returned with the socket. Zeroes are none.
 ///
-/// It is written once, before user space has the socket.
+/// It is written once, before user space has the socket: the two halves of the peer's address, the
+/// ports, and the cookie of the listener.
 #[derive(Zeroable)]
-pub(crate) struct Accepted([Atomic<u64>; 3]);
+pub(crate) struct Accepted([Atomic<u64>; 4]);
 
 impl Accepted {
-    /// Notes that accept(2) returns the socket, with the connection `flow`.
-    pub(crate) fn note(&self, flow: &Flow) {
+    /// Notes that accept(2) returns the socket, with the connection `flow`, from the socket whose cookie
+    /// is `listener`.
+    pub(crate) fn note(&self, flow: &Flow, listener: u64) {
         let [low, high] = flow.peer;
 
-        for (word, value) in self.0.iter().zip([low, high, flow.ports.into()]) {
+        for (word, value) in self.0.iter().zip([low, high, flow.ports.into(), listener]) {
             word.store(value, Relaxed);
+        }
+    }
+
+    /// The cookie of the socket from which accept(2) returned this one, while it is passive and has a
+    /// peer, else 0.
+    pub(crate) fn listener(&self, flow: &Flow) -> u64 {
+        if flow.remote() != 0 && self.is(flow) {
+            self.0[3].load(Relaxed)
+        } else {
+            0
         }
     }
 
@@ -204,8 +216,10 @@ mod tests {
         let accepted = none();
 
         assert_eq!(connection.service(&accepted), 40000);
-        accepted.note(&connection);
+        assert_eq!(accepted.listener(&connection), 0);
+        accepted.note(&connection, 7);
         assert_eq!(connection.service(&accepted), 80);
+        assert_eq!(accepted.listener(&connection), 7);
 
         // What is no longer the same is not passive.
         for other in [
@@ -215,6 +229,7 @@ mod tests {
             Flow::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 80, 40000, true),
         ] {
             assert_eq!(other.service(&accepted), other.remote());
+            assert_eq!(accepted.listener(&other), 0);
         }
         // Two ports with one number are told apart.
         assert!(!Flow::new(PEER, 80, 80, true).is_local(&none()));
@@ -229,7 +244,7 @@ mod tests {
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
         let accepted = none();
 
-        accepted.note(&Flow::new(mapped, 80, 40000, true));
+        accepted.note(&Flow::new(mapped, 80, 40000, true), 0);
         assert_eq!(Flow::new(PEER, 80, 40000, true).service(&accepted), 80);
         assert_eq!(
             Flow::new(mapped, 80, 40000, true).peer(),

@@ -9,6 +9,7 @@ use crate::{
     },
     index::Index,
     nets::NetRules,
+    observer::Reporter,
     prefixes::Prefixes,
     rules::Rules, //
 };
@@ -59,15 +60,21 @@ pub(crate) struct Frozen {
     pub(crate) by_address: AccessSet,
     /// What the rules allow at each address.
     pub(crate) prefixes: Option<KBox<Prefixes>>,
+    /// Who is told what the layers refuse.
+    pub(crate) reporter: Option<Arc<Reporter>>,
 }
 
 impl Frozen {
     /// Takes `rules` of a ruleset that handles `handled`, and leaves none. With them comes what they
-    /// allow on each port.
+    /// allow on each port. `reporter` is that of the ruleset, if it has one.
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing taken, if there is
     /// none.
-    fn new(handled: Handled, rules: &mut Rules) -> Result<(Arc<Self>, Arc<Index>)> {
+    fn new(
+        handled: Handled,
+        reporter: Option<&Arc<Reporter>>,
+        rules: &mut Rules,
+    ) -> Result<(Arc<Self>, Arc<Index>)> {
         let (by_address, prefixes) = if rules.nets.is_empty() {
             (AccessSet::empty(), None)
         } else {
@@ -81,6 +88,7 @@ impl Frozen {
             rules: mem::take(rules),
             by_address,
             prefixes,
+            reporter: reporter.cloned(),
         });
 
         Ok((frozen.into(), index))
@@ -136,11 +144,15 @@ impl Draft {
     ///
     /// The memory is charged to the current task. Returns `ENOMEM`, with nothing changed, if there
     /// is none.
-    pub(crate) fn freeze(&mut self, handled: Handled) -> Result<(Arc<Frozen>, Arc<Index>)> {
+    pub(crate) fn freeze(
+        &mut self,
+        handled: Handled,
+        reporter: Option<&Arc<Reporter>>,
+    ) -> Result<(Arc<Frozen>, Arc<Index>)> {
         let frozen = match &mut self.frozen {
             Some(frozen) => frozen,
             // INVARIANT: This leaves `open` empty.
-            none => none.insert(Frozen::new(handled, &mut self.open)?),
+            none => none.insert(Frozen::new(handled, reporter, &mut self.open)?),
         };
 
         Ok(frozen.clone())
@@ -174,9 +186,9 @@ mod tests {
         let allows = |index: &Index, port| index.allows(port, Access::BindTcp);
 
         draft.open()?.ports.add(1..=1, rule)?;
-        let (first, first_index) = draft.freeze(handled)?;
+        let (first, first_index) = draft.freeze(handled, None)?;
         draft.open()?.ports.add(2..=2, rule)?;
-        let (second, second_index) = draft.freeze(handled)?;
+        let (second, second_index) = draft.freeze(handled, None)?;
 
         assert!(first.rules.ports.iter().eq([(1, rule)]));
         assert!(second.rules.ports.iter().eq([(1, rule), (2, rule)]));
@@ -189,8 +201,8 @@ mod tests {
     fn unchanged_rules_are_shared() -> Result {
         let handled = plain(Access::BindTcp.into());
         let mut draft = Draft::default();
-        let (first, first_index) = draft.freeze(handled)?;
-        let (second, second_index) = draft.freeze(handled)?;
+        let (first, first_index) = draft.freeze(handled, None)?;
+        let (second, second_index) = draft.freeze(handled, None)?;
 
         assert!(Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&first_index, &second_index));

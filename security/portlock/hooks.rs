@@ -128,8 +128,8 @@ impl Lsm for Portlock {
 
     /// Notes what accept(2) returns, whether there is a domain or not: another task may get the socket.
     #[inline(always)]
-    fn socket_accepted(subject: &Subject, _sock: &Socket, accepted: &Socket) -> Result {
-        note_accepted(accepted, subject)
+    fn socket_accepted(subject: &Subject, sock: &Socket, accepted: &Socket) -> Result {
+        note_accepted(sock, accepted, subject)
     }
 
     #[inline(always)]
@@ -399,7 +399,7 @@ fn accept(sock: &Socket, domain: &Domain) -> Result {
 }
 
 #[inline(always)]
-fn note_accepted(accepted: &Socket, subject: &Subject) -> Result {
+fn note_accepted(listener: &Socket, accepted: &Socket, subject: &Subject) -> Result {
     let sk = accepted.sk();
     let kind = sk.kind();
 
@@ -408,11 +408,15 @@ fn note_accepted(accepted: &Socket, subject: &Subject) -> Result {
     }
 
     let flow = Flow::of(accepted, kind);
+    let listener = listener.sk().make_cookie();
 
     // Fails closed: there is room in all sockets that are accepted.
-    Carried::of(sk).ok_or(EACCES)?.accepted.note(&flow);
+    Carried::of(sk)
+        .ok_or(EACCES)?
+        .accepted
+        .note(&flow, listener);
     match subject.domain() {
-        Some(domain) => check_accepted(domain, accepted, &flow),
+        Some(domain) => check_accepted(domain, accepted, &flow, listener),
         None => Ok(()),
     }
 }

@@ -96,6 +96,19 @@ void portlock_trace_socket_rule(const struct landlock_ruleset *const ruleset,
 }
 
 /**
+ * portlock_trace_opened_rule - Trace a rule about a socket
+ *
+ * @ruleset: Landlock's part of the ruleset, whose lock is held.
+ * @access: Access rights of the rule.
+ * @sk: The socket, which has a cookie.
+ */
+void portlock_trace_opened_rule(const struct landlock_ruleset *const ruleset,
+				const u64 access, const struct sock *const sk)
+{
+	trace_portlock_add_rule_opened(ruleset, access, sk);
+}
+
+/**
  * portlock_trace_check - Trace the rules that were evaluated for a port
  *
  * @port: Requested port, in host byte order.
@@ -158,9 +171,9 @@ trace_front_denial(const struct landlock_cred_security *const subject,
 /**
  * portlock_log_front_denial - Log what Landlock has no name for
  *
- * @denial: What is denied.  With a socket, its kind is filled in.
+ * @denial: What is denied.
  */
-void portlock_log_front_denial(struct portlock_denial *const denial)
+void portlock_log_front_denial(const struct portlock_denial *const denial)
 {
 	const struct landlock_cred_security *const subject =
 		landlock_cred(current_cred());
@@ -175,12 +188,6 @@ void portlock_log_front_denial(struct portlock_denial *const denial)
 	    WARN_ON_ONCE(denial->level == 0 ||
 			 denial->level > subject->domain->num_layers))
 		return;
-
-	if (denial->sk) {
-		denial->family = READ_ONCE(denial->sk->sk_family);
-		denial->type = denial->sk->sk_type;
-		denial->protocol = denial->sk->sk_protocol;
-	}
 
 	/* Audit prints no port without a family, and no address that is zero. */
 	if (denial->port >= 0) {

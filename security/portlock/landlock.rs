@@ -9,7 +9,8 @@ use crate::{
         RulesetAttr,
         AF_INET,
         AF_INET6,
-        MAX_LAYERS, //
+        MAX_LAYERS,
+        PERMISSIVE, //
     },
     access::{
         Access,
@@ -93,7 +94,7 @@ pub(crate) fn may_restrict_self(_call: &SystemCall, flags: u32) -> Result {
 
 /// Applies the log flags of `landlock_restrict_self(2)` to `cred`, without a ruleset.
 pub(crate) fn set_log_flags(call: &SystemCall, cred: &mut PreparedCred, flags: u32) -> Result {
-    merge(call, cred, ptr::null_mut(), flags).map(|_| ())
+    merge(call, cred, ptr::null_mut(), flags, false).map(|_| ())
 }
 
 /// Stacks a ruleset on C Landlock's domain of `cred`, and returns the number of its layers.
@@ -106,7 +107,13 @@ pub(crate) fn stack<T>(
     ruleset: &LockedCRuleset<'_, T>,
     flags: u32,
 ) -> Result<u8> {
-    merge(call, cred, ruleset.0.ruleset.as_ptr(), flags)
+    merge(
+        call,
+        cred,
+        ruleset.0.ruleset.as_ptr(),
+        flags & !PERMISSIVE,
+        flags & PERMISSIVE != 0,
+    )
 }
 
 fn merge(
@@ -114,10 +121,12 @@ fn merge(
     cred: &mut PreparedCred,
     ruleset: *mut bindings::landlock_ruleset,
     flags: u32,
+    is_permissive: bool,
 ) -> Result<u8> {
     // SAFETY: The credentials are under construction and belong to this thread, whose own ones are
     // not overridden in a `SystemCall`. The ruleset is null, or valid and locked by the callers.
-    let layers = unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags) };
+    let layers =
+        unsafe { bindings::landlock_merge_cred(cred.as_ptr(), ruleset, flags, is_permissive) };
 
     // There are at most `MAX_LAYERS`; else it is an error.
     u8::try_from(layers).map_err(|_| Error::from_errno(layers))
@@ -258,6 +267,19 @@ impl<T> LockedCRuleset<'_, T> {
         self.count_rule();
         // SAFETY: The ruleset is valid, and locked by the invariant.
         unsafe { bindings::portlock_trace_socket_rule(self.0.ruleset.as_ptr(), attr) };
+    }
+
+    /// Counts a rule that was added to `data`, and emits its event: the socket `sk`.
+    pub(crate) fn note_opened_rule(&self, attr: &bindings::portlock_opened_attr, sk: &Sock) {
+        self.count_rule();
+        // SAFETY: The ruleset is valid, and locked by the invariant. So is the socket.
+        unsafe {
+            bindings::portlock_trace_opened_rule(
+                self.0.ruleset.as_ptr(),
+                attr.allowed_access,
+                sk.as_ptr(),
+            )
+        };
     }
 
     fn count_rule(&self) {
@@ -469,7 +491,7 @@ pub(crate) enum About<'a> {
 }
 
 /// The family of an address, and its bytes as C takes them.
-fn family_and_bytes(address: IpAddr) -> (u16, [u8; 16]) {
+pub(crate) fn family_and_bytes(address: IpAddr) -> (u16, [u8; 16]) {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();
@@ -480,52 +502,76 @@ fn family_and_bytes(address: IpAddr) -> (u16, [u8; 16]) {
     }
 }
 
+/// What there is to say of a denial.
+pub(crate) struct Parts<'a> {
+    /// The socket, if there is one.
+    sk: Option<&'a Sock>,
+    /// The family, the type and the protocol of the socket, or of the one that was asked for.
+    pub(crate) kind: [i32; 3],
+    /// The port, in host byte order.
+    pub(crate) port: Option<u16>,
+    pub(crate) address: Option<IpAddr>,
+    is_local_port: bool,
+    is_local_address: bool,
+}
+
+impl<'a> About<'a> {
+    /// What there is to say.
+    pub(crate) fn parts(self) -> Parts<'a> {
+        let (sk, port, address) = match self {
+            Self::Kind(_) => (None, None, None),
+            Self::Socket(sk) => (Some(sk), None, None),
+            Self::Local(sk, port, address) | Self::Peer(sk, port, address) => {
+                (Some(sk), Some(port), Some(address))
+            }
+            Self::Service { sk, port, peer, .. } => (Some(sk), Some(port), peer),
+        };
+        let kind = match (self, sk.map(Sock::kind)) {
+            (Self::Kind(params), _) => [params.family, params.type_, params.protocol],
+            (_, Some(kind)) => [kind.family(), kind.type_(), kind.protocol()].map(i32::from),
+            (_, None) => [0; 3],
+        };
+        let is_local_address = matches!(self, Self::Local(..));
+
+        Parts {
+            sk,
+            kind,
+            port,
+            address,
+            is_local_port: is_local_address || matches!(self, Self::Service { is_local: true, .. }),
+            is_local_address,
+        }
+    }
+}
+
 /// Counts the denial of what Landlock has no name for, by the layer at `level`, and gives it to audit
 /// and trace as far as the log flags say; audit gets none that is `quiet`. `name` is what audit
 /// prints.
 ///
 /// Does nothing if the current credentials have no domain of C Landlock's.
 pub(crate) fn log_by_name(name: &'static CStr, about: About<'_>, level: u8, quiet: bool) {
-    let mut denial: bindings::portlock_denial = pin_init::zeroed();
+    let parts = about.parts();
+    let [family, type_, protocol] = parts.kind;
+    let mut denial = bindings::portlock_denial {
+        blockers: name.as_char_ptr(),
+        sk: parts.sk.map_or(ptr::null(), |sk| sk.as_ptr().cast_const()),
+        family,
+        type_,
+        protocol,
+        port: parts.port.map_or(-1, i32::from),
+        level,
+        quiet,
+        is_local_port: parts.is_local_port,
+        is_local_address: parts.is_local_address,
+        ..pin_init::zeroed()
+    };
 
-    denial.blockers = name.as_char_ptr();
-    denial.level = level;
-    denial.quiet = quiet;
-    denial.port = -1;
-
-    match about {
-        About::Kind(params) => {
-            denial.family = params.family;
-            denial.type_ = params.type_;
-            denial.protocol = params.protocol;
-        }
-        About::Socket(sk) => denial.sk = sk.as_ptr(),
-        About::Local(sk, port, address) | About::Peer(sk, port, address) => {
-            let is_local = matches!(about, About::Local(..));
-
-            denial.sk = sk.as_ptr();
-            denial.port = port.into();
-            denial.is_local_port = is_local;
-            denial.is_local_address = is_local;
-            (denial.address_family, denial.address) = family_and_bytes(address);
-        }
-        About::Service {
-            sk,
-            port,
-            is_local,
-            peer,
-        } => {
-            denial.sk = sk.as_ptr();
-            denial.port = port.into();
-            denial.is_local_port = is_local;
-            if let Some(peer) = peer {
-                (denial.address_family, denial.address) = family_and_bytes(peer);
-            }
-        }
+    if let Some(address) = parts.address {
+        (denial.address_family, denial.address) = family_and_bytes(address);
     }
 
     // SAFETY: All pointers are valid for the call, or null where they may be.
-    unsafe { bindings::portlock_log_front_denial(&mut denial) };
+    unsafe { bindings::portlock_log_front_denial(&denial) };
 }
 
 /// Gives `dst` the network domain of `src`, as `landlock_cred_copy()` does for C Landlock's.

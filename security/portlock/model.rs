@@ -35,19 +35,24 @@ use crate::{
     },
     kinds::Kind,
     nets::Net,
+    opened::Cookies,
     ports::Rule,
     spec::{
         self,
-        Answer,
         Call,
         Failure,
         Layer,
         Protocol,
+        Record,
         Socket,
+        Stack,
         Way, //
     }, //
 };
-use core::net::IpAddr;
+use core::{
+    cell::Cell,
+    net::IpAddr, //
+};
 use kernel::{
     alloc::flags::GFP_KERNEL,
     prelude::*,
@@ -146,6 +151,7 @@ struct Twin {
     draft: Draft,
     list: KVec<spec::Rule>,
     kinds: KVec<spec::Kind>,
+    opened: KVec<(u64, u64)>,
 }
 
 fn add_rules(twin: &mut Twin, random: &mut Random) -> Result {
@@ -179,6 +185,13 @@ fn add_rules(twin: &mut Twin, random: &mut Random) -> Result {
                     .kinds
                     .add(Kind::new(kind.family, kind.kind, kind.protocol)?)?;
                 twin.kinds.push(kind, GFP_KERNEL)?;
+            }
+            if random.below(8) == 0 {
+                let cookie = 1 + random.below(3) as u64;
+                let access = random.access(true) & twin.handled.access;
+
+                twin.draft.open()?.opened.add(cookie, access)?;
+                twin.opened.push((cookie, bits(access)), GFP_KERNEL)?;
             }
         }
 
@@ -283,6 +296,66 @@ const ASKED: &[(What, Access)] = &[
     (What::Service, Access::SetsockoptUdp),
 ];
 
+/// What an answer is, and the layers of which it tells a refusal, as bits: those that are permissive, and
+/// the youngest other one. The last are those whose refusal is quiet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Told {
+    error: Option<i32>,
+    layers: u32,
+    quiet: u32,
+}
+
+impl Told {
+    /// What the kernel tells.
+    fn by<'a>(layers: impl Iterator<Item = Refusing<'a>>) -> Self {
+        let mut told = Self::default();
+
+        for layer in layers {
+            let bit = 1 << (layer.level - 1);
+
+            told.layers |= bit;
+            if layer.quiet {
+                told.quiet |= bit;
+            }
+            if !layer.is_permissive {
+                told.error = Some(spec::EACCES);
+            }
+        }
+        told
+    }
+
+    /// What the specification tells, asked by `ask`.
+    fn as_specified(layers: &[Layer<'_>], ask: impl FnOnce(&Stack<'_>) -> spec::Answer) -> Self {
+        let told = Cell::new(Self::default());
+        let has_refused = Cell::new(false);
+        let tell = |record: Record| {
+            let is_permissive = layers[record.layer].is_permissive;
+            let bit = 1 << record.layer;
+            let mut so_far = told.get();
+
+            if is_permissive || !has_refused.get() {
+                so_far.layers |= bit;
+                so_far.quiet |= if record.is_quiet { bit } else { 0 };
+                told.set(so_far);
+            }
+            has_refused.set(has_refused.get() || !is_permissive);
+        };
+        let answer = ask(&Stack {
+            layers,
+            tell: &tell,
+        });
+
+        Self {
+            error: match answer {
+                Ok(()) => None,
+                Err(Failure::Error(errno)) => Some(errno),
+                Err(Failure::Refused(..)) => Some(spec::EACCES),
+            },
+            ..told.get()
+        }
+    }
+}
+
 /// What is asked of a socket.
 struct Question {
     what: What,
@@ -317,6 +390,8 @@ impl Question {
             (spec::Address::V6(bytes), _) => address[8..24].copy_from_slice(&bytes),
         }
         socket.netns = 1 + random.below(2) as u64;
+        socket.cookie = random.below(6) as u64;
+        socket.listener = random.below(6) as u64;
 
         // One question at a time: a socket that has a port asks for no other.
         socket.local = (1, asked);
@@ -361,7 +436,7 @@ impl Question {
     }
 
     /// What `spec.rs` says.
-    fn expected(&self, layers: &[Layer<'_>]) -> Answer {
+    fn expected(&self, layers: &[Layer<'_>]) -> Told {
         let mut socket = self.socket;
         let address = self.address();
         let call = match (self.what, self.access) {
@@ -378,15 +453,16 @@ impl Question {
             _ => Call::SetOption(6, 1),
         };
 
-        socket.answer(layers, call)
+        Told::as_specified(layers, |stack| socket.answer(stack, call))
     }
 
     /// What the kernel says, in the steps of `verdict.rs`.
-    fn answer(&self, domain: &Domain) -> Answer {
+    fn answer(&self, domain: &Domain) -> Told {
         let is_mptcp = self.socket.protocol == Protocol::Mptcp;
+        let allowed = Told::default();
 
         if !domain.handles(self.access, is_mptcp) {
-            return Ok(());
+            return allowed;
         }
 
         let mut question = domain::Question {
@@ -395,6 +471,7 @@ impl Question {
             address: None,
             net: self.socket.netns,
             is_mptcp,
+            cookies: Cookies::of(self.socket.cookie),
         };
 
         if let What::Address(used) = self.what {
@@ -403,16 +480,28 @@ impl Question {
                 self.access == Access::ConnectSendUdp && !domain.handles_plainly(self.access);
 
             question.port = match endpoint::asked(self.address(), family, used, takes_ipv4) {
-                Err(error) => return Err(Failure::Error(-error.to_errno())),
-                Ok(Asked::Nothing) => return Ok(()),
+                Err(error) => {
+                    return Told {
+                        error: Some(-error.to_errno()),
+                        ..allowed
+                    }
+                }
+                Ok(Asked::Nothing) => return allowed,
                 Ok(Asked::Port(port)) => Some(port),
-                Ok(Asked::Unknowable) => None,
+                // Whatever is granted on the socket.
+                Ok(Asked::Unknowable) => {
+                    question.cookies = Cookies::default();
+                    None
+                }
             };
             question.address = endpoint::address(self.address().into())
                 .filter(|address| address.can_match(self.access));
         } else {
             let flow = self.flow();
 
+            if self.what == What::Service {
+                question.cookies.listener = self.accepted().listener(&flow);
+            }
             question.port = Some(match self.what {
                 What::Service => flow.service(&self.accepted()),
                 What::Named if !self.socket.is_port_named => 0,
@@ -430,12 +519,9 @@ impl Question {
 
         if self.what == What::Listener {
             if domain.allows_by_port(&question) {
-                return Ok(());
+                return allowed;
             }
-            return match domain.refusing_listener(&question) {
-                None => Ok(()),
-                Some(refusing) => Err(self.refused(refusing)),
-            };
+            return Told::by(domain.refusing_listener(&question));
         }
 
         // What most calls ask is answered by the port.
@@ -445,17 +531,14 @@ impl Question {
             }
         }
         if domain.grants(&question) {
-            return Ok(());
+            return allowed;
         }
-        match domain.refusing(&question) {
-            Some(refusing) => Err(self.refused(refusing)),
-            // It must be one of the layers.
-            None => Err(Failure::Refused(usize::MAX, 0, false)),
-        }
-    }
 
-    fn refused(&self, Refusing { level, quiet }: Refusing) -> Failure {
-        Failure::Refused(usize::from(level) - 1, self.access as u64, quiet)
+        let told = Told::by(domain.refusing(&question));
+
+        // It must be one of the layers.
+        assert!(told.layers != 0);
+        told
     }
 
     /// The socket's flow, as the kernel reads it.
@@ -475,7 +558,9 @@ impl Question {
         let accepted: Accepted = pin_init::zeroed();
 
         if let Some((source, (remote, peer))) = self.socket.accepted {
-            accepted.note(&Flow::new(ip(peer), source, remote, true));
+            let flow = Flow::new(ip(peer), source, remote, true);
+
+            accepted.note(&flow, self.socket.listener);
         }
         accepted
     }
@@ -484,9 +569,11 @@ impl Question {
 /// What a layer was made of.
 struct Made {
     handled: Handled,
+    is_permissive: bool,
     netns: u64,
     list: KVec<spec::Rule>,
     kinds: KVec<spec::Kind>,
+    opened: KVec<(u64, u64)>,
 }
 
 fn copy<T: Copy>(list: &[T]) -> Result<KVec<T>> {
@@ -499,10 +586,9 @@ fn copy<T: Copy>(list: &[T]) -> Result<KVec<T>> {
 /// Whether creating a socket of a kind gets the same answer.
 fn creation_agrees(domain: &Domain, layers: &[Layer<'_>], kind: spec::Kind) -> bool {
     let refusing = domain.refusing_creation(kind.family, kind.kind, kind.protocol);
-    let answer = refusing
-        .map(|refusing| Failure::Refused(usize::from(refusing.level) - 1, 0, refusing.quiet));
 
-    spec::create_socket(layers, kind, false).err() == answer
+    Told::by(refusing)
+        == Told::as_specified(layers, |stack| spec::create_socket(stack, kind, false))
 }
 
 /// Makes domains at random, asks them `queries` questions, and drops them in any order.
@@ -531,10 +617,14 @@ fn compare(random: &mut Random, queries: usize) -> Result {
             draft: Draft::default(),
             list: KVec::new(),
             kinds: KVec::new(),
+            opened: KVec::new(),
         };
 
         twins.push(twin, GFP_KERNEL)?;
     }
+    // Most stacks have few permissive layers.
+    let every = [1, 2, 8, 64][random.below(4)];
+
     for level in 1..=1 + random.below(MAX_LAYERS) {
         let which = random.below(twins.len());
         let netns = 1 + random.below(8) as u64 / 7;
@@ -543,12 +633,17 @@ fn compare(random: &mut Random, queries: usize) -> Result {
         if random.below(3) != 0 {
             add_rules(twin, random)?;
         }
+
+        let is_permissive = twin.handled.is_extended && random.below(every) == 0;
+
         made.push(
             Made {
                 handled: twin.handled,
+                is_permissive,
                 netns,
                 list: copy(&twin.list)?,
                 kinds: copy(&twin.kinds)?,
+                opened: copy(&twin.opened)?,
             },
             GFP_KERNEL,
         )?;
@@ -557,14 +652,20 @@ fn compare(random: &mut Random, queries: usize) -> Result {
             continue;
         }
 
-        let (frozen, index) = twin.draft.freeze(twin.handled)?;
+        let (frozen, index) = twin.draft.freeze(twin.handled, None)?;
         let parent = domains.last().map(|(_, domain)| &**domain);
 
         if !kept.iter().any(|known| Arc::ptr_eq(known, &frozen)) {
             kept.push(frozen.clone(), GFP_KERNEL)?;
         }
-        // CAST: There are few levels.
-        let domain = Domain::new(parent, level as u8, netns, frozen, index)?;
+        let layer = domain::Layer {
+            // CAST: There are few levels.
+            level: level as u8,
+            is_permissive,
+            net: netns,
+            frozen,
+        };
+        let domain = Domain::new(parent, layer, index)?;
 
         domains.push((level, domain), GFP_KERNEL)?;
     }
@@ -583,6 +684,8 @@ fn compare(random: &mut Random, queries: usize) -> Result {
                 spec::SOCKET_CREATE
             },
             kinds: &made.kinds,
+            opened: &made.opened,
+            is_permissive: made.is_permissive,
             netns: made.netns,
             quiet: bits(made.handled.quiet),
             ..Layer::new(made.handled.is_extended, &made.list)

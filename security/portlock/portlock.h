@@ -129,10 +129,12 @@ void portlock_trace_net_rule(const struct landlock_ruleset *const ruleset,
 			     const u32 flags);
 void portlock_trace_socket_rule(const struct landlock_ruleset *const ruleset,
 				const struct portlock_socket_attr *const attr);
+void portlock_trace_opened_rule(const struct landlock_ruleset *const ruleset,
+				const u64 access, const struct sock *const sk);
 void portlock_trace_check(const u16 port, const u32 access_request,
 			  const struct portlock_layer *const layers,
 			  const u32 num_layers);
-void portlock_log_front_denial(struct portlock_denial *const denial);
+void portlock_log_front_denial(const struct portlock_denial *const denial);
 void portlock_log_denial(struct lsm_network_audit *const audit_net,
 			 const struct sockaddr *const address,
 			 const int addrlen, const u16 socket_family,

@@ -38,7 +38,7 @@
 //! - `way`: how a socket chooses its own way.
 //! - `cached`: what was granted on a connection.
 //! - `flow`: the service port and the peer of a socket.
-//! - `denial`: where a refusal is told: audit and trace. Cold.
+//! - `denial`: where a refusal is told: audit, trace and observers. Cold.
 //! - `ruleset`: what a ruleset file descriptor refers to.
 //! - `domain`: a domain: its layers, and how a child is made of a parent and a ruleset.
 //! - `frozen`: the rules of a ruleset, written until they are enforced, then frozen and shared.
@@ -46,9 +46,11 @@
 //! - `prefixes`: address and port to rights.
 //! - `rules`: the rules of a ruleset.
 //! - `kinds`: rules about kinds of sockets.
+//! - `opened`: rules about single sockets.
 //! - `nets`: rules about addresses.
 //! - `ports`: rules about ports, whatever the address.
 //! - `columns`: rights that are always granted together.
+//! - `observer`: a file descriptor that tells what layers refuse.
 //! - `endpoint`: the bytes of an address to the port and address that are asked for.
 //! - `landlock`: the only door to C Landlock.
 //! - `abi`: user-space structures, constants, layout assertions.
@@ -90,6 +92,8 @@ mod landlock;
 #[cfg(CONFIG_SECURITY_PORTLOCK_KUNIT_TEST)]
 mod model;
 mod nets;
+mod observer;
+mod opened;
 mod ports;
 mod prefixes;
 mod rules;

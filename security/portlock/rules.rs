@@ -5,6 +5,7 @@
 use crate::{
     kinds::KindRules,
     nets::NetRules,
+    opened::OpenedRules,
     ports::PortRules, //
 };
 use kernel::prelude::*;
@@ -18,6 +19,8 @@ pub(crate) struct Rules {
     pub(crate) nets: NetRules,
     /// Rules about kinds of sockets.
     pub(crate) kinds: KindRules,
+    /// Rules about single sockets.
+    pub(crate) opened: OpenedRules,
 }
 
 impl Rules {
@@ -32,6 +35,7 @@ impl Rules {
             ports: self.ports.try_clone()?,
             nets: self.nets.try_clone()?,
             kinds: self.kinds.try_clone()?,
+            opened: self.opened.try_clone()?,
         })
     }
 }

@@ -5,7 +5,8 @@
 use crate::{
     abi::{
         ExtendedAttr,
-        RulesetAttr, //
+        RulesetAttr,
+        RULESET_OBSERVED, //
     },
     access::{
         AccessSet,
@@ -15,10 +16,12 @@ use crate::{
         Draft,
         Handled, //
     },
-    landlock::CRuleset, //
+    landlock::CRuleset,
+    observer::Reporter, //
 };
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
+    fs::anon_inode::Fd,
     prelude::*,
     sync::{
         Arc,
@@ -30,6 +33,9 @@ use kernel::{
 pub(crate) struct Ruleset {
     /// What needs a rule once the ruleset is enforced.
     pub(crate) handled: Handled,
+
+    /// Who is told what the layers made of it refuse.
+    pub(crate) reporter: Option<Arc<Reporter>>,
 
     /// The rules, with the part that C Landlock keeps: one lock protects both.
     ///
@@ -55,20 +61,30 @@ impl Ruleset {
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let rules = CRuleset::new(attr)?;
 
-        Ok(place.write(Self { handled, rules }).into())
+        Ok(place
+            .write(Self {
+                handled,
+                reporter: None,
+                rules,
+            })
+            .into())
     }
 
     /// Creates an extended ruleset without rules, charged to the current task.
     ///
     /// Returns `EINVAL` for unknown bits, quiet rights that are not handled, and fields that must be
-    /// zero, `ENOMSG` if nothing is handled, `ENOMEM`.
+    /// zero, `ENOMSG` if nothing is handled, `EBADF` if the observer's file descriptor is not open,
+    /// `EBADFD` if it is no observer's, `ENOMEM`.
     pub(crate) fn extended(ExtendedAttr(attr): &ExtendedAttr) -> Result<Arc<Self>> {
         let access = AccessSet::from_bits(attr.handled_access_net).ok_or(EINVAL)?;
         let quiet = AccessSet::from_bits(attr.quiet_access_net).ok_or(EINVAL)?;
         let permissions = PermissionSet::from_bits(attr.handled_permissions).ok_or(EINVAL)?;
 
-        // Observers do not exist yet.
-        if attr.flags != 0 || attr.observer_fd != 0 || attr.observer_cookie != 0 {
+        let is_observed = attr.flags & RULESET_OBSERVED != 0;
+
+        if attr.flags & !RULESET_OBSERVED != 0
+            || !is_observed && (attr.observer_fd != 0 || attr.observer_cookie != 0)
+        {
             return Err(EINVAL);
         }
         if !access.contains_all(quiet) {
@@ -84,9 +100,23 @@ impl Ruleset {
             permissions,
             quiet,
         };
+        let reporter = if is_observed {
+            Some(Reporter::new(
+                &*Fd::get(attr.observer_fd)?,
+                attr.observer_cookie,
+            )?)
+        } else {
+            None
+        };
         let place = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let rules = CRuleset::extended(access, quiet)?;
 
-        Ok(place.write(Self { handled, rules }).into())
+        Ok(place
+            .write(Self {
+                handled,
+                reporter,
+                rules,
+            })
+            .into())
     }
 }

@@ -14,19 +14,19 @@ use crate::{
         AccessSet, //
     },
     cached::Key,
-    denial,
+    denial::Refusal,
     domain::{
         Domain,
-        Question,
-        Refusing, //
+        Question, //
     },
     endpoint::Address,
     flow::Flow,
     landlock::About,
+    opened::Cookies,
     socket::Carried,
     verdict::{
         check_smc,
-        is_allowed,
+        is_granted,
         judge,
         Call, //
     },
@@ -70,7 +70,7 @@ pub(crate) fn check_transfer<const IS_SEND: bool>(
     sock: &Socket,
     msg: Option<&Msg>,
 ) -> Result {
-    if !domain.is_about_addresses(AccessSet::TRANSFER_TCP) {
+    if !domain.is_about_more_than_ports(AccessSet::TRANSFER_TCP) {
         check_port::<IS_SEND>(domain, sock)
     } else if msg.is_some_and(has_way) {
         decide_transfer(domain, sock, transfer::<IS_SEND>(), msg)
@@ -87,7 +87,7 @@ const fn transfer<const IS_SEND: bool>() -> Access {
     }
 }
 
-/// [`check_transfer`], where no rules are about addresses.
+/// [`check_transfer`], where no rules are about addresses or single sockets.
 #[inline(never)]
 fn check_port<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
     if is_port_allowed(domain, sock, transfer::<IS_SEND>()) {
@@ -111,8 +111,8 @@ fn is_port_allowed(domain: &Domain, sock: &Socket, access: Access) -> bool {
     domain.allows(port, access)
 }
 
-/// [`check_transfer`], where rules about addresses may grant what is asked: they did, if the socket says
-/// so.
+/// [`check_transfer`], where rules about addresses or single sockets may grant what is asked: they did,
+/// if the socket says so.
 #[inline(never)]
 fn check_cached<const IS_SEND: bool>(domain: &Domain, sock: &Socket) -> Result {
     if is_cached(domain, sock, transfer::<IS_SEND>()) {
@@ -148,7 +148,7 @@ fn decide_plain_transfer<const IS_SEND: bool>(domain: &Domain, sock: &Socket) ->
 
 /// [`check_transfer`], step by step.
 ///
-/// With rules about addresses, what is granted is noted in the socket.
+/// With rules about addresses or single sockets, what all layers grant is noted in the socket.
 #[cold]
 #[inline(never)]
 pub(crate) fn decide_transfer(
@@ -161,10 +161,10 @@ pub(crate) fn decide_transfer(
     let kind = sk.kind();
     let flow = Flow::of(sock, kind);
 
-    check_flow(domain, sock, &flow, access, msg)?;
+    let is_granted = check_flow(domain, sock, &flow, access, msg)?;
 
     // By another way, or with a message that has its own, less is granted: that is asked each time.
-    if domain.is_about_addresses(AccessSet::TRANSFER_TCP) && !is_kernels(sock) {
+    if is_granted && domain.is_about_more_than_ports(AccessSet::TRANSFER_TCP) && !is_kernels(sock) {
         if let Some(carried) = Carried::of(sk) {
             carried.cached.note(&key(domain, &flow), access as u64);
         }
@@ -182,14 +182,19 @@ pub(crate) fn check_fast_open(call: &Call<'_>, sock: &Socket) -> Result {
     if is_kernels(sock) {
         return Ok(());
     }
-    judge(&Call { access, ..*call })?;
 
-    let flow = Flow::of(sock, sock.sk().kind());
+    let flow = Flow::of(sock, call.sk.kind());
+    let listener = Carried::of(call.sk).map_or(0, |carried| carried.accepted.listener(&flow));
 
+    judge(&Call {
+        access,
+        listener,
+        ..*call
+    })?;
     if flow.remote() == 0 {
         return Ok(());
     }
-    check_flow(call.domain, sock, &flow, access, call.msg)
+    check_flow(call.domain, sock, &flow, access, call.msg).map(|_| ())
 }
 
 /// Whether reading the option receives data: `TCP_ZEROCOPY_RECEIVE`.
@@ -226,22 +231,23 @@ pub(crate) fn check_use(domain: &Domain, sock: &Socket, access: Access) -> Resul
 
     let flow = Flow::of(sock, sock.sk().kind());
 
-    check_flow(domain, sock, &flow, access, None)
+    check_flow(domain, sock, &flow, access, None).map(|_| ())
 }
 
-/// Whether `domain` lets a task do on the connection `flow` of `sock` what `access` says.
+/// Whether `domain` lets a task do on the connection `flow` of `sock` what `access` says. Returns whether
+/// all layers grant it: else permissive ones let it pass.
 fn check_flow(
     domain: &Domain,
     sock: &Socket,
     flow: &Flow,
     access: Access,
     msg: Option<&Msg>,
-) -> Result {
+) -> Result<bool> {
     let sk = sock.sk();
     let is_mptcp = sk.kind().is_mptcp();
 
     if !domain.handles(access, is_mptcp) || is_kernels(sock) {
-        return Ok(());
+        return Ok(true);
     }
 
     let Some(carried) = Carried::of(sk) else {
@@ -257,6 +263,10 @@ fn check_flow(
         port,
         is_local: flow.is_local(&carried.accepted),
         peer: flow.peer(),
+        cookies: Cookies {
+            own: sk.cookie(),
+            listener: carried.accepted.listener(flow),
+        },
         msg,
     }
     .check()
@@ -287,9 +297,11 @@ pub(crate) fn check_receive_udp(domain: &Domain, sock: &Socket) -> Result {
         port,
         is_local: true,
         peer: None,
+        cookies: Cookies::of(sk.cookie()),
         msg: None,
     }
     .check()
+    .map(|_| ())
 }
 
 /// Whether `domain` lets a task accept connections from `sock`, a listener of TCP or MPTCP, on its port.
@@ -306,35 +318,25 @@ pub(crate) fn check_listener(domain: &Domain, sock: &Socket) -> Result {
     }
 
     let question = Question {
-        access,
-        port: Some(port),
-        address: None,
         net: listener.net_cookie(),
-        is_mptcp,
+        cookies: Cookies::of(listener.cookie()),
+        ..Question::new(access, Some(port), is_mptcp)
     };
-
-    let Some(refusing) = domain.refusing_listener(&question) else {
-        return Ok(());
-    };
-
-    Service {
-        domain,
+    let about = About::Service {
         sk: listener,
-        is_mptcp,
-        access,
         port,
         is_local: true,
         peer: None,
-        msg: None,
-    }
-    .log(refusing);
-    Err(EACCES)
+    };
+
+    Refusal::new(access, about).by(domain.refusing_listener(&question))
 }
 
-/// Whether `domain` lets a task have the connection `flow` of `sock`, which accept(2) is about to return.
+/// Whether `domain` lets a task have the connection `flow` of `sock`, which accept(2) is about to return
+/// from the socket whose cookie is `listener`.
 ///
 /// Returns `ECONNABORTED` if a layer refuses.
-pub(crate) fn check_accepted(domain: &Domain, sock: &Socket, flow: &Flow) -> Result {
+pub(crate) fn check_accepted(domain: &Domain, sock: &Socket, flow: &Flow, listener: u64) -> Result {
     let access = Access::AcceptTcp;
     let sk = sock.sk();
     let port = flow.source();
@@ -351,10 +353,12 @@ pub(crate) fn check_accepted(domain: &Domain, sock: &Socket, flow: &Flow) -> Res
         port,
         is_local: true,
         peer: flow.peer(),
+        // The right is one of the listener.
+        cookies: Cookies::of(listener),
         msg: None,
     };
 
-    service.check().or(Err(ECONNABORTED))
+    service.check().map(|_| ()).or(Err(ECONNABORTED))
 }
 
 /// What is asked of a domain about the service of a socket.
@@ -367,38 +371,27 @@ struct Service<'a> {
     port: u16,
     is_local: bool,
     peer: Option<Address>,
+    cookies: Cookies,
     /// The message that is sent, if one is.
     msg: Option<&'a Msg>,
 }
 
 impl Service<'_> {
-    /// Returns `EACCES` if a layer refuses.
-    fn check(&self) -> Result {
-        let mut question = Question {
-            access: self.access,
-            port: Some(self.port),
-            address: None,
-            net: 0,
-            is_mptcp: self.is_mptcp,
-        };
+    /// Returns `EACCES` if a layer refuses, else whether all layers grant it.
+    fn check(&self) -> Result<bool> {
+        let mut question = Question::new(self.access, Some(self.port), self.is_mptcp);
 
-        if is_allowed(
+        if is_granted(
             self.domain,
             &mut question,
             self.sk,
+            || self.cookies,
             || Way::of(self.sk, self.msg),
             || self.peer.filter(|peer| peer.can_match(self.access)),
         ) {
-            return Ok(());
+            return Ok(true);
         }
-        if let Some(refusing) = self.domain.refusing(&question) {
-            self.log(refusing);
-        }
-        Err(EACCES)
-    }
 
-    /// Counts the refusal, and tells audit and trace of it.
-    fn log(&self, refusing: Refusing) {
         let about = About::Service {
             sk: self.sk,
             port: self.port,
@@ -406,6 +399,7 @@ impl Service<'_> {
             peer: self.peer.map(IpAddr::from),
         };
 
-        denial::log_by_name(self.access.name(), about, refusing);
+        Refusal::new(self.access, about).by_some(self.domain.refusing(&question))?;
+        Ok(false)
     }
 }

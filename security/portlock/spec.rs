@@ -2,9 +2,9 @@
 
 //! What "allowed" means: the specification of Portlock's network rules, as a program.
 //!
-//! [`Socket::answer`] and [`create_socket`] say what a stack of layers
-//! answers to a call. [`create_ruleset`] and [`add_rule`] say which error a wrong ruleset or rule
-//! gets. Every rule of every layer is read, each time: what is fast is elsewhere and is compared
+//! [`Socket::answer`] and [`create_socket`] say what a stack of layers answers to a call, and what its
+//! layers tell of it. [`create_ruleset`], [`create_observer`] and [`add_rule`] say which error a wrong
+//! ruleset, observer or rule gets. Every rule of every layer is read, each time: what is fast is elsewhere and is compared
 //! with this. The kernel's unit tests compile this file, and so can a program that predicts the
 //! kernel's answers. So it needs only `core`, and nothing else of this folder.
 //!
@@ -129,12 +129,59 @@ pub(crate) struct Layer<'a> {
     pub(crate) permissions: u64,
     pub(crate) rules: &'a [Rule],
     pub(crate) kinds: &'a [Kind],
+    /// The sockets that rules are about, by their cookies, each with the rights that are granted.
+    pub(crate) opened: &'a [(u64, u64)],
+    /// Whether it only tells what it would refuse.
+    pub(crate) is_permissive: bool,
     /// The network namespace in which it was enforced, the only one where its prefixes match.
     pub(crate) netns: u64,
 }
 
-/// Layers that hold a task together. The oldest is the first.
-pub(crate) type Stack<'a> = [Layer<'a>];
+/// Layers that hold a task together, the oldest first, and who hears what they refuse.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    pub(crate) layers: &'a [Layer<'a>],
+    pub(crate) tell: &'a dyn Fn(Record),
+}
+
+/// What an observer is told of a refusal by one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// The layer, counted from 0.
+    pub(crate) layer: usize,
+    /// The right, 0 for SOCKET_CREATE.
+    pub(crate) right: u64,
+    /// Whether a rule keeps it out of the logs, and from observers.
+    pub(crate) is_quiet: bool,
+    /// The port and the address that were asked about.
+    pub(crate) asked: Option<(u16, Option<Address>)>,
+}
+
+impl Stack<'_> {
+    /// Refuses what `right` is about in some layers, the youngest first, each with whether it is
+    /// quiet. Each of them tells it. The first that is not permissive is the reason for EACCES.
+    fn refuse(
+        &self,
+        layers: impl Iterator<Item = (usize, bool)>,
+        right: u64,
+        asked: Option<(u16, Option<Address>)>,
+    ) -> Answer {
+        let mut answer = Ok(());
+
+        for (layer, is_quiet) in layers {
+            (self.tell)(Record {
+                layer,
+                right,
+                is_quiet,
+                asked,
+            });
+            if answer.is_ok() && !self.layers[layer].is_permissive {
+                answer = Err(Refused(layer, right, is_quiet));
+            }
+        }
+        answer
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -195,6 +242,9 @@ pub(crate) struct Socket {
     pub(crate) accepted: Option<(u16, (u16, Address))>,
     /// Its state is `SS_CONNECTED`.
     pub(crate) is_connected: bool,
+    /// Its cookie, and that of the listener which accept(2) returned it from: 0 if there is none.
+    pub(crate) cookie: u64,
+    pub(crate) listener: u64,
     /// Set for ever, for UDP: it may have lost a port that bind(2) did not name. What came to it stays in
     /// the queue.
     pub(crate) has_lost_port: bool,
@@ -283,7 +333,7 @@ impl Socket {
             (Udp, Call::Accept | Call::Accepted) | (Smc, Call::Accepted) => Ok(()),
             (_, Call::Accept) => self.accept(stack),
             (_, Call::Accepted) => {
-                let peer = self.remote().and_then(|(_, address)| address);
+                let peer = self.remote().map(|(_, address)| address);
 
                 self.judge(stack, ACCEPT_TCP, Asked::At(self.local.0, peer), none)
             }
@@ -307,26 +357,25 @@ impl Socket {
         }
     }
 
-    /// The remote port and address. Without a port there is no peer, and the wildcard address is in no
-    /// prefix.
-    fn remote(&self) -> Option<(u16, Option<Address>)> {
-        let is_wildcard = |address: &Address| [V4([0; 4]), V6([0; 16])].contains(address);
+    /// The remote port and address. Without a port there is no peer.
+    fn remote(&self) -> Option<(u16, Address)> {
+        self.peer.filter(|(port, _)| *port != 0)
+    }
 
-        (self.peer.filter(|(port, _)| *port != 0))
-            .map(|(port, address)| (port, Some(address).filter(|address| !is_wildcard(address))))
+    /// Whether accept(2) returned it, and it is connected as it was then.
+    fn is_passive(&self) -> bool {
+        self.is_connected
+            && self.accepted.is_some()
+            && self.remote().is_some()
+            && self.accepted == self.peer.map(|peer| (self.local.0, peer))
     }
 
     /// The service port, and the address of the peer. A socket that accept(2) returned is for the
     /// service of its local port, while it is connected as it was then.
     fn service(&self) -> (u16, Option<Address>) {
-        let accepted = self.accepted;
-        let is_passive = self.is_connected
-            && accepted.is_some()
-            && accepted == self.peer.map(|peer| (self.local.0, peer));
-
         match self.remote() {
-            Some((_, address)) if is_passive => (self.local.0, address),
-            Some((port, address)) => (port, address),
+            Some((_, address)) if self.is_passive() => (self.local.0, Some(address)),
+            Some((port, address)) => (port, Some(address)),
             None => (self.local.0, None),
         }
     }
@@ -362,24 +411,33 @@ impl Socket {
     /// one is taken from the queue.
     fn accept(&self, stack: &Stack<'_>) -> Answer {
         let port = self.local.0;
-
-        for (at, layer) in self.judges(stack, ACCEPT_TCP) {
+        let grants = |layer: &Layer<'_>| {
             let is_for = |rule: &&Rule| rule.first <= port && port <= rule.last;
             let matches = |rule: &Rule| rule.prefix.is_none() || layer.netns == self.netns;
-            let grants = |rule: &Rule| rule.access & ACCEPT_TCP != 0 && matches(rule);
 
-            if self.protocol == Smc {
-                return Err(Refused(at, ACCEPT_TCP, false));
-            }
-            if !layer.rules.iter().filter(is_for).any(grants) {
-                return Err(Refused(
-                    at,
-                    ACCEPT_TCP,
-                    layer.is_quiet(ACCEPT_TCP, port, None),
-                ));
-            }
-        }
-        Ok(())
+            (layer.rules.iter().filter(is_for))
+                .any(|rule| rule.access & ACCEPT_TCP != 0 && matches(rule))
+                || self.is_granted_by(layer, ACCEPT_TCP)
+        };
+        let is_smc = self.protocol == Smc;
+        let refusing = (self.judges(stack, ACCEPT_TCP))
+            .filter(|(_, layer)| is_smc || !grants(layer))
+            .map(|(at, layer)| (at, !is_smc && layer.is_quiet(ACCEPT_TCP, port, None)));
+
+        stack.refuse(refusing, ACCEPT_TCP, Some((port, None)).filter(|_| !is_smc))
+    }
+
+    /// Whether a rule of the layer is about this socket. A rule about a listener also grants the rights
+    /// to use what it accepts.
+    fn is_granted_by(&self, layer: &Layer<'_>, right: u64) -> bool {
+        const USE: u64 = SEND_TCP | RECEIVE_TCP | SHUTDOWN_TCP | GETSOCKOPT_TCP | SETSOCKOPT_TCP;
+
+        let is_for = |cookie: u64| {
+            (layer.opened.iter())
+                .any(|(of, access)| cookie != 0 && *of == cookie && access & right != 0)
+        };
+
+        is_for(self.cookie) || right & USE != 0 && self.is_passive() && is_for(self.listener)
     }
 
     /// The layers that have a say, the youngest first: they handle `right`, for such a socket.
@@ -390,7 +448,7 @@ impl Socket {
     ) -> impl Iterator<Item = (usize, &'a Layer<'a>)> {
         let is_plain = matches!(self.protocol, Tcp | Udp);
 
-        (stack.iter().enumerate().rev())
+        (stack.layers.iter().enumerate().rev())
             .filter(move |(_, layer)| layer.handled & right != 0 && (layer.is_extended || is_plain))
     }
 
@@ -464,11 +522,9 @@ impl Socket {
             return Err(EINVAL);
         }
 
-        // As a remote address a wildcard is this machine, whatever list contains it.
-        let is_wildcard = [V4([0; 4]), V6([0; 16])].contains(&address);
-        let address = Some(address).filter(|_| used == Use::Bind || !is_wildcard);
+        let port = u16::from_be_bytes([bytes[2], bytes[3]]);
 
-        Ok(Asked::At(u16::from_be_bytes([bytes[2], bytes[3]]), address))
+        Ok(Asked::At(port, Some(address)))
     }
 
     /// Connect and send give a UDP socket a port, like a bind to port 0 and the wildcard address.
@@ -489,46 +545,56 @@ impl Socket {
     fn send_to_peer(&mut self, stack: &Stack<'_>, way: Way) -> Answer {
         const RIGHT: u64 = CONNECT_SEND_UDP;
 
-        let port = self.peer.map_or(0, |(port, _)| port);
-        let is_own_way = way.is_own(self.peer.map(|(_, address)| address));
+        let (port, address) = self.peer.unwrap_or((0, Address::wildcard(self.family)));
+        let is_own_way = way.is_own(Some(address));
+        let refuses = |layer: &Layer<'_>| {
+            layer.has_address_rule(Udp)
+                && !layer.grants(RIGHT, port, None)
+                && !self.is_granted_by(layer, RIGHT)
+        };
+        let refusing = (self.judges(stack, RIGHT))
+            .filter(|(_, layer)| is_own_way && refuses(layer))
+            .map(|(at, layer)| (at, layer.is_quiet(RIGHT, port, None)));
 
-        for (at, layer) in self.judges(stack, RIGHT).filter(|_| is_own_way) {
-            if layer.has_address_rule(Udp) && !layer.grants(RIGHT, port, None) {
-                return Err(Refused(at, RIGHT, layer.is_quiet(RIGHT, port, None)));
-            }
-        }
-        match self.watching(stack) {
-            Some(at) if way.is_own(None) && self.granted_by_address => {
-                Err(Refused(at, RIGHT, false))
-            }
-            watching => {
-                self.may_name_device |= way.is_own(None) && watching.is_some();
-                Ok(())
-            }
-        }
+        stack.refuse(refusing, RIGHT, Some((port, Some(address))))?;
+        self.mark(stack, RIGHT, way.is_own(None))
     }
 
     /// An access is granted when every layer that has a say has a matching rule.
     fn judge(&mut self, stack: &Stack<'_>, right: u64, asked: Asked, way: Way) -> Answer {
-        let mut needs_address = false;
+        let (port, address) = match asked {
+            Asked::Nothing => return Ok(()),
+            Asked::At(port, address) if self.protocol != Smc => (port, address),
+            _ => {
+                let refusing = self.judges(stack, right).map(|(at, _)| (at, false));
 
-        for (at, layer) in self.judges(stack, right) {
-            let (port, address) = match asked {
-                Asked::Nothing => return Ok(()),
-                Asked::At(port, address) if self.protocol != Smc => (port, address),
-                _ => return Err(Refused(at, right, false)),
-            };
-            let has_device = address.is_some_and(Address::has_device);
-            let is_own_way = [self.way, way].iter().any(|way| way.is_own(address))
-                || self.may_name_device && !has_device;
-            let known = address.filter(|_| !is_own_way && layer.netns == self.netns);
-
-            if !layer.grants(right, port, known) {
-                return Err(Refused(at, right, layer.is_quiet(right, port, known)));
+                return stack.refuse(refusing, right, None);
             }
-            needs_address |= !has_device && !layer.grants(right, port, None);
-        }
-        self.granted_by_address |= needs_address;
+        };
+        // As a remote address a wildcard is this machine, whatever list contains it.
+        let is_local = right & (BIND_TCP | BIND_UDP | LISTEN_TCP) != 0;
+        let is_wildcard = |address: &Address| [V4([0; 4]), V6([0; 16])].contains(address);
+        let meant = address.filter(|address| is_local || !is_wildcard(address));
+        let has_device = meant.is_some_and(Address::has_device);
+        let is_own_way = [self.way, way].iter().any(|way| way.is_own(meant))
+            || self.may_name_device && !has_device;
+        let known = |layer: &Layer<'_>| meant.filter(|_| !is_own_way && layer.netns == self.netns);
+        let grants_anywhere =
+            |layer: &Layer<'_>| layer.grants(right, port, None) || self.is_granted_by(layer, right);
+        let grants = |layer: &Layer<'_>| {
+            layer.grants(right, port, known(layer)) || self.is_granted_by(layer, right)
+        };
+
+        let refusing = (self.judges(stack, right))
+            .filter(|(_, layer)| !grants(layer))
+            .map(|(at, layer)| (at, layer.is_quiet(right, port, known(layer))));
+
+        stack.refuse(refusing, right, Some((port, address)))?;
+
+        let needs_address =
+            (self.judges(stack, right)).any(|(_, layer)| grants(layer) && !grants_anywhere(layer));
+
+        self.granted_by_address |= needs_address && !has_device;
         Ok(())
     }
 
@@ -538,22 +604,29 @@ impl Socket {
     /// or in [`Socket::judge`]. This holds even if no layer handles the right. The socket of TCP under
     /// one of SMC is not seen, so it may not be bound to a device.
     fn name_device(&mut self, stack: &Stack<'_>, right: u64, used: Use, bytes: &[u8]) -> Answer {
-        let names_device = names_device(used, bytes);
-
-        match self.watching(stack) {
-            Some(at) if names_device && (self.granted_by_address || self.protocol == Smc) => {
-                Err(Refused(at, right, false))
-            }
-            watching => {
-                self.may_name_device |= names_device && watching.is_some();
-                Ok(())
-            }
-        }
+        self.mark(stack, right, names_device(used, bytes))
     }
 
-    /// The youngest layer with an address rule for the protocol.
-    fn watching(&self, stack: &Stack<'_>) -> Option<usize> {
-        (stack.iter()).rposition(|layer| layer.has_address_rule(self.protocol))
+    /// Marks the socket if a call may bind it to a device, or refuses that.
+    fn mark(&mut self, stack: &Stack<'_>, right: u64, names_device: bool) -> Answer {
+        if !names_device || self.watching(stack).next().is_none() {
+            return Ok(());
+        }
+        if self.granted_by_address || self.protocol == Smc {
+            return stack.refuse(self.watching(stack), right, None);
+        }
+        self.may_name_device = true;
+        Ok(())
+    }
+
+    /// The layers with an address rule for the protocol, the youngest first. What they refuse then is
+    /// not quiet.
+    fn watching<'a>(&self, stack: &Stack<'a>) -> impl Iterator<Item = (usize, bool)> + use<'a> {
+        let protocol = self.protocol;
+
+        (stack.layers.iter().enumerate().rev())
+            .filter(move |(_, layer)| layer.has_address_rule(protocol))
+            .map(|(at, _)| (at, false))
     }
 
     /// The answer to setsockopt(2), whatever the value and the family of the socket.
@@ -568,15 +641,14 @@ impl Socket {
         // An SMC socket sets options of its TCP socket.
         let gives_way = is_in(&OWN_WAY) || is_in(&JOIN) && self.protocol != Udp;
 
-        if let Some(at) = self.watching(stack).filter(|_| gives_way) {
-            return Err(Refused(at, right, false));
-        }
-        // A filter tells the size of what it sees, and can make that anything.
-        let receives = |layer: &Layer<'_>| layer.handled & receive != 0;
+        stack.refuse(self.watching(stack).filter(|_| gives_way), right, None)?;
 
-        if let Some(at) = stack.iter().rposition(receives).filter(|_| is_in(&FILTER)) {
-            return Err(Refused(at, right, false));
-        }
+        // A filter tells the size of what it sees, and can make that anything.
+        let receiving = (stack.layers.iter().enumerate().rev())
+            .filter(|(_, layer)| layer.handled & receive != 0 && is_in(&FILTER))
+            .map(|(at, _)| (at, false));
+
+        stack.refuse(receiving, right, None)?;
         if self.is_kernel {
             return Ok(());
         }
@@ -674,10 +746,11 @@ pub(crate) fn create_socket(stack: &Stack<'_>, mut asked: Kind, is_kernel: bool)
         layer.permissions & SOCKET_CREATE != 0 && !layer.kinds.iter().any(grants)
     };
 
-    match stack.iter().rposition(refuses) {
-        Some(at) if !is_kernel => Err(Refused(at, 0, false)),
-        _ => Ok(()),
-    }
+    let refusing = (stack.layers.iter().enumerate().rev())
+        .filter(|(_, layer)| !is_kernel && refuses(layer))
+        .map(|(at, _)| (at, false));
+
+    stack.refuse(refusing, 0, None)
 }
 
 const SOL_SOCKET: i32 = 1;
@@ -751,6 +824,8 @@ pub(crate) struct RulesetAttr {
 }
 
 pub(crate) const CREATE_RULESET: u32 = 1 << 31;
+/// The flag of a ruleset.
+pub(crate) const OBSERVED: u32 = 1;
 pub(crate) const VERSION: u32 = 1;
 
 fn refuse_if(is_wrong: bool, errno: i32) -> Result<(), i32> {
@@ -764,32 +839,57 @@ fn refuse_if(is_wrong: bool, errno: i32) -> Result<(), i32> {
 /// The answer to landlock_create_ruleset(2) with flags of Portlock's: the version, or a ruleset.
 ///
 /// `attr` is `None` if it cannot be read; `has_more` is said of bytes after it that are not zero.
+/// `observer` is what is wrong with the file descriptor of an observer: EBADF or EBADFD.
 pub(crate) fn create_ruleset(
     flags: u32,
     is_null: bool,
     size: usize,
     has_more: bool,
     attr: Option<RulesetAttr>,
+    observer: Result<(), i32>,
 ) -> Result<Option<u32>, i32> {
-    // There are no observers yet.
     refuse_if(flags != CREATE_RULESET, EINVAL)?;
     if is_null && size == 0 {
         return Ok(Some(VERSION));
     }
-    refuse_if(is_null, EFAULT)?;
-    refuse_if(size < 8, EINVAL)?;
-    refuse_if(size > 4096 || has_more, E2BIG)?;
 
-    let attr = attr.ok_or(EFAULT)?;
+    let attr = copied(is_null, size, has_more, attr)?;
     let (handled, permissions) = (attr.handled_access_net, attr.handled_permissions);
 
     refuse_if(handled & !(TCP | UDP) != 0, EINVAL)?;
     refuse_if(permissions & !SOCKET_CREATE != 0, EINVAL)?;
     refuse_if(attr.quiet_access_net & !handled != 0, EINVAL)?;
-    refuse_if(attr.flags != 0, EINVAL)?;
-    refuse_if(attr.observer_fd != 0 || attr.observer_cookie != 0, EINVAL)?;
+
+    let is_observed = attr.flags == OBSERVED;
+    let names_observer = attr.observer_fd != 0 || attr.observer_cookie != 0;
+
+    refuse_if(attr.flags & !OBSERVED != 0, EINVAL)?;
+    refuse_if(names_observer && !is_observed, EINVAL)?;
     refuse_if(handled == 0 && permissions == 0, ENOMSG)?;
+    if is_observed {
+        observer?;
+    }
     Ok(None)
+}
+
+/// The answer to landlock_create_ruleset(2) with CREATE_OBSERVER. `attr` are the flags.
+pub(crate) fn create_observer(
+    is_null: bool,
+    size: usize,
+    has_more: bool,
+    attr: Option<u64>,
+) -> Result<(), i32> {
+    let flags = copied(is_null, size, has_more, attr)?;
+
+    refuse_if(flags != 0, EINVAL)
+}
+
+/// An attribute as it is copied from user space.
+fn copied<T>(is_null: bool, size: usize, has_more: bool, attr: Option<T>) -> Result<T, i32> {
+    refuse_if(is_null, EFAULT)?;
+    refuse_if(size < 8, EINVAL)?;
+    refuse_if(size > 4096 || has_more, E2BIG)?;
+    attr.ok_or(EFAULT)
 }
 
 /// `struct portlock_net_attr`.
@@ -813,6 +913,16 @@ pub(crate) struct SocketAttr {
     pub(crate) reserved: u32,
 }
 
+/// `struct portlock_opened_attr`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenedAttr {
+    pub(crate) allowed_access: u64,
+    /// The cookie of the socket, or what is wrong with the file descriptor: EBADF, ENOTSOCK, or
+    /// EOPNOTSUPP for a socket that is not one of TCP, MPTCP or UDP.
+    pub(crate) socket: Result<u64, i32>,
+    pub(crate) reserved: u32,
+}
+
 /// What is added, by the type that is named. It is `None` if it cannot be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RuleAttr {
@@ -820,6 +930,7 @@ pub(crate) enum RuleAttr {
     NetPort(Option<(u64, u64)>),
     Net(Option<NetAttr>),
     Socket(Option<SocketAttr>),
+    Opened(Option<OpenedAttr>),
     /// Any other type; LANDLOCK_RULE_PATH_BENEATH is one for extended rulesets.
     Other,
 }
@@ -828,6 +939,8 @@ pub(crate) enum RuleAttr {
 pub(crate) enum Added {
     Rule(Rule),
     Kind(Kind),
+    /// The cookie of a socket, and the rights on it.
+    Opened(u64, u64),
 }
 
 pub(crate) const QUIET: u32 = 1;
@@ -852,9 +965,10 @@ pub(crate) fn add_rule(
     fd?;
     match attr {
         RuleAttr::Other => Err(EINVAL),
-        RuleAttr::Net(_) | RuleAttr::Socket(_) if !is_extended => Err(EINVAL),
+        RuleAttr::Net(_) | RuleAttr::Socket(_) | RuleAttr::Opened(_) if !is_extended => Err(EINVAL),
         RuleAttr::Net(attr) => net_rule(ruleset, attr.ok_or(EFAULT)?, is_quiet, prefixes),
         RuleAttr::Socket(attr) => socket_rule(ruleset, attr.ok_or(EFAULT)?, is_quiet),
+        RuleAttr::Opened(attr) => opened_rule(ruleset, attr.ok_or(EFAULT)?, is_quiet),
         RuleAttr::NetPort(attr) => {
             let (allowed_access, port) = attr.ok_or(EFAULT)?;
             let attr = NetAttr {
@@ -918,6 +1032,16 @@ fn socket_rule(ruleset: &RulesetAttr, attr: SocketAttr, quiet: bool) -> Result<A
     Ok(Added::Kind(attr.kind))
 }
 
+fn opened_rule(ruleset: &RulesetAttr, attr: OpenedAttr, quiet: bool) -> Result<Added, i32> {
+    refuse_if(attr.allowed_access == 0, ENOMSG)?;
+    refuse_if(
+        attr.allowed_access & !ruleset.handled_access_net != 0,
+        EINVAL,
+    )?;
+    refuse_if(quiet || attr.reserved != 0, EINVAL)?;
+    Ok(Added::Opened(attr.socket?, attr.allowed_access))
+}
+
 // The specification ends here. What follows are examples of it, and what makes them.
 
 impl Rule {
@@ -953,6 +1077,8 @@ impl<'a> Layer<'a> {
             permissions: 0,
             rules,
             kinds: &[],
+            opened: &[],
+            is_permissive: false,
             netns: 1,
         }
     }
@@ -972,6 +1098,8 @@ impl Socket {
             peer: None,
             accepted: None,
             is_connected: false,
+            cookie: 0,
+            listener: 0,
             has_lost_port: false,
             way: Way::NONE,
             granted_by_address: false,
@@ -1021,17 +1149,24 @@ pub(crate) const CASES: &[Case] = {
         }
     }
 
-    fn answers(stack: &Stack<'_>, mut socket: Socket, call: Call<'_>) -> Answer {
-        socket.answer(stack, call)
+    fn heard<'a>(layers: &'a [Layer<'a>]) -> Stack<'a> {
+        Stack {
+            layers,
+            tell: &|_| (),
+        }
     }
 
-    fn gets(stack: &Stack<'_>, socket: Socket, call: Call<'_>) -> i32 {
+    fn answers(layers: &[Layer<'_>], mut socket: Socket, call: Call<'_>) -> Answer {
+        socket.answer(&heard(layers), call)
+    }
+
+    fn gets(stack: &[Layer<'_>], socket: Socket, call: Call<'_>) -> i32 {
         errno(answers(stack, socket, call))
     }
 
     /// What the second of two calls gets, if the first is allowed.
-    fn then(stack: &Stack<'_>, mut socket: Socket, first: Call<'_>, second: Call<'_>) -> i32 {
-        match socket.answer(stack, first) {
+    fn then(stack: &[Layer<'_>], mut socket: Socket, first: Call<'_>, second: Call<'_>) -> i32 {
+        match socket.answer(&heard(stack), first) {
             Ok(()) => gets(stack, socket, second),
             Err(_) => -1,
         }
@@ -1082,7 +1217,7 @@ pub(crate) const CASES: &[Case] = {
     }
 
     fn creates(attr: RulesetAttr) -> Result<Option<u32>, i32> {
-        create_ruleset(CREATE_RULESET, false, 40, false, Some(attr))
+        create_ruleset(CREATE_RULESET, false, 40, false, Some(attr), Ok(()))
     }
 
     fn adds(attr: RuleAttr, flags: u32, fd: Result<(), i32>) -> Result<Added, i32> {
@@ -1101,6 +1236,67 @@ pub(crate) const CASES: &[Case] = {
         };
 
         adds(RuleAttr::Socket(Some(attr)), flags, Ok(()))
+    }
+
+    fn opened(socket: Result<u64, i32>, flags: u32) -> Result<Added, i32> {
+        let attr = OpenedAttr {
+            allowed_access: TCP,
+            socket,
+            reserved: 0,
+        };
+
+        adds(RuleAttr::Opened(Some(attr)), flags, Ok(()))
+    }
+
+    /// The layers, the youngest first, that tell a refusal of a right on a port.
+    fn tell(
+        layers: &[Layer<'_>],
+        mut socket: Socket,
+        call: Call<'_>,
+        expected: &[(usize, u64, Option<u16>)],
+    ) -> bool {
+        let count = core::cell::Cell::new(0);
+        let tell = |record: Record| {
+            let told = (
+                record.layer,
+                record.right,
+                record.asked.map(|(port, _)| port),
+            );
+
+            assert!(expected.get(count.get()) == Some(&told));
+            count.set(count.get() + 1);
+        };
+        let _ = socket.answer(
+            &Stack {
+                layers,
+                tell: &tell,
+            },
+            call,
+        );
+
+        count.get() == expected.len()
+    }
+
+    const fn permissive(layer: Layer<'_>) -> Layer<'_> {
+        Layer {
+            is_permissive: true,
+            ..layer
+        }
+    }
+
+    const fn on_socket<'a>(opened: &'a [(u64, u64)]) -> Layer<'a> {
+        Layer {
+            opened,
+            ..Layer::new(true, &[])
+        }
+    }
+
+    const fn of_cookie(cookie: u64, socket: Socket) -> Socket {
+        Socket { cookie, ..socket }
+    }
+
+    const fn of_listener(listener: u64, socket: Socket) -> Socket {
+        Socket { listener, ..socket }
     }
 
     const TCP4: Socket = Socket::new(Tcp, AF_INET);
@@ -1432,36 +1628,98 @@ pub(crate) const CASES: &[Case] = {
                 && gets(&[only(RECEIVE_TCP, NOTHING)], CLIENT, SetOption(6, 31)) == EACCES
                 && gets(&[PORTS], CLIENT, SetOption(6, 31)) == 0;
 
+        "a permissive layer allows what it would refuse":
+            gets(&[permissive(NOTHING)], TCP4, Connect(&inet(80, LO))) == 0;
+        "a permissive layer does not weaken another":
+            gets(&[permissive(NOTHING), NOTHING], TCP4, Connect(&inet(80, LO))) == EACCES
+                && gets(&[NOTHING, permissive(NOTHING)], TCP4, Connect(&inet(80, LO))) == EACCES;
+        "the error of a wrong address holds in a permissive layer":
+            gets(&[permissive(NOTHING)], TCP4, Connect(&[2, 0])) == EINVAL;
+        "an EACCES without a rule does not hold in a permissive layer":
+            gets(&[permissive(NOTHING)], UDP6, Send(Some(&[0; 24]), false, Way::NONE)) == 0;
+        "each layer tells what it refuses, the youngest first":
+            tell(
+                &[NOTHING, PORTS, permissive(NOTHING)],
+                TCP4,
+                Connect(&inet(80, LO)),
+                &[(2, CONNECT_TCP, Some(80)), (0, CONNECT_TCP, Some(80))],
+            );
+        "what is granted is not told": tell(&[PORTS], TCP4, Connect(&inet(80, LO)), &[]);
+
+        "a rule about a socket grants whatever the port and address":
+            gets(&[on_socket(&[(7, CONNECT_TCP)])], of_cookie(7, TCP4), Connect(&inet(80, LO))) == 0
+                && gets(&[on_socket(&[(7, LISTEN_TCP)])], of_cookie(7, TCP4), Listen) == 0
+                && gets(&[on_socket(&[(7, RECEIVE_UDP)])], of_cookie(7, UDP4), Receive) == 0;
+        "a rule about a socket is about no other":
+            gets(&[on_socket(&[(7, CONNECT_TCP)])], of_cookie(8, TCP4), Connect(&inet(80, LO)))
+                == EACCES
+                && gets(&[on_socket(&[(7, CONNECT_TCP)])], TCP4, Connect(&inet(80, LO))) == EACCES;
+        "a rule about a socket grants its rights only":
+            gets(&[on_socket(&[(7, BIND_TCP)])], of_cookie(7, TCP4), Connect(&inet(80, LO)))
+                == EACCES;
+        "layers intersect for a socket as for a port":
+            gets(
+                &[on_socket(&[(7, TCP)]), NOTHING],
+                of_cookie(7, TCP4),
+                Connect(&inet(80, LO)),
+            ) == EACCES;
+        "what a granted listener accepts may be used":
+            gets(&[on_socket(&[(7, TCP)])], of_listener(7, ACCEPTED), Send(None, false, Way::NONE)) == 0
+                && gets(&[on_socket(&[(7, TCP)])], of_listener(7, ACCEPTED), Receive) == 0
+                && gets(&[on_socket(&[(7, TCP)])], of_listener(7, ACCEPTED), Shutdown) == 0;
+        "what a granted listener accepts is not granted more":
+            gets(&[on_socket(&[(7, TCP)])], of_listener(7, ACCEPTED), Connect(&inet(80, LO)))
+                == EACCES;
+        "what was accepted and is connected elsewhere is not granted":
+            gets(&[on_socket(&[(7, TCP)])], of_listener(7, to(81, ACCEPTED)), Receive) == EACCES;
+
         "socket: -1 is any type and protocol":
-            errno(create_socket(&[KINDS], kind(1, 5, 0), false)) == 0;
+            errno(create_socket(&heard(&[KINDS]), kind(1, 5, 0), false)) == 0;
         "socket: a rule names family, type and protocol":
-            errno(create_socket(&[KINDS], kind(2, 1, 6), false)) == 0;
+            errno(create_socket(&heard(&[KINDS]), kind(2, 1, 6), false)) == 0;
         "socket: protocol 0 is no alias":
-            errno(create_socket(&[KINDS], kind(2, 1, 0), false)) == EACCES;
-        "socket: another type": errno(create_socket(&[KINDS], kind(2, 3, 6), false)) == EACCES;
+            errno(create_socket(&heard(&[KINDS]), kind(2, 1, 0), false)) == EACCES;
+        "socket: another type": errno(create_socket(&heard(&[KINDS]), kind(2, 3, 6), false)) == EACCES;
         "socket: AF_INET with SOCK_PACKET is AF_PACKET":
-            errno(create_socket(&[KINDS], kind(2, 10, 3), false)) == EACCES;
-        "socket: the kernel is exempt": errno(create_socket(&[KINDS], kind(2, 3, 6), true)) == 0;
+            errno(create_socket(&heard(&[KINDS]), kind(2, 10, 3), false)) == EACCES;
+        "socket: the kernel is exempt": errno(create_socket(&heard(&[KINDS]), kind(2, 3, 6), true)) == 0;
         "socket: allowed if not handled":
-            errno(create_socket(&[NOTHING], kind(2, 3, 6), false)) == 0;
+            errno(create_socket(&heard(&[NOTHING]), kind(2, 3, 6), false)) == 0;
 
         "create: NULL and 0 ask for the version":
-            create_ruleset(CREATE_RULESET, true, 0, false, None) == Ok(Some(1));
+            create_ruleset(CREATE_RULESET, true, 0, false, None, Ok(())) == Ok(Some(1));
         "create: with a flag of Landlock's: EINVAL":
-            create_ruleset(CREATE_RULESET | 1, true, 0, false, None) == Err(EINVAL);
+            create_ruleset(CREATE_RULESET | 1, true, 0, false, None, Ok(())) == Err(EINVAL);
         "create: NULL with a size: EFAULT":
-            create_ruleset(CREATE_RULESET, true, 4, false, None) == Err(EFAULT);
+            create_ruleset(CREATE_RULESET, true, 4, false, None, Ok(())) == Err(EFAULT);
         "create: less than 8 bytes: EINVAL":
-            create_ruleset(CREATE_RULESET, false, 7, false, None) == Err(EINVAL);
+            create_ruleset(CREATE_RULESET, false, 7, false, None, Ok(())) == Err(EINVAL);
         "create: more than a page: E2BIG":
-            create_ruleset(CREATE_RULESET, false, 4097, false, None) == Err(E2BIG);
+            create_ruleset(CREATE_RULESET, false, 4097, false, None, Ok(())) == Err(E2BIG);
         "create: nothing handled: ENOMSG": creates(NO_ATTR) == Err(ENOMSG);
         "create: an unknown right: EINVAL":
             creates(RulesetAttr { handled_access_net: 1 << 43, ..NO_ATTR }) == Err(EINVAL);
         "create: quiet rights that are not handled: EINVAL":
             creates(RulesetAttr { quiet_access_net: 1, ..NO_ATTR }) == Err(EINVAL);
-        "create: observers are not there yet: EINVAL":
-            creates(RulesetAttr { observer_cookie: 1, ..NO_ATTR }) == Err(EINVAL);
+        "create: an observer that is not meant: EINVAL":
+            creates(RulesetAttr { observer_cookie: 1, ..NO_ATTR }) == Err(EINVAL)
+                && creates(RulesetAttr { observer_fd: 1, ..NO_ATTR }) == Err(EINVAL);
+        "create: an unknown flag: EINVAL":
+            creates(RulesetAttr { flags: 2, ..TCP_AND_SOCKETS }) == Err(EINVAL);
+        "create: what is wrong with the observer comes last":
+            create_ruleset(
+                CREATE_RULESET,
+                false,
+                40,
+                false,
+                Some(RulesetAttr { flags: OBSERVED, ..TCP_AND_SOCKETS }),
+                Err(9),
+            ) == Err(9)
+                && creates(RulesetAttr { flags: OBSERVED, ..NO_ATTR }) == Err(ENOMSG);
+        "observer: NULL is EFAULT, whatever the size":
+            create_observer(true, 0, false, None) == Err(EFAULT);
+        "observer: no flag is known": create_observer(false, 8, false, Some(1)) == Err(EINVAL);
+        "observer: created": create_observer(false, 8, false, Some(0)) == Ok(());
         "create: a ruleset": creates(TCP_AND_SOCKETS) == Ok(None);
 
         "add: wrong flags come first": adds(RuleAttr::Other, 2, Err(9)) == Err(EINVAL);
@@ -1503,6 +1761,9 @@ pub(crate) const CASES: &[Case] = {
         "add: Landlock's rule":
             adds(RuleAttr::NetPort(Some((1, 80))), 0, Ok(()))
                 == Ok(Added::Rule(Rule::new(1, 80, 80)));
+        "add: a socket": opened(Ok(7), 0) == Ok(Added::Opened(7, TCP));
+        "add: what is wrong with the socket comes last":
+            opened(Err(88), 0) == Err(88) && opened(Err(88), QUIET) == Err(EINVAL);
         "add: a kind": socket(kind(254, -1, 65534), 0) == Ok(Added::Kind(kind(254, -1, 65534)));
         "add: a kind out of range": socket(kind(-1, -1, -1), 0) == Err(EINVAL);
         "add: QUIET for a kind": socket(kind(2, 1, 6), QUIET) == Err(EINVAL);

@@ -11,15 +11,20 @@ use crate::{
         ExtendedAttr,
         NetAttr,
         NetPortAttr,
+        ObserverAttr,
+        OpenedAttr,
         RulesetAttr,
         SocketAttr,
         ADD_RULE_QUIET,
         AF_INET,
         AF_INET6,
+        CREATE_OBSERVER,
         CREATE_RULESET,
         LOG_SUBDOMAINS_OFF,
+        PERMISSIVE,
         RULE_NET,
         RULE_NET_PORT,
+        RULE_OPENED,
         RULE_PATH_BENEATH,
         RULE_SOCKET,
         TSYNC,
@@ -30,11 +35,15 @@ use crate::{
         AccessSet,
         PermissionSet, //
     },
-    domain::Domain,
+    domain::{
+        Domain,
+        Layer, //
+    },
     endpoint::Prefix,
     kinds::Kind,
     landlock,
     nets::Net,
+    observer,
     ports::Rule,
     ruleset::Ruleset,
     Portlock, //
@@ -59,7 +68,10 @@ use kernel::{
         PreparedCred,
         SystemCall, //
     },
-    net::socket::current_net_cookie,
+    net::socket::{
+        current_net_cookie,
+        Socket, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -95,7 +107,19 @@ fn create_extended(attr: UserPtr, size: usize) -> Result<Arc<Ruleset>> {
     Ruleset::extended(&copy_attr::<ExtendedAttr>(attr, size)?)
 }
 
-/// Copies the attribute of a ruleset, as much of it as user space knows.
+/// Creates an observer, and returns a new file descriptor that refers to it.
+///
+/// Returns `EINVAL` for unknown flags, besides the errors of [`copy_attr`] and of a new descriptor.
+fn create_observer(attr: UserPtr, size: usize) -> Result<c_int> {
+    let ObserverAttr(attr) = copy_attr(attr, size)?;
+
+    if attr.flags != 0 {
+        return Err(EINVAL);
+    }
+    observer::open()
+}
+
+/// Copies the attribute of a ruleset or an observer, as much of it as user space knows.
 fn copy_attr<T: FromBytes>(attr: UserPtr, size: usize) -> Result<T> {
     if attr.as_const_ptr().is_null() {
         return Err(EFAULT);
@@ -112,11 +136,17 @@ fn copy_attr<T: FromBytes>(attr: UserPtr, size: usize) -> Result<T> {
 
 /// Returns a new file descriptor that refers to `ruleset`.
 fn open(ruleset: Arc<Ruleset>) -> Result<c_int> {
-    RULESETS.open(
+    let reporter = ruleset.reporter.clone();
+    let fd = RULESETS.open(
         c"[landlock-ruleset]",
         ruleset,
         kernel::fs::file::flags::O_RDWR | kernel::fs::file::flags::O_CLOEXEC,
-    )
+    )?;
+
+    if let Some(reporter) = reporter {
+        reporter.announce();
+    }
+    Ok(fd)
 }
 
 /// Returns the ruleset of `file`, if the file `may` do what it is for.
@@ -148,6 +178,7 @@ fn add_rule(ruleset_fd: c_int, rule_type: u32, attr: UserPtr, flags: u32) -> Res
         (RULE_NET_PORT, _) => add_net_port_rule(&ruleset, attr, flags),
         (RULE_NET, true) => add_net_rule(&ruleset, attr, flags),
         (RULE_SOCKET, true) => add_socket_rule(&ruleset, attr, flags),
+        (RULE_OPENED, true) => add_opened_rule(&ruleset, attr, flags),
         _ => Err(EINVAL),
     }
 }
@@ -272,22 +303,53 @@ fn add_socket_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
     Ok(())
 }
 
+fn add_opened_rule(ruleset: &Ruleset, attr: UserPtr, flags: u32) -> Result {
+    let OpenedAttr(attr) = UserSlice::new(attr, size_of::<OpenedAttr>())
+        .reader()
+        .read()?;
+    let rule = net_rule(ruleset, attr.allowed_access, 0)?;
+
+    // No rule keeps denials on a single socket out of the logs.
+    if flags & ADD_RULE_QUIET != 0 || attr.reserved != 0 {
+        return Err(EINVAL);
+    }
+
+    let file = Fd::get(attr.fd)?;
+    let sk = Socket::of_file(&file).ok_or(ENOTSOCK)?.sk();
+    let kind = sk.kind();
+
+    if !kind.is_tcp() && !kind.is_mptcp() && !kind.is_udp() {
+        return Err(EOPNOTSUPP);
+    }
+
+    let mut rules = ruleset.rules.lock();
+
+    rules.open()?.opened.add(sk.make_cookie(), rule.access)?;
+    rules.note_opened_rule(&attr, sk);
+    Ok(())
+}
+
 /// Enforces the ruleset of `ruleset_fd` on the calling thread, or on all threads of its process:
 /// both parts of it, or none.
 fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result {
-    landlock::may_restrict_self(call, flags)?;
+    let file = Fd::get(ruleset_fd);
+    let ruleset = match &file {
+        Ok(file) => ruleset_of(file, anon_inode::can_read),
+        Err(error) => Err(*error),
+    };
+    let is_extended = ruleset
+        .as_ref()
+        .is_ok_and(|ruleset| ruleset.handled.is_extended);
+
+    // For all else this is an unknown flag, as for Landlock.
+    if flags & PERMISSIVE != 0 && !is_extended {
+        return Err(EINVAL);
+    }
+    landlock::may_restrict_self(call, flags & !PERMISSIVE)?;
 
     // Only this may be asked without a ruleset.
     let only_log = ruleset_fd == -1 && flags & !TSYNC == LOG_SUBDOMAINS_OFF;
-    let file = if only_log {
-        None
-    } else {
-        Some(Fd::get(ruleset_fd)?)
-    };
-    let ruleset = match &file {
-        Some(file) => Some(ruleset_of(file, anon_inode::can_read)?),
-        None => None,
-    };
+    let ruleset = if only_log { None } else { Some(ruleset?) };
 
     let mut cred = PreparedCred::new()?;
 
@@ -297,7 +359,7 @@ fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result
     }
 
     // No lock is held here: the threads to synchronize may be waiting for it.
-    landlock::commit(call, cred, ruleset.is_some(), flags)
+    landlock::commit(call, cred, ruleset.is_some(), flags & !PERMISSIVE)
 }
 
 /// Stacks both parts of `ruleset` on the domains of `cred`.
@@ -309,10 +371,15 @@ fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u
         return Ok(());
     }
 
-    let net = current_net_cookie();
     let subject = cred.blob_mut::<Portlock>().ok_or(EOPNOTSUPP)?;
-    let (frozen, index) = rules.freeze(ruleset.handled)?;
-    let domain = Domain::new(subject.domain(), level, net, frozen, index)?;
+    let (frozen, index) = rules.freeze(ruleset.handled, ruleset.reporter.as_ref())?;
+    let layer = Layer {
+        level,
+        is_permissive: flags & PERMISSIVE != 0,
+        net: current_net_cookie(),
+        frozen,
+    };
+    let domain = Domain::new(subject.domain(), layer, index)?;
 
     subject.enter(domain);
     Ok(())
@@ -336,6 +403,12 @@ extern "C" fn portlock_create_ruleset(
                 return VERSION as c_long;
             }
             create_extended(attr, size)
+        }
+        CREATE_OBSERVER if crate::is_on() => {
+            return match create_observer(attr, size) {
+                Ok(fd) => fd as c_long,
+                Err(error) => error.to_errno() as c_long,
+            };
         }
         // What the other flags ask for is about C Landlock.
         _ => return landlock::create_ruleset(&call, attr, size, flags),

@@ -11,7 +11,8 @@ use crate::{
     },
     denial::{
         self,
-        Refused, //
+        Refusal,
+        Right, //
     },
     domain::{
         Domain,
@@ -25,14 +26,17 @@ use crate::{
     },
     landlock::{
         self,
-        About, //
+        About,
+        Denial, //
     },
+    opened::Cookies,
     socket::Carried,
     way::{
         self,
         Way, //
     }, //
 };
+use core::net::IpAddr;
 use kernel::{
     net::socket::{
         LockedSock,
@@ -55,6 +59,8 @@ pub(crate) struct Call<'a> {
     pub(crate) access: Access,
     /// Whether the socket is one of MPTCP: only extended layers are about it.
     pub(crate) is_mptcp: bool,
+    /// That of [`Cookies`], if what is asked may be granted by it.
+    pub(crate) listener: u64,
     /// The message that is sent, if one is.
     pub(crate) msg: Option<&'a Msg>,
 }
@@ -74,6 +80,7 @@ impl<'a> Call<'a> {
             used: Use::of(access),
             access,
             is_mptcp: false,
+            listener: 0,
             msg: None,
         }
     }
@@ -152,7 +159,7 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
     access: Access,
 ) -> bool {
     // It costs no more to ask one ruleset than whether there is something to ask.
-    if landlock::checks_are_traced() || !IS_UNIFORM && !domain.is_about_addresses(access.into()) {
+    if landlock::checks_are_traced() || !IS_UNIFORM && !domain.is_about_addresses_alone(access) {
         return false;
     }
 
@@ -165,11 +172,9 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
     }
 
     let question = Question {
-        access,
-        port: Some(port),
         address: Some(address),
         net: sk.net_cookie(),
-        is_mptcp: false,
+        ..Question::new(access, Some(port), false)
     };
     let is_granted = if IS_UNIFORM {
         domain.grants_uniformly(&question)
@@ -185,6 +190,11 @@ fn is_granted_at_address<const IS_UNIFORM: bool>(
 #[inline]
 fn is_marked(sk: &Sock) -> bool {
     Carried::of(sk).is_some_and(|carried| carried.mark.grant_by_address().is_ok())
+}
+
+/// Whether `sk` may have been bound to a device by a call that was let through.
+fn may_name_device(sk: &Sock) -> bool {
+    Carried::of(sk).is_none_or(|carried| carried.mark.may_name_device())
 }
 
 /// [`check`], for a UDP socket that connects to `address`, which may give it a local port.
@@ -284,6 +294,7 @@ fn decide_udp_send(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
             used: Use::Send,
             access: Access::ConnectSendUdp,
             is_mptcp: false,
+            listener: 0,
             msg: Some(msg),
         })?,
         None => check_way_to_peer(domain, udp, msg)?,
@@ -315,13 +326,8 @@ pub(crate) fn judge(call: &Call<'_>) -> Result {
         Asked::Port(port) => Some(port),
         Asked::Unknowable => None,
     };
-    let mut question = Question {
-        access,
-        port,
-        address: None,
-        net: 0,
-        is_mptcp: call.is_mptcp,
-    };
+    let mut question = Question::new(access, port, call.is_mptcp);
+    let address = endpoint::address(call.address.into());
 
     if let Some(port) = port {
         // The event is Landlock's.
@@ -329,54 +335,93 @@ pub(crate) fn judge(call: &Call<'_>) -> Result {
             denial::trace_check(domain, port, access);
         }
         let own_way = || Way::of(call.sk, call.msg);
+        let cookies = || Cookies {
+            own: call.sk.cookie(),
+            listener: call.listener,
+        };
 
-        if is_allowed(domain, &mut question, call.sk, own_way, || {
-            endpoint::address(call.address.into()).filter(|address| address.can_match(access))
+        if is_granted(domain, &mut question, call.sk, cookies, own_way, || {
+            address.filter(|address| address.can_match(access))
         }) {
             return Ok(());
         }
     }
+    refuse(call, socket_family, &question, address)
+}
 
-    denial::log(&Refused {
-        domain,
+/// Refuses what `question` asks, in those layers that do not grant it.
+#[cold]
+#[inline(never)]
+fn refuse(
+    call: &Call<'_>,
+    socket_family: u16,
+    question: &Question,
+    address: Option<Address>,
+) -> Result {
+    let access = question.access;
+    let about = match (question.port, address) {
+        (None, _) => About::Socket(call.sk),
+        (Some(port), Some(address)) if access.is_about_local() => {
+            About::Local(call.sk, port, address.into())
+        }
+        (Some(port), address) => About::Service {
+            sk: call.sk,
+            port,
+            is_local: access.is_about_local(),
+            peer: address.map(IpAddr::from),
+        },
+    };
+    let denial = AccessSet::LANDLOCK.contains(access).then_some(Denial {
         sk: call.sk,
         socket_family,
         address: call.address,
-        question: &question,
+        names_port: question.port.is_some(),
+        access,
     });
-    Err(EACCES)
+    let refusal = Refusal {
+        right: access.into(),
+        about,
+        denial,
+    };
+
+    refusal.by_some(call.domain.refusing(question))
 }
 
-/// Whether `domain` allows what `question` asks of `sk` at some address, or at the one that `address`
-/// reads unless the socket goes its own way.
+/// Whether all layers of `domain` grant what `question` asks of `sk`: at any address, as one of
+/// `cookies`, or at the address that `address` reads unless the socket goes its own way.
 ///
-/// The question gets the address, by which a refusal is explained.
-pub(crate) fn is_allowed(
+/// The question gets what it was answered by, by which a refusal is explained. If a layer refuses that
+/// is not permissive, the socket is not marked.
+pub(crate) fn is_granted(
     domain: &Domain,
     question: &mut Question,
     sk: &Sock,
+    cookies: impl Fn() -> Cookies,
     own_way: impl Fn() -> Way,
     address: impl Fn() -> Option<Address>,
 ) -> bool {
     if domain.allows_by_port(question) {
         return true;
     }
-
-    question.address = address().filter(|address| !own_way().is_own(Some(address)));
+    if domain.is_about_sockets(question.access) {
+        question.cookies = cookies();
+    }
+    // Rules about addresses that grant nothing may keep a refusal out of the logs.
+    question.address = address().filter(|address| {
+        !own_way().is_own(Some(address)) && (address.is_of_a_link() || !may_name_device(sk))
+    });
     question.net = sk.net_cookie();
-    if !domain.is_about_addresses(question.access.into()) || !domain.grants_at_address(question) {
+
+    let answer = domain.answer(question);
+    // A device is part of a link-local address: it does no harm.
+    let is_of_a_link = question.address.as_ref().is_some_and(Address::is_of_a_link);
+
+    if answer.is_by_address && !answer.is_refused && !is_of_a_link && !is_marked(sk) {
+        // Then only rules without an address match.
+        question.address = None;
         return false;
     }
-    // A device is part of a link-local address: it does no harm.
-    if question.address.as_ref().is_some_and(Address::is_of_a_link) {
-        return true;
-    }
-    if is_marked(sk) {
-        return true;
-    }
-    // Then only rules without an address match.
-    question.address = None;
-    false
+    answer.is_granted
 }
 
 /// Notes that the call may bind the socket to a device, or refuses that.
@@ -392,12 +437,12 @@ fn note_device(call: &Call<'_>) -> Result {
     refuse_way(call.domain, call.sk, call.access)
 }
 
-/// Refuses that `sk` gets a way of its own by what `access` is about.
+/// Refuses that `sk` gets a way of its own by what `access` is about, in the layers that have rules
+/// about addresses for its protocol. There is one.
 fn refuse_way(domain: &Domain, sk: &Sock, access: Access) -> Result {
-    if let Some(refusing) = domain.watching(access.protocol()) {
-        denial::log_by_name(access.name(), About::Socket(sk), refusing);
-    }
-    Err(EACCES)
+    let refusal = Refusal::new(access, About::Socket(sk));
+
+    refusal.by_some(domain.watching(access.protocol()))
 }
 
 /// Whether `domain` lets a task set an option of `sk`.
@@ -424,10 +469,7 @@ pub(crate) fn check_option(domain: &Domain, sk: &Sock, level: c_int, option: c_i
         return refuse_way(domain, sk, access);
     }
     if way::is_filter(level, option) {
-        if let Some(refusing) = domain.handling(receive) {
-            denial::log_by_name(access.name(), About::Socket(sk), refusing);
-            return Err(EACCES);
-        }
+        return Refusal::new(access, About::Socket(sk)).by(domain.handling(receive));
     }
     Ok(())
 }
@@ -446,20 +488,14 @@ fn check_way_to_peer(domain: &Domain, udp: &UdpSock, msg: &Msg) -> Result {
 
     let (port, address) = udp.peer();
     let question = Question {
-        access: Access::ConnectSendUdp,
-        port: Some(port),
-        address: None,
-        net: 0,
-        is_mptcp: false,
+        cookies: Cookies::of(udp.cookie()),
+        ..Question::new(Access::ConnectSendUdp, Some(port), false)
     };
 
     if way.is_own(Some(&address.into())) {
-        if let Some(refusing) = domain.refusing_way(&question) {
-            let about = About::Peer(udp, port, address);
+        let refusal = Refusal::new(question.access, About::Peer(udp, port, address));
 
-            denial::log_by_name(question.access.name(), about, refusing);
-            return Err(EACCES);
-        }
+        refusal.by(domain.refusing_way(&question))?;
     }
     if Carried::of(udp).is_some_and(|carried| carried.mark.name_device().is_ok()) {
         return Ok(());
@@ -483,25 +519,22 @@ pub(crate) fn check_listen(
         return Ok(());
     }
 
-    let mut question = Question {
-        access,
-        port: Some(sk.port()),
-        address: None,
-        net: 0,
-        is_mptcp,
-    };
+    let mut question = Question::new(access, Some(sk.port()), is_mptcp);
 
-    if is_allowed(
+    if is_granted(
         domain,
         &mut question,
         owner,
+        || Cookies::of(owner.cookie()),
         || Way::of(sk, None),
         || Some(sk.address().into()),
     ) {
         return Ok(());
     }
-    denial::log_listen(domain, sk, owner, &question);
-    Err(EACCES)
+
+    let refusal = Refusal::new(access, About::Local(owner, sk.port(), sk.address()));
+
+    refusal.by_some(domain.refusing(&question))
 }
 
 /// Whether `domain` lets an SMC socket do what `access` is about, with `address` if it uses one.
@@ -515,10 +548,7 @@ pub(crate) fn check_smc(
     address: Option<Sockaddr<'_>>,
     access: Access,
 ) -> Result {
-    if let Some(refusing) = domain.handling(access) {
-        denial::log_by_name(access.name(), About::Socket(sk), refusing);
-        return Err(EACCES);
-    }
+    Refusal::new(access, About::Socket(sk)).by(domain.handling(access))?;
 
     let names_device =
         address.is_some_and(|address| endpoint::names_device(address.bytes(), Use::of(access)));
@@ -533,18 +563,18 @@ pub(crate) fn check_smc(
 ///
 /// Returns `EACCES` if a layer refuses.
 pub(crate) fn check_creation(domain: &Domain, params: SocketParams) -> Result {
+    let SocketParams {
+        family,
+        type_,
+        protocol,
+        ..
+    } = params;
+    let right = Right::Permission(Permission::SocketCreate);
+
     if !domain.handles_permission(Permission::SocketCreate) {
         return Ok(());
     }
-    match domain.refusing_creation(params.family, params.type_, params.protocol) {
-        Some(refusing) => {
-            let name = Permission::SocketCreate.name();
-
-            denial::log_by_name(name, About::Kind(params), refusing);
-            Err(EACCES)
-        }
-        None => Ok(()),
-    }
+    Refusal::new(right, About::Kind(params)).by(domain.refusing_creation(family, type_, protocol))
 }
 
 /// Whether `domain` lets `udp` get a local port, if it has none.
@@ -569,6 +599,7 @@ fn check_udp_autobind(domain: &Domain, udp: &UdpSock, msg: Option<&Msg>) -> Resu
         used: Use::Bind,
         access: Access::BindUdp,
         is_mptcp: false,
+        listener: 0,
         msg,
     })
 }

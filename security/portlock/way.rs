@@ -80,6 +80,11 @@ impl Mark {
         self.set(Self::MAY_NAME_DEVICE)
     }
 
+    /// Whether the socket may be bound to a device.
+    pub(crate) fn may_name_device(&self) -> bool {
+        self.0.load(Relaxed) == Self::MAY_NAME_DEVICE
+    }
+
     #[inline(always)]
     fn set(&self, mark: u32) -> Result {
         // A mark stays, and to read it is cheaper than to try to set it again.
@@ -186,8 +191,11 @@ mod tests {
         assert_eq!(granted.grant_by_address(), Ok(()));
         assert_eq!(granted.grant_by_address(), Ok(()));
         assert_eq!(granted.name_device(), Err(EACCES));
+        assert!(!granted.may_name_device());
         assert_eq!(granted.grant_by_address(), Ok(()));
+        assert!(!named.may_name_device());
         assert_eq!(named.name_device(), Ok(()));
+        assert!(named.may_name_device());
         assert_eq!(named.grant_by_address(), Err(EACCES));
         assert_eq!(named.name_device(), Ok(()));
     }

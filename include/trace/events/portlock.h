@@ -18,6 +18,7 @@
 struct landlock_hierarchy;
 struct landlock_ruleset;
 struct portlock_denial;
+struct sock;
 
 #ifdef CREATE_TRACE_POINTS
 
@@ -189,6 +190,48 @@ TRACE_EVENT(portlock_add_rule_socket,
 );
 
 /**
+ * portlock_add_rule_opened - Rule about an open socket added to an extended
+ *                            ruleset
+ *
+ * @ruleset: Modified ruleset (never NULL), whose lock is held.
+ * @access: &portlock_opened_attr.allowed_access.
+ * @sk: The socket (never NULL).
+ *
+ * Fields:
+ *
+ * - u64 ruleset_id, u64 ruleset_version: As in portlock_add_rule_net.
+ * - u64 access_rights: As the argument.
+ * - u64 cookie: What SO_COOKIE tells of the socket.
+ */
+TRACE_EVENT(portlock_add_rule_opened,
+
+	TP_PROTO(const struct landlock_ruleset *ruleset, u64 access,
+		 const struct sock *sk),
+
+	TP_ARGS(ruleset, access, sk),
+
+	TP_STRUCT__entry(
+		__field(u64, ruleset_id)
+		__field(u64, ruleset_version)
+		__field(u64, access_rights)
+		__field(u64, cookie)
+	),
+
+	TP_fast_assign(
+		lockdep_assert_held(&ruleset->lock);
+		__entry->ruleset_id	= ruleset->id;
+		__entry->ruleset_version = ruleset->version;
+		__entry->access_rights	= access;
+		__entry->cookie		= atomic64_read(&sk->sk_cookie);
+	),
+
+	TP_printk("ruleset=%llx.%llu access_rights=%s cookie=%llu",
+		__entry->ruleset_id, __entry->ruleset_version,
+		_portlock_print_access_net(__entry->access_rights),
+		__entry->cookie)
+);
+
+/**
  * portlock_deny - Access denied that Landlock has no event for
  *
  * @hierarchy: Denying domain's hierarchy node (never NULL); its id is the
@@ -199,7 +242,8 @@ TRACE_EVENT(portlock_add_rule_socket,
  *
  * Emitted for Portlock's own rights and permissions, and for Landlock's rights
  * where the address is not what was refused: on an SMC socket, or because the
- * socket or the message chooses its own way.
+ * socket or the message chooses its own way.  Also emitted for whatever a
+ * permissive domain would deny: Landlock's events are about denied accesses.
  *
  * Fields:
  *
@@ -213,6 +257,7 @@ TRACE_EVENT(portlock_add_rule_socket,
  *   Zero is a valid port.
  * - u16 address_family: %AF_INET or %AF_INET6, or 0 if no address was checked.
  * - u8[16] address: Network byte order.
+ * - bool permissive: The domain let it pass.
  */
 TRACE_EVENT(portlock_deny,
 
@@ -232,6 +277,7 @@ TRACE_EVENT(portlock_deny,
 		__field(s32, port)
 		__array(u8, address, 16)
 		__string(blockers, denial->blockers)
+		__field(bool, permissive)
 	),
 
 	TP_fast_assign(
@@ -246,14 +292,16 @@ TRACE_EVENT(portlock_deny,
 		memcpy(__entry->address, denial->address,
 		       sizeof(__entry->address));
 		__assign_str(blockers);
+		__entry->permissive	= hierarchy->permissive;
 	),
 
-	TP_printk("domain=%llx same_exec=%d logged=%d blockers=%s family=%d type=%d protocol=%d port=%d address_family=%u address=%s",
+	TP_printk("domain=%llx same_exec=%d logged=%d blockers=%s family=%d type=%d protocol=%d port=%d address_family=%u address=%s permissive=%d",
 		__entry->domain_id, __entry->same_exec, __entry->logged,
 		__get_str(blockers), __entry->family, __entry->type,
 		__entry->protocol, __entry->port, __entry->address_family,
 		__trace_portlock_print_address(p, __entry->address_family,
-					       __entry->address))
+					       __entry->address),
+		__entry->permissive)
 );
 
 #undef _PORTLOCK_PERMISSION_NAMES

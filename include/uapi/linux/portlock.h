@@ -4,7 +4,7 @@
  *
  * Portlock takes Landlock's system calls.  What Landlock has is declared in
  * linux/landlock.h and means the same.  This header declares what is new:
- * extended rulesets.
+ * extended rulesets, and observers of what they refuse.
  */
 
 #ifndef _UAPI_LINUX_PORTLOCK_H
@@ -15,15 +15,46 @@
 /**
  * DOC: portlock_create_ruleset_flags
  *
- * Flag of sys_landlock_create_ruleset(), which must stand alone:
+ * Flags of sys_landlock_create_ruleset(), each of which must stand alone:
  *
  * %PORTLOCK_CREATE_RULESET
  *     Create an extended ruleset.  The attribute is a &struct
  *     portlock_ruleset_attr.  If it is NULL and its size is zero, the call
  *     returns the version of Portlock's ABI instead.
+ *
+ * %PORTLOCK_CREATE_OBSERVER
+ *     Create an observer.  The attribute is a &struct portlock_observer_attr.
+ *     The file descriptor can be read and polled.
  */
 /* clang-format off */
 #define PORTLOCK_CREATE_RULESET			(1U << 31)
+#define PORTLOCK_CREATE_OBSERVER		(1U << 30)
+/* clang-format on */
+
+/**
+ * struct portlock_observer_attr - Definition of an observer
+ *
+ * Argument of sys_landlock_create_ruleset() with %PORTLOCK_CREATE_OBSERVER.
+ */
+struct portlock_observer_attr {
+	/**
+	 * @flags: No flag is defined yet: must be 0.
+	 */
+	__u64 flags;
+};
+
+/**
+ * DOC: portlock_ruleset_flags
+ *
+ * In ``portlock_ruleset_attr.flags``:
+ *
+ * %PORTLOCK_RULESET_OBSERVED
+ *     What the layers made of the ruleset refuse is told to the observer of
+ *     ``observer_fd``.  Without this flag, ``observer_fd`` and
+ *     ``observer_cookie`` must be 0.
+ */
+/* clang-format off */
+#define PORTLOCK_RULESET_OBSERVED		(1U << 0)
 /* clang-format on */
 
 /**
@@ -49,15 +80,16 @@ struct portlock_ruleset_attr {
 	 */
 	__u64 handled_permissions;
 	/**
-	 * @flags: No flag is defined yet: must be 0.
+	 * @flags: %PORTLOCK_RULESET_OBSERVED, or 0.
 	 */
 	__u32 flags;
 	/**
-	 * @observer_fd: Must be 0.
+	 * @observer_fd: File descriptor of an observer.
 	 */
 	__s32 observer_fd;
 	/**
-	 * @observer_cookie: Must be 0.
+	 * @observer_cookie: Number that comes back in each record, to tell the
+	 * rulesets of one observer apart.
 	 */
 	__u64 observer_cookie;
 };
@@ -73,12 +105,17 @@ struct portlock_ruleset_attr {
  * %PORTLOCK_RULE_SOCKET
  *     Permissions on kinds of sockets, cf. &struct portlock_socket_attr.
  *
+ * %PORTLOCK_RULE_OPENED
+ *     Network rights on one socket that is open, cf. &struct
+ *     portlock_opened_attr.
+ *
  * %LANDLOCK_RULE_NET_PORT works in an extended ruleset too.  It is a
  * %PORTLOCK_RULE_NET for one port and any address.
  */
 /* clang-format off */
 #define PORTLOCK_RULE_NET			0x40000001
 #define PORTLOCK_RULE_SOCKET			0x40000002
+#define PORTLOCK_RULE_OPENED			0x40000003
 /* clang-format on */
 
 /**
@@ -156,6 +193,133 @@ struct portlock_socket_attr {
 	 * @reserved: Must be 0.
 	 */
 	__u32 reserved;
+};
+
+/**
+ * struct portlock_opened_attr - Rule about one socket that is open
+ *
+ * Argument of sys_landlock_add_rule() with %PORTLOCK_RULE_OPENED.  The rule is
+ * about the socket and not about the file descriptor: it holds for each
+ * descriptor of the socket, whatever its ports and addresses, until the socket
+ * is closed.  It does not keep the socket open.
+ *
+ * What a listening socket accepts has the rights to send, to receive, to shut
+ * down, and to read and set options of the rule, as long as it is the connection
+ * that accept(2) returned.
+ */
+struct portlock_opened_attr {
+	/**
+	 * @allowed_access: Network rights that the rule grants, all of them
+	 * handled by the ruleset.
+	 */
+	__u64 allowed_access;
+	/**
+	 * @fd: File descriptor of a TCP, MPTCP or UDP socket.
+	 */
+	__s32 fd;
+	/**
+	 * @reserved: Must be 0.
+	 */
+	__u32 reserved;
+};
+
+/**
+ * DOC: portlock_restrict_self_flags
+ *
+ * Flag of sys_landlock_restrict_self(), for extended rulesets only:
+ *
+ * %PORTLOCK_RESTRICT_SELF_PERMISSIVE
+ *     The new layer refuses nothing that its ruleset handles.  What it would
+ *     refuse is logged and told to its observer, and allowed unless another
+ *     layer refuses it.  Landlock's rules about ptrace(2) hold.
+ */
+/* clang-format off */
+#define PORTLOCK_RESTRICT_SELF_PERMISSIVE	(1U << 31)
+/* clang-format on */
+
+/**
+ * DOC: portlock_event_flags
+ *
+ * In ``portlock_event.flags``:
+ *
+ * %PORTLOCK_EVENT_PERMISSIVE
+ *     The layer is permissive: it let this pass.
+ */
+/* clang-format off */
+#define PORTLOCK_EVENT_PERMISSIVE		(1U << 0)
+/* clang-format on */
+
+/**
+ * struct portlock_event - Record of an observer
+ *
+ * read(2) of an observer returns whole records.
+ */
+struct portlock_event {
+	/**
+	 * @size: Size of this record, in bytes.  A reader skips what it does
+	 * not know.
+	 */
+	__u32 size;
+	/**
+	 * @flags: ``PORTLOCK_EVENT_*``.
+	 */
+	__u32 flags;
+	/**
+	 * @id: Number of the record.  An observer's numbers rise, and are not 0.
+	 * A record that could not be copied to one reader may come to another
+	 * one after later records.
+	 */
+	__u64 id;
+	/**
+	 * @lost: Number of records that were lost since the one before.  A
+	 * record that only tells this has neither rights nor permissions.
+	 */
+	__u64 lost;
+	/**
+	 * @cookie: &portlock_ruleset_attr.observer_cookie.
+	 */
+	__u64 cookie;
+	/**
+	 * @access_net: Network rights that were refused, in the bits of the
+	 * ruleset.
+	 */
+	__u64 access_net;
+	/**
+	 * @permissions: Permissions that were refused, likewise.
+	 */
+	__u64 permissions;
+	/**
+	 * @tid: Thread, as it is numbered in the PID namespace of the one who
+	 * created the observer, or 0 if it has no number there.
+	 */
+	__s32 tid;
+	/**
+	 * @family: Family of the socket, or of the one that was asked for.
+	 */
+	__s32 family;
+	/**
+	 * @type: Type, likewise.
+	 */
+	__s32 type;
+	/**
+	 * @protocol: Protocol, likewise.
+	 */
+	__s32 protocol;
+	/**
+	 * @port: Port that was compared with the rules, in host byte order, or
+	 * 0 if none was.
+	 */
+	__u32 port;
+	/**
+	 * @address_family: %AF_INET or %AF_INET6, or 0 if no address was asked
+	 * about.
+	 */
+	__u32 address_family;
+	/**
+	 * @address: Address that was compared with the rules, in network byte
+	 * order.  That of %AF_INET is in the first four bytes.
+	 */
+	__u8 address[16];
 };
 
 /**

@@ -35,6 +35,20 @@ use core::{
     ops::Deref, //
 };
 
+/// Writes all of `input` to `iov`, or nothing, as C's `copy_to_iter_full()`.
+///
+/// Returns [`EFAULT`] if there is no room, or user space has no memory there. May sleep.
+pub fn copy_to_iter_full(iov: &mut IovIterDest<'_>, input: &[u8]) -> Result {
+    let copied = iov.copy_to_iter(input);
+
+    if copied == input.len() {
+        return Ok(());
+    }
+    // SAFETY: So many bytes were just written.
+    unsafe { iov.revert(copied) };
+    Err(EFAULT)
+}
+
 /// The file of a descriptor, held for the length of a system call, as C's `CLASS(fd, ...)`.
 ///
 /// Unlike [`LocalFile::fget`], this takes no reference if nobody but the current thread could close

@@ -6,7 +6,7 @@
 //! to; [`Sock`] (`struct sock`) is the half that the protocols work on. [`Msg`] (`struct msghdr`)
 //! is a message on its way in or out.
 //!
-//! What is here reads sockets and changes nothing.
+//! What is here reads sockets and changes nothing, except that [`Sock::make_cookie`] numbers a socket.
 //!
 //! C headers: [`include/linux/net.h`](srctree/include/linux/net.h),
 //! [`include/linux/socket.h`](srctree/include/linux/socket.h),
@@ -14,6 +14,7 @@
 
 use crate::{
     bindings,
+    fs::LocalFile,
     prelude::*,
     task::Task,
     types::Opaque, //
@@ -149,6 +150,22 @@ impl Socket {
         // SAFETY: The caller guarantees that `ptr` is valid for `'a`, and `Socket` has the layout
         // of `struct socket`.
         unsafe { &*ptr.cast() }
+    }
+
+    /// Returns the socket that `file` refers to, or `None` if it refers to something else.
+    ///
+    /// This is C's `sock_from_file()`.
+    pub fn of_file(file: &LocalFile) -> Option<&Self> {
+        // SAFETY: The file is valid. It only answers which socket it belongs to.
+        let sock = unsafe { bindings::sock_from_file(file.as_ptr()) };
+
+        // SAFETY: If it is not null, it is valid as long as the file is.
+        if sock.is_null() || unsafe { (*sock).sk }.is_null() {
+            return None;
+        }
+        // SAFETY: The last `fput()` of the file calls `sock_close()`, which releases the socket: until
+        // then the socket keeps its `sk`, which is not null, as just seen, and `file` is borrowed.
+        Some(unsafe { Self::from_ptr(sock) })
     }
 
     /// Returns a raw pointer to the `struct socket`.
@@ -376,6 +393,27 @@ impl Sock {
 
         // SAFETY: As just said. Nobody writes the cookie any more.
         unsafe { (*net).net_cookie }
+    }
+
+    /// Returns the cookie of the socket: a number that no other socket has or ever gets, until the
+    /// machine boots again. It is 0 if the socket has none yet. Takes no lock.
+    ///
+    /// This is C's `atomic64_read(&sk->sk_cookie)`.
+    #[inline]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: By the type invariant the `struct sock` is valid.
+        unsafe { bindings::sk_cookie(self.as_ptr()) }
+    }
+
+    /// Returns the cookie of the socket, see [`Sock::cookie`], which gets one if it has none. Takes no
+    /// lock.
+    ///
+    /// This is C's `sock_gen_cookie()`.
+    #[inline]
+    pub fn make_cookie(&self) -> u64 {
+        // SAFETY: By the type invariant the `struct sock` is valid. That other threads make it one at
+        // the same time does no harm.
+        unsafe { bindings::sock_gen_cookie(self.as_ptr()) }
     }
 
     /// Tells whether this is a TCP socket over IPv4 or IPv6, as C's `sk_is_tcp()` does.
@@ -608,6 +646,22 @@ impl<'a> SockKind<'a> {
     #[inline]
     pub const fn family(self) -> u16 {
         self.family
+    }
+
+    /// The type, `SOCK_*`.
+    #[inline]
+    pub const fn type_(self) -> u16 {
+        let [_, type_] = self.protocol_and_type;
+
+        type_
+    }
+
+    /// The protocol, `IPPROTO_*`.
+    #[inline]
+    pub const fn protocol(self) -> u16 {
+        let [protocol, _] = self.protocol_and_type;
+
+        protocol
     }
 
     /// Tells whether the family is IPv4 or IPv6, as C's `sk_is_inet()` does.
