@@ -204,6 +204,7 @@ TEST_F(boot, refuses_the_system_calls_when_landlock_is_not_named)
 		  create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_ERRATA));
 	EXPECT_EQ(-EOPNOTSUPP, create_ruleset(NULL, 0, ~0U));
 	EXPECT_EQ(-EOPNOTSUPP, create_ruleset(NULL, 0, 1U << 31));
+	EXPECT_EQ(-EOPNOTSUPP, create_ruleset(NULL, 0, 1U << 30));
 	EXPECT_EQ(-EOPNOTSUPP, add_rule(0, LANDLOCK_RULE_NET_PORT, &port, 0));
 	EXPECT_EQ(-EOPNOTSUPP, add_rule(-1, 0, NULL, ~0U));
 	EXPECT_EQ(-EOPNOTSUPP, restrict_self(0, 0));

@@ -4,7 +4,7 @@
  *
  * The programs are those of Documentation/userspace-api/portlock.rst, taken out
  * of the page and compiled.  Each of them runs this program, which then makes
- * one call and exits with its error.
+ * one call and exits with its error, or tells it to a client.
  */
 
 #define _GNU_SOURCE
@@ -21,8 +21,16 @@
 #define INTRANET FOLDER "/intranet 8443"
 #define WORKER FOLDER "/worker 8443 127.0.0.1 443"
 
-/* The port of the server, the intranet and the worker. */
+/* These are in Rust too. */
+#define ACTIVATED FOLDER "/activated"
+#define LEARN FOLDER "/learn"
+#define WATCH FOLDER "/watch"
+
+/* The port of the server, the intranet, the worker and the activated server. */
 #define SERVED_PORT 8443
+
+/* How many refusals a flood has: more than an observer has room for. */
+#define FLOOD 1500
 
 /* What the programs exit with if they do not run their command. */
 #define NOT_RUN 1
@@ -142,8 +150,60 @@ static int serve_client(const char *kind, const char *address, __u16 port)
 	return use_socket(client, "getsockopt") ?: relay(client, client);
 }
 
+static int call(char *const argv[]);
+
+/* Makes a call, and sends its error to the client. */
+static int report(char *const argv[])
+{
+	const char error = call(argv);
+
+	return send(STDIN_FILENO, &error, 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+}
+
+/* Whether a process is stopped, which it may be some time after the signal. */
+static bool is_stopped(pid_t pid)
+{
+	char path[32], text[512];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_text(path, text, sizeof(text)))
+		return true;
+	/* After the name, which is in parentheses. */
+	state = strrchr(text, ')');
+	return !state || state[2] == 'T';
+}
+
+/* Makes many calls that are refused, while the parent cannot look. */
+static int flood(char *const argv[])
+{
+	const pid_t parent = getppid();
+	int i, ret = 0;
+
+	if (kill(parent, SIGSTOP))
+		return errno;
+	while (!is_stopped(parent))
+		pause_ms(1);
+	for (i = 0; i < FLOOD; i++) {
+		ret = call(argv);
+		/* The socket that it used. */
+		close_range(3, ~0U, 0);
+	}
+	return kill(parent, SIGCONT) ? errno : ret;
+}
+
 static int call(char *const argv[])
 {
+	if (!strcmp(argv[0], "report"))
+		return report(argv + 1);
+	if (!strcmp(argv[0], "flood"))
+		return flood(argv + 1);
+	if (!strcmp(argv[0], "twice"))
+		return call(argv + 1) ?: call(argv + 1);
+	if (!strcmp(argv[0], "answer"))
+		return relay(STDIN_FILENO, STDIN_FILENO);
+	if (!strcmp(argv[0], "die"))
+		return kill(getpid(), SIGKILL);
 	if (!strcmp(argv[0], "socket")) {
 		const int fd = socket(atoi(argv[1]), atoi(argv[2]),
 				      atoi(argv[3]));
@@ -176,6 +236,22 @@ static int append(char **argv, int argc, char *text)
 	return argc;
 }
 
+/* The socket that start() hands over as a manager of services does, or none. */
+static int activation = -1;
+
+/* Hands the socket over to this process. */
+static int hand_over(void)
+{
+	char pid[16];
+
+	if (activation < 0)
+		return 0;
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return dup2(activation, 3) != 3 || fcntl(3, F_SETFD, 0) ||
+	       setenv("LISTEN_PID", pid, 1) || setenv("LISTEN_FDS", "1", 1) ?
+		       -errno : 0;
+}
+
 /*
  * Starts @program, which runs this one, which makes the call of @words.  The
  * standard error is @handed.
@@ -201,7 +277,7 @@ static pid_t start(const char *program, const char *words, int handed)
 	if (child == 0) {
 		/* The program may complain to a socket that is not connected. */
 		signal(SIGPIPE, SIG_IGN);
-		if (dup2(handed, STDERR_FILENO) >= 0)
+		if (dup2(handed, STDERR_FILENO) >= 0 && !hand_over())
 			execv(argv[0], argv);
 		_exit(127);
 	}
@@ -327,8 +403,8 @@ static int add_ipv6(const char *address)
 	return ret;
 }
 
-/* Listens on all addresses of both families. */
-static int serve(__u16 port)
+/* Returns a socket that listens on all addresses of both families. */
+static int serve_at(__u16 port)
 {
 	const int fd = make_socket(AF_INET6, SOCK_STREAM, 0);
 	union addr addr;
@@ -336,7 +412,14 @@ static int serve(__u16 port)
 
 	if (fd < 0)
 		return fd;
-	return bind(fd, &addr.sa, len) || listen(fd, 64) ? -errno : 0;
+	return bind(fd, &addr.sa, len) || listen(fd, 64) ? -errno : fd;
+}
+
+static int serve(__u16 port)
+{
+	const int fd = serve_at(port);
+
+	return fd < 0 ? fd : 0;
 }
 
 FIXTURE(doc)
@@ -683,6 +766,402 @@ TEST_F(doc, worker_gets_no_other_descriptors)
 {
 	ASSERT_EQ(9, dup2(STDOUT_FILENO, 9));
 	EXPECT_EQ(here(EBADF), work("close 9", STDERR_FILENO));
+}
+
+/* The programs in C and in Rust, run by an ordinary user */
+
+FIXTURE(user)
+{
+	/* The socket of the activated server. */
+	int listener;
+};
+
+FIXTURE_VARIANT(user)
+{
+	const char *activated, *learn, *watch;
+};
+
+/* clang-format off */
+FIXTURE_VARIANT_ADD(user, c) { ACTIVATED, LEARN, WATCH " 443" };
+FIXTURE_VARIANT_ADD(user, rust)
+{
+	ACTIVATED "-rust", LEARN "-rust", WATCH "-rust 443"
+};
+/* clang-format on */
+
+/* All hosts are this one, as for the other programs. */
+FIXTURE_SETUP(user)
+{
+	if (access(FOLDER, X_OK))
+		SKIP(return, "no " FOLDER " in this guest");
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, add_ipv4("lo:1", "198.51.100.1", "255.255.254.0"));
+	ASSERT_EQ(0, serve(80));
+	ASSERT_EQ(0, serve(443));
+	self->listener = serve_at(SERVED_PORT);
+	ASSERT_LE(0, self->listener);
+	ASSERT_EQ(0, setresgid(1000, 1000, 1000));
+	ASSERT_EQ(0, setresuid(1000, 1000, 1000));
+}
+
+FIXTURE_TEARDOWN(user)
+{
+}
+
+/* Starts the activated server @program with @listener. */
+static pid_t activate(const char *program, const char *words, int listener,
+		      int handed)
+{
+	pid_t child;
+
+	activation = listener;
+	child = start(program, words, handed);
+	activation = -1;
+	return child;
+}
+
+/*
+ * Sends a byte from @address to the activated server.  Returns the byte that it
+ * answers, or a negative errno.
+ */
+static int ask(const char *address)
+{
+	const struct timeval limit = {
+		.tv_sec = 20,
+	};
+	const int client = connect_from(address, SERVED_PORT);
+	char answer = 0;
+	int ret;
+
+	if (client < 0)
+		return client;
+	if (setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &limit,
+		       sizeof(limit)) ||
+	    send(client, "x", 1, MSG_NOSIGNAL) != 1 ||
+	    recv(client, &answer, 1, 0) < 0)
+		ret = -errno;
+	else
+		ret = answer;
+	close(client);
+	return ret;
+}
+
+/* Starts the activated server for one client, which asks from @address. */
+static int ask_activated(const char *program, const char *words, int listener,
+			 const char *address, int handed)
+{
+	const pid_t child = activate(program, words, listener, handed);
+	int ret;
+
+	if (child < 0)
+		return child;
+	/* It does not serve, and nobody would answer. */
+	if (is_c_landlock())
+		return wait_child(child) == NOT_RUN ? -ENOTCONN : -ECHILD;
+	ret = ask(address);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	return ret;
+}
+
+/* What the activated server answers, if it can serve. */
+static int answers(int expected)
+{
+	return is_c_landlock() ? -ENOTCONN : expected;
+}
+
+#define ASK(words, address) \
+	ask_activated(variant->activated, words, self->listener, address, \
+		      STDERR_FILENO)
+
+#define ASK_WITH(fd, words) \
+	ask_activated(variant->activated, words, self->listener, "127.0.0.1", fd)
+
+TEST_F(user, activated_serves_whoever_calls)
+{
+	EXPECT_EQ(answers('x'), ASK("answer", "127.0.0.1"));
+	EXPECT_EQ(answers('x'), ASK("answer", "198.51.100.7"));
+	EXPECT_EQ(answers('x'), ASK("answer", "::1"));
+}
+
+TEST_F(user, activated_serves_one_after_the_other)
+{
+	const pid_t child = activate(variant->activated, "answer",
+				     self->listener, STDERR_FILENO);
+	int i;
+
+	ASSERT_LE(0, child);
+	for (i = 0; i < 3 && !is_c_landlock(); i++)
+		EXPECT_EQ('x', ask("127.0.0.1"));
+	EXPECT_EQ(0, kill(child, SIGKILL));
+	EXPECT_EQ(child, waitpid(child, NULL, 0));
+}
+
+TEST_F(user, activated_commands_use_their_connection)
+{
+	EXPECT_EQ(answers(0), ASK("report fd 0 getsockopt", "127.0.0.1"));
+	EXPECT_EQ(answers(0), ASK("report fd 0 setsockopt", "127.0.0.1"));
+	/* The first byte is the one that it sends. */
+	EXPECT_EQ(answers('x'), ASK("report fd 0 send", "127.0.0.1"));
+	/* The listener is not theirs. */
+	EXPECT_EQ(answers(EBADF), ASK("report close 3", "127.0.0.1"));
+	EXPECT_EQ(answers(EACCES),
+		  ASK("report fd 0 bind tcp ::1 0", "127.0.0.1"));
+	EXPECT_EQ(answers(EACCES),
+		  ASK("report fd 0 connect tcp ::1 443", "127.0.0.1"));
+}
+
+TEST_F(user, activated_commands_have_no_other_network)
+{
+	static const char *const calls[] = { "report socket 2 1 0",
+					     "report socket 10 2 17",
+					     "report socket 1 1 0",
+					     "report socket 16 3 0" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		EXPECT_EQ(answers(EACCES), ASK(calls[i], "127.0.0.1"));
+}
+
+TEST_F(user, activated_commands_have_no_use_for_other_sockets)
+{
+	const int connected = connect_from("127.0.0.1", 80);
+	const int udp = make_socket(AF_INET, SOCK_DGRAM, 0);
+	const int listener = listen_on(AF_INET, 0, 8080);
+
+	ASSERT_LE(0, connected);
+	ASSERT_LE(0, udp);
+	ASSERT_LE(0, listener);
+	EXPECT_EQ(answers(EACCES), ASK_WITH(connected, "report fd 2 send"));
+	EXPECT_EQ(answers(EACCES), ASK_WITH(connected, "report fd 2 receive"));
+	EXPECT_EQ(answers(EACCES), ASK_WITH(connected, "report fd 2 shutdown"));
+	EXPECT_EQ(answers(EACCES),
+		  ASK_WITH(udp, "report fd 2 send udp 127.0.0.1 443"));
+	EXPECT_EQ(answers(EACCES), ASK_WITH(udp, "report fd 2 receive"));
+	EXPECT_EQ(answers(EACCES), ASK_WITH(listener, "report fd 2 accept"));
+}
+
+TEST_F(user, activated_needs_a_socket_of_tcp)
+{
+	int usock[2];
+	pid_t child;
+
+	/* Nobody hands it a socket. */
+	EXPECT_EQ(NOT_RUN, run(variant->activated, "answer"));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, usock));
+	child = activate(variant->activated, "answer", usock[0], STDERR_FILENO);
+	ASSERT_LE(0, child);
+	EXPECT_EQ(NOT_RUN, wait_child(child));
+}
+
+/*
+ * Runs @program, and writes what it says to @text.  Returns the exit status or a
+ * negative errno.
+ */
+static int run_told(const char *program, const char *words, char *text,
+		    size_t size)
+{
+	size_t len = 0;
+	int pipes[2];
+	pid_t child;
+	ssize_t ret;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	child = start(program, words, pipes[1]);
+	close(pipes[1]);
+	if (child < 0)
+		return child;
+	while ((ret = read(pipes[0], text + len, size - 1 - len)) > 0)
+		len += ret;
+	close(pipes[0]);
+	text[len] = '\0';
+	return ret < 0 ? -EIO : wait_child(child);
+}
+
+/* Whether @text has the whole line @line. */
+static bool has_line(const char *text, const char *line)
+{
+	const size_t len = strlen(line);
+
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (!strncmp(text, line, len) && text[len] == '\n')
+			return true;
+	}
+	return false;
+}
+
+/* Expects a line of what a program says, if it can run. */
+#define EXPECT_LINE(text, line)						\
+	do {								\
+		const bool is_there = has_line(text, line);		\
+									\
+		EXPECT_TRUE(is_there || is_c_landlock())		\
+			TH_LOG("no \"%s\" in:\n%s", line, text);		\
+	} while (0)
+
+TEST_F(user, learn_allows_and_tells)
+{
+	char text[1024];
+
+	EXPECT_EQ(here(0), run_told(variant->learn,
+				    "connect tcp 198.51.100.7 443", text,
+				    sizeof(text)));
+	EXPECT_LINE(text, "      1 create a socket (2, 1, 0)");
+	EXPECT_LINE(text, "      1 connect TCP 198.51.100.7:443");
+
+	EXPECT_EQ(here(0), run_told(variant->learn, "listen tcp ::1 8080", text,
+				    sizeof(text)));
+	EXPECT_LINE(text, "      1 create a socket (10, 1, 0)");
+	EXPECT_LINE(text, "      1 bind TCP [::1]:8080");
+	EXPECT_LINE(text, "      1 listen TCP [::1]:8080");
+
+	/* A socket of UDP needs a port. */
+	EXPECT_EQ(here(0), run_told(variant->learn, "send udp 127.0.0.1 53",
+				    text, sizeof(text)));
+	EXPECT_LINE(text, "      1 create a socket (2, 2, 0)");
+	EXPECT_LINE(text, "      1 send UDP 127.0.0.1:53");
+	EXPECT_LINE(text, "      1 bind UDP 0.0.0.0:0");
+}
+
+TEST_F(user, learn_counts)
+{
+	char text[1024];
+
+	EXPECT_EQ(here(0), run_told(variant->learn,
+				    "twice connect tcp 127.0.0.1 443", text,
+				    sizeof(text)));
+	EXPECT_LINE(text, "      2 create a socket (2, 1, 0)");
+	EXPECT_LINE(text, "      2 connect TCP 127.0.0.1:443");
+}
+
+TEST_F(user, learn_accepts_what_it_would_refuse)
+{
+	char text[1024];
+	int pipes[2];
+	ssize_t len;
+
+	ASSERT_EQ(0, close(self->listener));
+	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+	EXPECT_EQ(here(0), run_for("198.51.100.7", variant->learn,
+				   "serve tcp 0.0.0.0 8443", pipes[1]));
+	EXPECT_EQ(0, close(pipes[1]));
+	len = read(pipes[0], text, sizeof(text) - 1);
+	ASSERT_LE(0, len);
+	text[len] = '\0';
+	/* Once for the listener, and once for the connection. */
+	EXPECT_LINE(text, "      1 accept TCP *:8443");
+	EXPECT_LINE(text, "      1 accept TCP 198.51.100.7:8443");
+}
+
+/* What another layer refuses stays refused, and is told as well. */
+TEST_F(user, learn_frees_from_nothing)
+{
+	char text[1024];
+
+	ASSERT_EQ(0, restrict_to_port(CONNECT_TCP, 443, CONNECT_TCP));
+	EXPECT_EQ(here(EACCES), run_told(variant->learn,
+					 "connect tcp 127.0.0.1 80", text,
+					 sizeof(text)));
+	EXPECT_LINE(text, "      1 connect TCP 127.0.0.1:80");
+	EXPECT_EQ(here(0), run_told(variant->learn, "connect tcp 127.0.0.1 443",
+				    text, sizeof(text)));
+	EXPECT_LINE(text, "      1 connect TCP 127.0.0.1:443");
+}
+
+TEST_F(user, learn_ends_as_the_command)
+{
+	EXPECT_EQ(here(EBADF), run(variant->learn, "close 99"));
+	EXPECT_EQ(here(128 + SIGKILL), run(variant->learn, "die"));
+}
+
+/* Whether @text has one line, which tells of a thread's @refusal. */
+static bool tells(const char *text, const char *refusal)
+{
+	char line[64];
+	int tid, end = 0;
+
+	if (sscanf(text, "thread %d: %n", &tid, &end) != 1 || tid <= 1)
+		return false;
+	snprintf(line, sizeof(line), "%s\n", refusal);
+	return end && !strcmp(text + end, line);
+}
+
+#define EXPECT_TOLD(text, refusal)					\
+	do {								\
+		const bool is_told = tells(text, refusal);		\
+									\
+		EXPECT_TRUE(is_told || is_c_landlock())			\
+			TH_LOG("not \"%s\":\n%s", refusal, text);	\
+	} while (0)
+
+TEST_F(user, watch_lets_connect_to_its_port)
+{
+	char text[1024];
+
+	EXPECT_EQ(here(0), run_told(variant->watch,
+				    "connect tcp 198.51.100.7 443", text,
+				    sizeof(text)));
+	EXPECT_TRUE(is_c_landlock() || !*text)
+		TH_LOG("%s", text);
+	EXPECT_EQ(here(0), run_told(variant->watch, "connect tcp ::1 443", text,
+				    sizeof(text)));
+	EXPECT_TRUE(is_c_landlock() || !*text)
+		TH_LOG("%s", text);
+}
+
+TEST_F(user, watch_tells_what_is_refused)
+{
+	char text[1024];
+
+	EXPECT_EQ(here(EACCES), run_told(variant->watch,
+					 "connect tcp 198.51.100.7 80", text,
+					 sizeof(text)));
+	EXPECT_TOLD(text, "connect TCP 198.51.100.7:80");
+	EXPECT_EQ(here(EACCES), run_told(variant->watch, "connect tcp ::1 80",
+					 text, sizeof(text)));
+	EXPECT_TOLD(text, "connect TCP [::1]:80");
+	EXPECT_EQ(here(EACCES), run_told(variant->watch,
+					 "bind tcp 127.0.0.1 8080", text,
+					 sizeof(text)));
+	EXPECT_TOLD(text, "bind TCP 127.0.0.1:8080");
+	EXPECT_EQ(here(EACCES), run_told(variant->watch,
+					 "listen_unbound tcp 0.0.0.0 0", text,
+					 sizeof(text)));
+	EXPECT_TOLD(text, "listen TCP 0.0.0.0:0");
+	EXPECT_EQ(here(EACCES), run_told(variant->watch,
+					 "send udp 127.0.0.1 53", text,
+					 sizeof(text)));
+	EXPECT_TOLD(text, "send UDP 127.0.0.1:53");
+}
+
+TEST_F(user, watch_counts_what_is_lost)
+{
+	static char text[1 << 17];
+	unsigned long lost, total = 0, all_lost = 0;
+	const char *line;
+
+	EXPECT_EQ(here(EACCES), run_told(variant->watch,
+					 "flood connect tcp 127.0.0.1 80", text,
+					 sizeof(text)));
+	if (is_c_landlock())
+		return;
+	for (line = text; *line; line = strchr(line, '\n') + 1) {
+		if (sscanf(line, "lost refusals: %lu", &lost) == 1)
+			all_lost += lost;
+		else
+			total++;
+		ASSERT_NE(NULL, strchr(line, '\n'));
+	}
+	EXPECT_LT(0, all_lost);
+	EXPECT_EQ(FLOOD, total + all_lost);
+}
+
+TEST_F(user, watch_ends_as_the_command)
+{
+	EXPECT_EQ(here(EBADF), run(variant->watch, "close 99"));
+	EXPECT_EQ(here(128 + SIGKILL), run(variant->watch, "die"));
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 
@@ -311,6 +312,10 @@ static const char *event(const char *name, int *num)
 		EXPECT_EQ(0, write_text(INSTANCE "/trace", ""));	\
 	} while (0)
 
+/* Expects one event of a denial, by a layer that is not permissive. */
+#define EXPECT_DENIAL(fmt, ...) \
+	EXPECT_EVENT("portlock_deny", fmt " permissive=0", ##__VA_ARGS__)
+
 #define EXPECT_NO_EVENT(name)						\
 	do {								\
 		int num;						\
@@ -381,7 +386,10 @@ TEST_F(trace, events_have_the_layout_of_the_documentation)
 		  { "u64 domain_id;8", "bool same_exec;1", "bool logged;1",
 		    "u16 address_family;2", "s32 family;4", "s32 type;4",
 		    "s32 protocol;4", "s32 port;4", "u8 address[16];16",
-		    "__data_loc char[] blockers;4" } },
+		    "__data_loc char[] blockers;4", "bool permissive;1" } },
+		{ "portlock_add_rule_opened",
+		  { "u64 ruleset_id;8", "u64 ruleset_version;8",
+		    "u64 access_rights;8", "u64 cookie;8" } },
 	};
 	char path[128], format[4096], field[128];
 	size_t i, j;
@@ -620,15 +628,13 @@ TEST_F(trace, a_denial_names_the_youngest_layer_that_refuses)
 	first = last_domain();
 	ASSERT_EQ(0, restrict_all(BIND_UDP));
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, first);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, first);
 
 	ASSERT_EQ(0, refuse_listen(0));
 	second = last_domain();
 	ASSERT_NE(first, second);
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, second);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, second);
 }
 
 TEST_F(trace, denials_count_for_their_domain)
@@ -685,12 +691,10 @@ TEST_F(trace, a_quiet_rule_clears_logged)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
 	/* The rule is about another address. */
 	ASSERT_EQ(-EACCES, listen_ipv6(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 blockers=net.listen_tcp family=10 type=1 protocol=6 port=%d address_family=10 address=::1",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 blockers=net.listen_tcp family=10 type=1 protocol=6 port=%d address_family=10 address=::1",
 		     domain, PORT);
 }
 
@@ -710,8 +714,7 @@ TEST_F(trace, a_quiet_rule_may_be_the_only_one_with_an_address)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
 }
 
 TEST_F(trace, a_quiet_rule_is_about_quiet_rights_only)
@@ -727,8 +730,7 @@ TEST_F(trace, a_quiet_rule_is_about_quiet_rights_only)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 " LISTEN_DENIED, domain);
 }
 
 /* What is the same in every denial to shut TCP down. */
@@ -757,20 +759,17 @@ TEST_F(trace, a_quiet_rule_is_about_the_service_port_and_the_peer)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, shut_down(accepted));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 " SHUTDOWN_DENIED
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 " SHUTDOWN_DENIED
 		     "port=%d address_family=2 address=127.0.0.1",
 		     domain, AF_INET, PORT);
 	/* The rule is about another address. */
 	ASSERT_EQ(-EACCES, shut_down(connected));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
 		     "port=%d address_family=10 address=::1",
 		     domain, AF_INET6, PORT);
 	/* It is about another port, too, and here is no address. */
 	ASSERT_EQ(-EACCES, shut_down(loose));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 " SHUTDOWN_DENIED
 		     "port=0 address_family=0 address=",
 		     domain, AF_INET);
 }
@@ -792,8 +791,7 @@ TEST_F(trace, a_quiet_rule_is_about_the_port_of_a_listener)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, accept_on_port(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
 		     domain, PORT);
 
 	fd = accept_ruleset();
@@ -804,8 +802,7 @@ TEST_F(trace, a_quiet_rule_is_about_the_port_of_a_listener)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-EACCES, accept_on_port(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=0 address=",
 		     domain, PORT);
 }
 
@@ -834,12 +831,10 @@ TEST_F(trace, a_quiet_rule_is_about_the_peer_that_is_accepted)
 	ASSERT_EQ(0, enforce(fd));
 	domain = last_domain();
 	ASSERT_EQ(-ECONNABORTED, accept_on(AF_INET, PORT));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=2 address=127.0.0.1",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 blockers=net.accept_tcp family=2 type=1 protocol=6 port=%d address_family=2 address=127.0.0.1",
 		     domain, PORT);
 	ASSERT_EQ(-ECONNABORTED, accept_on(AF_INET6, PORT));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=10 type=1 protocol=6 port=%d address_family=10 address=::1",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 blockers=net.accept_tcp family=10 type=1 protocol=6 port=%d address_family=10 address=::1",
 		     domain, PORT);
 }
 
@@ -849,8 +844,7 @@ TEST_F(trace, log_flags_of_the_same_program_clear_logged)
 	const unsigned long long domain = last_domain();
 
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
 }
 
 TEST_F(trace, log_flags_for_subdomains_clear_logged)
@@ -861,8 +855,7 @@ TEST_F(trace, log_flags_for_subdomains_clear_logged)
 	const unsigned long long domain = last_domain();
 
 	ASSERT_EQ(-EACCES, listen_ipv4(-1));
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=0 " LISTEN_DENIED, domain);
 }
 
 /* The tests that exec run their own program again with this variable set. */
@@ -895,8 +888,7 @@ TEST_F(trace, another_program_is_not_logged)
 	const unsigned long long domain = last_domain();
 
 	ASSERT_EQ(0, look_after_exec());
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=0 logged=0 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=0 logged=0 " LISTEN_DENIED, domain);
 }
 
 TEST_F(trace, another_program_is_logged_on_demand)
@@ -905,8 +897,7 @@ TEST_F(trace, another_program_is_logged_on_demand)
 	const unsigned long long domain = last_domain();
 
 	ASSERT_EQ(0, look_after_exec());
-	EXPECT_EVENT("portlock_deny",
-		     "domain=%llx same_exec=0 logged=1 " LISTEN_DENIED, domain);
+	EXPECT_DENIAL("domain=%llx same_exec=0 logged=1 " LISTEN_DENIED, domain);
 }
 
 /* Audit */
@@ -1380,7 +1371,7 @@ FIXTURE_TEARDOWN(denial)
 TEST_F(denial, has_an_event)
 {
 	ASSERT_EQ(-EACCES, variant->call(self->fd));
-	EXPECT_EVENT("portlock_deny", "domain=%llx same_exec=1 logged=1 %s",
+	EXPECT_DENIAL("domain=%llx same_exec=1 logged=1 %s",
 		     self->domain, variant->event);
 	EXPECT_NO_EVENT("landlock_deny_access_net");
 }
@@ -1489,6 +1480,103 @@ TEST_F(audit, landlocks_rights_keep_their_records)
 	ASSERT_EQ(-EACCES, try_connect(AF_INET6, SOCK_STREAM, PORT));
 	EXPECT_STREQ("blockers=net.connect_tcp daddr=::1 dest=1025",
 		     denial_record(self->fd));
+}
+
+/* A permissive layer of an extended ruleset. */
+static int permit(__u64 access_net)
+{
+	return enforce_with(extended_with(access_net, 0, 0),
+			    PORTLOCK_RESTRICT_SELF_PERMISSIVE);
+}
+
+TEST_F(audit, permissive_layers_say_so_in_their_records)
+{
+	char expected[64];
+	const char *text;
+
+	ASSERT_EQ(0, permit(BIND_TCP | LISTEN_TCP));
+	ASSERT_EQ(0, listen_on_port(AF_INET, 0, PORT));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025 permissive=1",
+		     denial_record(self->fd));
+	text = record(self->fd, AUDIT_LANDLOCK_DOMAIN);
+	snprintf(expected, sizeof(expected),
+		 "status=allocated mode=permissive pid=%d uid=0 ", getpid());
+	EXPECT_NE(NULL, strstr(text, expected))
+		TH_LOG("%s", text);
+	EXPECT_STREQ("blockers=net.listen_tcp laddr=127.0.0.1 lport=1025 saddr=127.0.0.1 src=1025 permissive=1",
+		     denial_record(self->fd));
+}
+
+/* Landlock's rules about ptrace(2) hold, so the record is not one of those. */
+TEST_F(audit, permissive_layers_refuse_to_trace)
+{
+	char expected[64];
+	const pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	EXPECT_EQ(0, permit(BIND_TCP));
+	EXPECT_EQ(-1, ptrace(PTRACE_ATTACH, child, NULL, NULL));
+	EXPECT_EQ(EPERM, errno);
+	snprintf(expected, sizeof(expected),
+		 "blockers=ptrace opid=%d ocomm=\"trace_test\"", child);
+	EXPECT_STREQ(expected, denial_record(self->fd));
+	EXPECT_EQ(0, kill(child, SIGKILL));
+	EXPECT_EQ(child, waitpid(child, NULL, 0));
+}
+
+TEST_F(audit, each_layer_has_its_mode)
+{
+	ASSERT_EQ(0, permit(BIND_TCP));
+	ASSERT_EQ(0, enforce(extended_with(BIND_TCP, 0, 0)));
+	ASSERT_EQ(0, permit(BIND_TCP));
+	ASSERT_EQ(-EACCES, try_bind(AF_INET, SOCK_STREAM, PORT));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025 permissive=1",
+		     denial_record(self->fd));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025",
+		     denial_record(self->fd));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025 permissive=1",
+		     denial_record(self->fd));
+}
+
+TEST_F(trace, a_permissive_layer_has_events_of_its_own)
+{
+	unsigned long long domain;
+
+	ASSERT_EQ(0, permit(LISTEN_TCP | BIND_TCP));
+	domain = last_domain();
+	ASSERT_EQ(0, try_bind(AF_INET, SOCK_STREAM, PORT));
+	EXPECT_EVENT("portlock_deny",
+		     "domain=%llx same_exec=1 logged=1 blockers=net.bind_tcp family=2 type=1 protocol=6 port=1025 address_family=2 address=127.0.0.1 permissive=1",
+		     domain);
+	/* This is about accesses that were denied. */
+	EXPECT_NO_EVENT("landlock_deny_access_net");
+}
+
+TEST_F(trace, a_rule_about_a_socket_names_its_cookie)
+{
+	const int fd = extended_with(BIND_TCP, 0, 0);
+	const int sock = make_socket(AF_INET, SOCK_STREAM, 0);
+	const struct portlock_opened_attr attr = {
+		.allowed_access = BIND_TCP,
+		.fd = sock,
+	};
+	unsigned long long cookie;
+	socklen_t size = sizeof(cookie);
+	char expected[128];
+	int num;
+
+	ASSERT_EQ(0, add_rule(fd, PORTLOCK_RULE_OPENED, &attr, 0));
+	ASSERT_EQ(0, getsockopt(sock, SOL_SOCKET, SO_COOKIE, &cookie, &size));
+	snprintf(expected, sizeof(expected),
+		 ".1 access_rights=bind_tcp cookie=%llu", cookie);
+	EXPECT_NE(NULL, strstr(event("portlock_add_rule_opened", &num),
+			       expected))
+		TH_LOG("%s", trace);
+	EXPECT_EQ(1, num);
 }
 
 TEST_HARNESS_MAIN
