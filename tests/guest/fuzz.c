@@ -372,6 +372,55 @@ static int64_t op_kind(const uint64_t *const arg)
 			      (uint32_t)arg[1]));
 }
 
+/* A rule about a socket. */
+static int64_t op_opened(const uint64_t *const arg)
+{
+	const struct portlock_opened_attr attr = {
+		.allowed_access = arg[4],
+		.fd = fd_of(arg[0]),
+		.reserved = arg[5],
+	};
+
+	return answer(syscall(__NR_landlock_add_rule, fd_of(arg[1]),
+			      PORTLOCK_RULE_OPENED,
+			      place(&attr, sizeof(attr), arg[3]),
+			      (uint32_t)arg[2]));
+}
+
+/*
+ * Reads a record of an observer, and returns a number that tells it from others:
+ * all of it but the thread and the number of the record, which only has to be
+ * greater than the last one.  tests/spec/predict.rs computes the same.
+ */
+static int64_t op_event(const uint64_t *const arg)
+{
+	const int fd = fd_of(arg[0]);
+	struct portlock_event event;
+	uint64_t words[12], hash = 0xcbf29ce484222325;
+	ssize_t ret;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	ret = read(fd, &event, sizeof(event));
+	if (ret != sizeof(event))
+		return answer(ret);
+	words[0] = event.flags;
+	words[1] = event.lost;
+	words[2] = event.cookie;
+	words[3] = event.access_net;
+	words[4] = event.permissions;
+	words[5] = (uint32_t)event.family;
+	words[6] = (uint32_t)event.type;
+	words[7] = (uint32_t)event.protocol;
+	words[8] = event.port;
+	words[9] = event.address_family;
+	memcpy(words + 10, event.address, sizeof(event.address));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		hash = (hash ^ words[i]) * 0x100000001b3;
+	/* A number that is not an error, and not the end. */
+	hash = (hash & INT64_MAX) | 1;
+	return event.size == sizeof(event) && event.id && event.tid ? hash : 2;
+}
+
 static int64_t op_path(const uint64_t *const arg)
 {
 	const struct landlock_path_beneath_attr attr = {
@@ -990,6 +1039,8 @@ static const struct kind kinds[] = {
 	{ "ioctl", op_ioctl },
 	{ "join", op_join },
 	{ "kind", op_kind },
+	{ "opened", op_opened, true },
+	{ "event", op_event },
 	{ "link", op_link },
 	{ "listen", op_listen, true },
 	{ "mode", op_mode },

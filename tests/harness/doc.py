@@ -4,10 +4,15 @@
 import re
 import textwrap
 
+# How the file of a program ends, by its language.
+_SUFFIXES = {"c": ".c", "rust": ".rs"}
+
 # A block of code with a name is a program; one without is a fragment.
-_PROGRAM = re.compile(r"^\.\. code-block:: c\n {4}:name: (?P<name>[a-z]+)\n\n(?P<text>(?:(?: .*)?\n)+)", re.MULTILINE)
+_PROGRAM = re.compile(rf"^\.\. code-block:: (?P<language>{'|'.join(_SUFFIXES)})\n {{4}}:name: (?P<name>[a-z]+(?:-[a-z]+)*)\n\n"
+                      r"(?P<text>(?:(?: .*)?\n)+)", re.MULTILINE)
 
 
 def programs(page: str) -> dict[str, str]:
-    """The programs of a page in reStructuredText, by name."""
-    return {found["name"]: textwrap.dedent(found["text"]).strip() + "\n" for found in _PROGRAM.finditer(page)}
+    """The programs of a page in reStructuredText, by the names of their files."""
+    return {found["name"] + _SUFFIXES[found["language"]]: textwrap.dedent(found["text"]).strip() + "\n"
+            for found in _PROGRAM.finditer(page)}

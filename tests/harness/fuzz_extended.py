@@ -16,7 +16,9 @@ from .fuzz_programs import (
     Program, Writer)
 
 SOCKET_CREATE = 1 << 32
-CREATE_RULESET = 1 << 31
+CREATE_RULESET, CREATE_OBSERVER, OBSERVED, PERMISSIVE = 1 << 31, 1 << 30, 1, 1 << 31
+# Where observers are, and the descriptor that a slot is.
+OBSERVER_SLOTS, FIRST_FD = (12, 13), 100
 # Rights about addresses that a call names or a listener has, and about what is done with a connection.
 ADDRESSES = NET | 1 << 32
 CONNECTIONS = sum(1 << bit for bit in range(33, 43))
@@ -95,6 +97,9 @@ class _Writer(Writer):
         #: What the slots probably hold: the rights and permissions that an extended ruleset handles, or None for a plain one.
         self._permissions: dict[int, int | None] = {}
         self._kinds: dict[int, tuple[int, int, int]] = {}
+        self._observers: list[int] = []
+        #: How likely a layer is permissive.
+        self._permissive = source.choice((0, 0, 0.1, 0.5, 1))
 
     @property
     def is_extended(self) -> bool:
@@ -107,6 +112,9 @@ class _Writer(Writer):
             self._socket()
         for _ in range(self._random.randint(0, 3)):
             self._use()
+        if self.is_extended and self._chance(0.5):
+            for slot in OBSERVER_SLOTS[:self._choice((1, 2))]:
+                self._observer(slot)
         if self._chance(0.4):
             self._serve()
         if self._chance(0.3):
@@ -121,11 +129,16 @@ class _Writer(Writer):
             self._step()
         while self._open_forks:
             self._join()
+        for slot in self._observers:
+            for _ in range(self._choice((3, 10, 30))):
+                self._do("event", slot)
         return self._lines
 
     def _step(self) -> None:
         kind = self._random.random()
-        if kind < 0.75:
+        if self._observers and self._chance(0.1):
+            self._do("event", self._choice(self._observers))
+        elif kind < 0.75:
             self._use()
         elif kind < 0.85:
             self._socket()
@@ -136,7 +149,7 @@ class _Writer(Writer):
         elif kind < 0.945:
             self._restrict(self._a_ruleset())
         elif kind < 0.955 and self.is_extended:
-            flags = self._choice((CREATE_RULESET,) * 3 + (CREATE_RULESET | 1, 3 << 30))
+            flags = self._choice((CREATE_RULESET,) * 3 + (CREATE_RULESET | 1, 3 << 30, CREATE_OBSERVER))
             self._do("about", self._choice((0, 0, 1)), self._choice((0, 0, 8, 40)), flags)
         elif kind < 0.965:
             self._do("network", self._random.randrange(2))
@@ -167,6 +180,15 @@ class _Writer(Writer):
             return self._choice((SLOTS, SLOTS + 1, self._choice(SOCKET_SLOTS), RULESET_SLOTS[-1]))
         return self._choice(tuple(self._permissions) or RULESET_SLOTS)
 
+    def _observer(self, slot: int) -> None:
+        size, place, flags, tail = 8, 0, 0, 0
+        if self._chance(0.1):
+            size, place = self._choice((0, 7, 8, 16, 40, 4096, 4097)), self._choice((0, 0, 1, 2, 3))
+            flags, tail = self._choice((0, 0, 1, 1 << 63)), self._choice((0, 0, 5))
+        self._do("extended", slot, size, CREATE_OBSERVER, place, flags, 0, 0, 0, 0, 0, tail, thread=0)
+        if slot not in self._observers:
+            self._observers.append(slot)
+
     def _ruleset(self, slot: int, good: bool = False) -> None:
         if self._chance(1 - self._share):
             net = self._rights(NET)
@@ -176,6 +198,9 @@ class _Writer(Writer):
         net = self._rights(self._choice((ADDRESSES, ADDRESSES, CONNECTIONS, CONNECTIONS, RIGHTS, RIGHTS))) if self._chance(0.95) else 0
         permissions = SOCKET_CREATE if self._chance(0.25) or not net else 0
         fields = [net, self._rights(net) if self._chance(0.3) else 0, permissions, 0, 0, 0]
+        if self._observers and self._chance(0.6):
+            named = self._choice(self._observers) if self._chance(0.95) else self._choice((0, 5, SLOTS))
+            fields[3:] = OBSERVED, FIRST_FD + named, self._random.randrange(4)
         size, flags, place, tail = 40, CREATE_RULESET, 0, 0
         if not good and self._chance(0.5):
             match self._random.randrange(6):
@@ -221,12 +246,15 @@ class _Writer(Writer):
         if permissions and self._chance(0.5) or is_bad and self._chance(0.2):
             self._kind_rule(slot, 0 if self._chance(0.9) else flags, place, is_bad)
             return
+        if permissions is not None and self._kinds and self._chance(0.2) or is_bad and self._chance(0.2):
+            self._opened_rule(slot, 0 if self._chance(0.9) else flags, place, is_bad)
+            return
         access = self._rights(net)
         if is_bad and self._chance(0.3):
             access = self._choice((0, 1 << self._random.randrange(64), RIGHTS))
         if permissions is None and not (is_bad and self._chance(0.3)) or self._chance(0.15):
             port = self._choice(self._ports) if self._chance(0.95) else self._choice((65536, 1 << 32, (1 << 64) - 1))
-            kind = self._choice((0, 3, 0x40000000, 0x40000003)) if is_bad and self._chance(0.3) else RULE_NET_PORT
+            kind = self._choice((0, 3, 0x40000000, 0x40000004)) if is_bad and self._chance(0.3) else RULE_NET_PORT
             self._do("port", slot, flags, kind, place, access, port)
             return
         first, last = self._choice(RANGES) if self._chance(0.6) else (self._choice(self._ports),) * 2
@@ -277,8 +305,25 @@ class _Writer(Writer):
                     reserved = 1
         self._do("kind", slot, flags, place, permissions, family, kind, protocol, reserved)
 
+    def _opened_rule(self, slot: int, flags: int, place: int, is_bad: bool) -> None:
+        access, reserved = self._rights(self._rulesets.get(slot, RIGHTS)), 0
+        which = self._choice(tuple(self._kinds) or tuple(SOCKET_SLOTS))
+        if self._listeners and self._chance(0.5):
+            which = self._choice(self._listeners)
+        if is_bad:
+            match self._random.randrange(3):
+                case 0:
+                    access = self._choice((0, 1 << self._random.randrange(64), RIGHTS))
+                case 1:
+                    which = self._choice((*RULESET_SLOTS, *OBSERVER_SLOTS, SLOTS, SLOTS + 1, *PAIR))
+                case _:
+                    reserved = self._choice((1, 1 << 31))
+        self._do("opened", which, slot, flags, place, access, reserved)
+
     def _restrict(self, slot: int) -> None:
         flags = TSYNC if self._chance(0.15) else self._choice((1 << 31, 1 << 30, 1 << 5)) if self._chance(0.03) else 0
+        if self._permissions.get(slot) is not None and self._chance(self._permissive):
+            flags |= PERMISSIVE
         self._do("restrict", slot, flags)
 
     def _sandbox(self) -> None:
@@ -302,6 +347,9 @@ class _Writer(Writer):
             for family, host in ((AF_INET, self._choice(LOCAL_V4)), (AF_INET6, LOCAL_V6)):
                 ports = self._choice(((0, 65535), (1, 65535), (0, 8080)))
                 self._do("net", slot, 0, 0, access, *ports, family, 8 * len(host), *_words(host, 2), 0, 0)
+        if self._permissions[slot] is not None:
+            for _ in range(self._choice((0, 1, 3)) if self._kinds else 0):
+                self._opened_rule(slot, 0, 0, False)
         for _ in range(self._random.randint(least, 14)):
             self._rule(slot)
 

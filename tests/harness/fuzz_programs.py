@@ -204,13 +204,13 @@ class Writer:
         if self._chance(0.3):
             fields[self._random.randrange(6)] |= self._odd_bits()
         size = self._choice((48, 48, 8, 16, 24, 32, 40, 56, 64, 0, 4, 7, 9, 12, 20, 4096, 4097, 5000, 47, 49))
-        flags = self._choice((1, 2, 4, 3, 1 << 30, (1 << 32) - 1)) if self._chance(0.08) else 0
+        flags = self._choice((1, 2, 4, 3, 1 << 29, (1 << 32) - 1)) if self._chance(0.08) else 0
         self._do("ruleset", slot, size, flags, self._place(), *fields, self._choice((0, 0, 0, 48, 49, 55, 63)), thread=0)
         self._rulesets[slot] = fields[1] & NET
         self._filesystems[slot] = fields[0] & FS_ALL
 
     def _about(self) -> None:
-        self._do("about", self._choice((0, 0, 0, 1)), self._choice((0, 0, 0, 8, 48)), self._choice((1, 2, 1, 2, 0, 3, 4, 1 << 30)))
+        self._do("about", self._choice((0, 0, 0, 1)), self._choice((0, 0, 0, 8, 48)), self._choice((1, 2, 1, 2, 0, 3, 4, 1 << 29)))
 
     def _good_rule(self, slot: int) -> None:
         handled = self._rulesets.get(slot, NET)

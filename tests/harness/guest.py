@@ -137,10 +137,11 @@ def _add_programs_of_page(paths: Paths, archive: Archive) -> None:
     sources.mkdir(exist_ok=True)
     archive.folder("guest/doc")
     for name, text in programs_of_page(PAGE.read_text("utf-8")).items():
-        source = sources / f"{name}.c"
+        source = sources / name
         if not source.is_file() or source.read_text("utf-8") != text:
             source.write_text(text, "utf-8")
-        archive.file(f"guest/doc/{name}", compile_program(paths, source, "-Wextra", "-Werror"))
+        flags = ("-D", "warnings") if source.suffix == ".rs" else ("-Wextra", "-Werror")
+        archive.file(f"guest/doc/{source.stem}", compile_program(paths, source, *flags))
 
 
 def _output(*command: str) -> str:
@@ -230,15 +231,22 @@ def _programs(paths: Paths, suite: str, log: Path) -> list[str]:
 
 
 def compile_program(paths: Paths, source: Path, *flags: str) -> Path:
-    """Compile one file to a program for the guest, if it is out of date. `build` has installed the headers."""
+    """Compile one file, in C or in Rust, to a program for the guest, if it is out of date. `build` has installed the headers."""
     program = paths.guest / source.stem
     newest = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h"), paths.guest / "headers.stamp"))
+    if source.suffix == ".rs":
+        # It links with the compiler of C, which need not be called cc. Names for a debugger would be most of the program.
+        command = [_rust_compiler(paths), "--edition", "2021", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols",
+                   "-C", f"linker={_compiler(paths)}"]
+    else:
+        command = [_compiler(paths), "-static", "-O2", "-Wall", "-isystem", str(paths.guest / "headers/include")]
     if not program.is_file() or program.stat().st_mtime <= newest:
-        run_logged(
-            [_compiler(paths), "-static", "-O2", "-Wall", *flags, "-isystem", str(paths.guest / "headers/include"), "-o", str(program), str(source)],
-            _log(paths), f"{source.name} does not build.", _HINTS,
-        )
+        run_logged([*command, *flags, "-o", str(program), str(source)], _log(paths), f"{source.name} does not build.", _HINTS)
     return program
+
+
+def _rust_compiler(paths: Paths) -> str:
+    return paths.toolchain().get("RUSTC") or find_tool("rustc", package="rustc")
 
 
 def _compiler(paths: Paths) -> str:

@@ -258,11 +258,16 @@ class Page(unittest.TestCase):
         page = (".. code-block:: c\n\n    a fragment\n\nText\n\n"
                 ".. code-block:: c\n    :name: one\n\n    int a;\n\n        int b;\n\nText\n\n"
                 ".. code-block:: sh\n    :name: other\n\n    ls\n\n"
+                ".. code-block:: rust\n\n    a_fragment()\n\n"
+                ".. code-block:: rust\n    :name: one-in-rust\n\n    fn main() {\n    }\n\nText\n\n"
                 ".. code-block:: c\n    :name: two\n\n    int c;\n")
-        self.assertEqual(doc.programs(page), {"one": "int a;\n\n    int b;\n", "two": "int c;\n"})
+        self.assertEqual(doc.programs(page), {
+            "one.c": "int a;\n\n    int b;\n", "one-in-rust.rs": "fn main() {\n}\n", "two.c": "int c;\n"})
 
     def test_the_guide_has_programs(self) -> None:
-        self.assertEqual(list(doc.programs(PAGE.read_text("utf-8"))), ["agent", "server", "client", "intranet", "worker"])
+        self.assertEqual(list(doc.programs(PAGE.read_text("utf-8"))), [
+            "agent.c", "server.c", "client.c", "intranet.c", "worker.c",
+            "activated.c", "activated-rust.rs", "learn.c", "learn-rust.rs", "watch.c", "watch-rust.rs"])
 
 
 class Selection(unittest.TestCase):

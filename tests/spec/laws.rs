@@ -340,7 +340,12 @@ fn ask_and_keep(stack: &[Owned], socket: &mut Socket, call: Call<'_>) -> Answer 
         })
         .collect();
 
-    socket.answer(&layers, call)
+    let stack = Stack {
+        layers: &layers,
+        tell: &|_| (),
+    };
+
+    socket.answer(&stack, call)
 }
 
 /// The layers, each changed.

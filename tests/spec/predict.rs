@@ -37,13 +37,22 @@ mod spec;
 
 use spec::{Failure::*, Protocol::*, *};
 use std::{
-    collections::HashSet,
+    cell::RefCell,
+    collections::{HashSet, VecDeque},
     fmt,
     io::{stdin, BufRead},
     rc::Rc,
 };
 
+/// The flag of landlock_create_ruleset(2) that makes an observer.
+const CREATE_OBSERVER: u32 = 1 << 30;
+/// The flag of landlock_restrict_self(2).
+const PERMISSIVE: u32 = 1 << 31;
+
 const EBADF: i32 = 9;
+const EAGAIN: i32 = 11;
+const ENOTSOCK: i32 = 88;
+const EOPNOTSUPP: i32 = 95;
 const ECONNABORTED: i32 = 103;
 const EINPROGRESS: i32 = 115;
 const EBADFD: i32 = 77;
@@ -67,6 +76,8 @@ struct Ruleset {
     is_extended: bool,
     rules: Vec<Rule>,
     kinds: Vec<Kind>,
+    opened: Vec<(u64, u64)>,
+    observer: Option<usize>,
 }
 
 /// A layer, with its rules.
@@ -75,6 +86,9 @@ struct Enforced {
     attr: RulesetAttr,
     rules: Vec<Rule>,
     kinds: Vec<Kind>,
+    opened: Vec<(u64, u64)>,
+    observer: Option<usize>,
+    is_permissive: bool,
     netns: u64,
 }
 
@@ -87,6 +101,8 @@ impl Enforced {
             permissions: self.attr.handled_permissions,
             rules,
             kinds: &self.kinds,
+            opened: &self.opened,
+            is_permissive: self.is_permissive,
             netns: self.netns,
         }
     }
@@ -96,14 +112,32 @@ impl Enforced {
 struct Thread {
     layers: Vec<Rc<Enforced>>,
     network: usize,
+    /// What the layers told of the last answer.
+    told: RefCell<Vec<Record>>,
 }
 
 impl Thread {
-    fn stack(&self) -> Vec<Layer<'_>> {
+    fn layers(&self) -> Vec<Layer<'_>> {
         self.layers
             .iter()
             .map(|each| each.layer(&each.rules))
             .collect()
+    }
+
+    /// Asks the layers, and keeps what they tell.
+    fn ask(&self, ask: impl FnOnce(&Stack<'_>) -> Answer) -> Answer {
+        let layers = self.layers();
+
+        self.told.take();
+        ask(&Stack {
+            layers: &layers,
+            tell: &|record| self.told.borrow_mut().push(record),
+        })
+    }
+
+    /// The observers of the layers.
+    fn observers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.layers.iter().filter_map(|each| each.observer)
     }
 
     /// The answer to a call, and what would have to change for another one.
@@ -112,17 +146,25 @@ impl Thread {
             granted_by_address: false,
             ..*socket
         };
-        let with = |change: &dyn Fn(&Rule) -> Option<Rule>| {
+        let with = |change: &dyn Fn(&Rule) -> Option<Rule>, has_opened: bool| {
             let rules: Vec<Vec<Rule>> = (self.layers.iter())
                 .map(|each| each.rules.iter().filter_map(change).collect())
                 .collect();
             let layers = self.layers.iter().zip(&rules);
-            let stack: Vec<_> = layers.map(|(each, rules)| each.layer(rules)).collect();
-            let mut socket = before;
+            let layers: Vec<_> = layers
+                .map(|(each, rules)| Layer {
+                    opened: if has_opened { &each.opened } else { &[] },
+                    ..each.layer(rules)
+                })
+                .collect();
+            let stack = Stack {
+                layers: &layers,
+                tell: &|_| (),
+            };
 
-            socket.answer(&stack, call)
+            { before }.answer(&stack, call)
         };
-        let answer = socket.answer(&self.stack(), call);
+        let answer = self.ask(|stack| socket.answer(stack, call));
         let why = match answer {
             Err(Error(_)) => "wrong",
             Err(Refused(..)) if socket.protocol == Smc => "kind",
@@ -134,13 +176,17 @@ impl Thread {
                     })
                 };
 
-                match with(&without_address) {
+                match with(&without_address, true) {
                     Ok(()) => "address",
                     Err(_) => "port",
                 }
             }
-            Ok(()) if with(&|_| None).is_ok() => "unasked",
-            Ok(()) => match with(&|rule| Some(*rule).filter(|rule| rule.prefix.is_none())) {
+            Ok(()) if with(&|_| None, false).is_ok() => "unasked",
+            Ok(()) if with(&|rule| Some(*rule), false).is_err() => "socket",
+            Ok(()) => match with(
+                &|rule| Some(*rule).filter(|rule| rule.prefix.is_none()),
+                true,
+            ) {
                 Ok(()) => "port",
                 Err(_) => "address",
             },
@@ -155,6 +201,67 @@ enum Slot {
     Empty,
     Ruleset(usize),
     Socket(usize),
+    Observer(usize),
+}
+
+/// What is in an observer, as fuzz.c tells it.
+#[derive(Default)]
+struct Observer {
+    events: VecDeque<i64>,
+    /// There may be others, too.
+    is_unsure: bool,
+}
+
+/// What observers will have been told by an operation, if its result is as it was predicted.
+#[derive(Default)]
+struct Telling {
+    events: Vec<(usize, i64)>,
+    /// The errors that it goes with; any result if there are none.
+    errors: Vec<i32>,
+    /// The observers of which nothing is known afterwards.
+    unsure: Vec<usize>,
+}
+
+/// The family, the type and the protocol of a socket.
+type What = [u64; 3];
+
+/// What fuzz.c tells of a record.
+fn event(layer: &Enforced, record: &Record, what: What) -> i64 {
+    let (port, address) = record.asked.unwrap_or((0, None));
+    let mut bytes = [0; 16];
+    let family = match address {
+        None => 0,
+        Some(Address::V4(address)) => {
+            bytes[..4].copy_from_slice(&address);
+            AF_INET
+        }
+        Some(Address::V6(address)) => {
+            bytes = address;
+            AF_INET6
+        }
+    };
+    let (low, high) = bytes.split_at(8);
+    let number = |half: &[u8]| u64::from_ne_bytes(half.try_into().unwrap());
+    let permissions = if record.right == 0 { SOCKET_CREATE } else { 0 };
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+
+    for word in [
+        layer.is_permissive.into(),
+        0,
+        layer.attr.observer_cookie,
+        record.right,
+        permissions,
+        what[0] & 0xffff_ffff,
+        what[1] & 0xffff_ffff,
+        what[2] & 0xffff_ffff,
+        port.into(),
+        family.into(),
+        number(low),
+        number(high),
+    ] {
+        hash = (hash ^ word).wrapping_mul(0x100_0000_01b3);
+    }
+    (hash as i64 & i64::MAX) | 1
 }
 
 /// What is remembered of a socket, because it cannot be read from it.
@@ -174,6 +281,8 @@ struct Traits {
     /// A bind named its port. Else a connection that ends takes the port away, and getsockname(2)
     /// still tells it.
     keeps_port: bool,
+    /// The cookie of the listener that it comes from.
+    listener: u64,
     /// Its own port and its peer when accept(2) returned it.
     accepted: Option<(u16, (u16, Address))>,
     /// Whether its state is `SS_CONNECTED`, if it was accepted and that is known.
@@ -196,6 +305,7 @@ impl Traits {
 struct Seen {
     id: usize,
     socket: Socket,
+    what: What,
     events: u64,
 }
 
@@ -424,6 +534,8 @@ struct Program {
     parents: Vec<Option<Process>>,
     sockets: Vec<Traits>,
     connections: Vec<Connection>,
+    observers: Vec<Observer>,
+    telling: Telling,
 }
 
 impl Program {
@@ -437,6 +549,8 @@ impl Program {
             parents: Vec::new(),
             sockets: Vec::new(),
             connections: Vec::new(),
+            observers: Vec::new(),
+            telling: Telling::default(),
         }
     }
 
@@ -464,7 +578,7 @@ impl Program {
         match self.slot(slot) {
             Slot::Ruleset(number) => Ok(number),
             Slot::Empty => Err(EBADF),
-            Slot::Socket(_) => Err(EBADFD),
+            Slot::Socket(_) | Slot::Observer(_) => Err(EBADFD),
         }
     }
 
@@ -483,6 +597,7 @@ impl Program {
             return None;
         };
         let traits = self.sockets[id];
+        let raw_protocol = number(protocol);
         let family = number(family);
         let is_inet = family == AF_INET.into() || family == AF_INET6.into();
         let devices = [
@@ -491,7 +606,7 @@ impl Program {
             number(v6) as u32,
             traits.device,
         ];
-        let protocol = match (number(kind), number(protocol)) {
+        let protocol = match (number(kind), raw_protocol) {
             _ if family == AF_SMC => Smc,
             (SOCK_STREAM, 6) if is_inet => Tcp,
             (SOCK_STREAM, 262) if is_inet => Mptcp,
@@ -499,10 +614,12 @@ impl Program {
             (SOCK_DGRAM, 17) if is_inet => Udp,
             _ => Other,
         };
+        let what = [family, number(kind), raw_protocol];
         let family = family as u16;
 
         Some(Seen {
             id,
+            what,
             events: number(events),
             socket: Socket {
                 netns: number(netns),
@@ -512,6 +629,9 @@ impl Program {
                 peer: name(peer).or(traits.peer),
                 accepted: traits.accepted,
                 is_connected: traits.is_connected == Some(true),
+                // As if the number was the cookie.
+                cookie: id as u64 + 1,
+                listener: traits.listener,
                 way: Way {
                     has_route: number(route) != 0 || traits.has_label,
                     device: (devices.into_iter().filter(|device| *device != 0))
@@ -565,8 +685,11 @@ impl Program {
             "ruleset" => (Right::Done, "attr"),
             "extended" => self.predict_create(op),
             "about" => {
-                let created =
-                    create_ruleset(arg[2] as u32, arg[0] == 0, arg[1] as usize, false, None);
+                let (is_null, size) = (arg[0] == 0, arg[1] as usize);
+                let created = match arg[2] as u32 {
+                    CREATE_OBSERVER => create_observer(is_null, size, false, None).map(|()| None),
+                    flags => create_ruleset(flags, is_null, size, false, None, Ok(())),
+                };
 
                 match created {
                     Ok(version) => (Right::OneOf(vec![version.unwrap_or(0).into()]), "attr"),
@@ -579,7 +702,7 @@ impl Program {
                     _ => RuleAttr::Other,
                 };
 
-                self.predict_rule(op, attr, word)
+                self.predict_rule(arg[0], attr, word)
             }
             "net" => {
                 let attr = NetAttr {
@@ -594,7 +717,7 @@ impl Program {
                 };
 
                 self.predict_rule(
-                    op,
+                    arg[0],
                     RuleAttr::Net(Some(attr).filter(|_| can_read(arg[2]))),
                     word,
                 )
@@ -611,15 +734,60 @@ impl Program {
                 };
 
                 self.predict_rule(
-                    op,
+                    arg[0],
                     RuleAttr::Socket(Some(attr).filter(|_| can_read(arg[2]))),
                     word,
                 )
             }
+            "opened" => {
+                let socket = match (self.slot(arg[0]), self.socket(arg[0], state)) {
+                    (Slot::Empty, _) => Err(EBADF),
+                    (Slot::Ruleset(_) | Slot::Observer(_), _) => Err(ENOTSOCK),
+                    (_, Some(seen)) if matches!(seen.socket.protocol, Tcp | Mptcp | Udp) => {
+                        Ok(seen.socket.cookie)
+                    }
+                    _ => Err(EOPNOTSUPP),
+                };
+                let attr = OpenedAttr {
+                    allowed_access: arg[4],
+                    socket,
+                    reserved: arg[5] as u32,
+                };
+
+                self.predict_rule(
+                    word,
+                    RuleAttr::Opened(Some(attr).filter(|_| can_read(arg[3]))),
+                    arg[2],
+                )
+            }
+            "event" => match self.slot(arg[0]) {
+                Slot::Observer(number) => {
+                    let observer = &self.observers[number];
+
+                    match observer.events.front() {
+                        _ if observer.is_unsure => (Right::Any, "unsure"),
+                        Some(event) => (Right::OneOf(vec![*event]), "record"),
+                        // Whether somebody is left to tell something, the kernel may know later.
+                        None => (Right::OneOf(vec![(-EAGAIN).into(), 0]), "none"),
+                    }
+                }
+                Slot::Empty => (error(EBADF), "attr"),
+                Slot::Ruleset(_) => (error(EINVAL), "attr"),
+                Slot::Socket(_) => (Right::Any, "unsure"),
+            },
             "restrict" => {
                 let layers = self.thread(op.thread).layers.len();
+                let permissive = u64::from(PERMISSIVE);
+                let is_permissive = arg[1] as u32 & PERMISSIVE != 0;
                 let right = match self.ruleset(arg[0]) {
-                    _ if arg[1] & !0x1f != 0 => error(EINVAL),
+                    _ if arg[1] & !(0x1f | permissive) != 0 => error(EINVAL),
+                    // For all but extended rulesets this is an unknown flag.
+                    found
+                        if is_permissive
+                            && !found.is_ok_and(|number| self.rulesets[number].is_extended) =>
+                    {
+                        error(EINVAL)
+                    }
                     Err(errno) => error(errno),
                     Ok(_) if layers == MAX_LAYERS => error(E2BIG),
                     Ok(_) => Right::OneOf(vec![0]),
@@ -637,26 +805,49 @@ impl Program {
     }
 
     fn predict_create(&self, op: &Op) -> Prediction {
-        let (attr, more) = extended_attr(op);
-        let created = create_ruleset(
-            op.arg[2] as u32,
-            op.arg[3] == 1,
-            op.arg[1] as usize,
-            more,
-            attr,
-        );
+        let (is_null, size) = (op.arg[3] == 1, op.arg[1] as usize);
+        let created = if op.arg[2] as u32 == CREATE_OBSERVER {
+            let (flags, more) = observer_attr(op);
 
-        (created.map_or_else(error, |_| Right::Done), "attr")
+            create_observer(is_null, size, more, flags)
+        } else {
+            let (attr, more) = extended_attr(op);
+            let observer = attr.map(|attr| self.observer(attr.observer_fd).map(|_| ()));
+
+            create_ruleset(
+                op.arg[2] as u32,
+                is_null,
+                size,
+                more,
+                attr,
+                observer.unwrap_or(Ok(())),
+            )
+            .map(|_| ())
+        };
+
+        (created.map_or_else(error, |()| Right::Done), "attr")
     }
 
-    fn predict_rule(&mut self, op: &Op, attr: RuleAttr, flags: u64) -> Prediction {
+    /// The observer of a descriptor, by its number.
+    fn observer(&self, fd: i32) -> Result<usize, i32> {
+        // Slots begin at 100. The program has other descriptors, too.
+        match self.slot((fd as u64).wrapping_sub(100)) {
+            Slot::Observer(number) => Ok(number),
+            Slot::Empty if !(0..3).contains(&fd) => Err(EBADF),
+            _ => Err(EBADFD),
+        }
+    }
+
+    fn predict_rule(&mut self, slot: u64, attr: RuleAttr, flags: u64) -> Prediction {
         // Flags come before the descriptor, so there need not be a ruleset.
-        let number = self.ruleset(op.arg[0]);
+        let number = self.ruleset(slot);
         let none = Ruleset {
             attr: ruleset_attr(0, 0),
             is_extended: false,
             rules: Vec::new(),
             kinds: Vec::new(),
+            opened: Vec::new(),
+            observer: None,
         };
         let ruleset = number.map_or(&none, |number| &self.rulesets[number]);
         let prefixes: HashSet<_> = (ruleset.rules.iter())
@@ -677,6 +868,9 @@ impl Program {
                 match added {
                     Added::Rule(rule) => self.rulesets[number].rules.push(rule),
                     Added::Kind(kind) => self.rulesets[number].kinds.push(kind),
+                    Added::Opened(cookie, access) => {
+                        self.rulesets[number].opened.push((cookie, access));
+                    }
                 }
                 (Right::OneOf(vec![0]), "attr")
             }
@@ -702,11 +896,76 @@ impl Program {
             return (Right::Stack, "unasked");
         }
 
-        let stack = self.thread(thread).stack();
-        let is_asked = stack.iter().any(|layer| layer.permissions != 0);
-        let answer = create_socket(&stack, asked, false);
+        let thread = self.thread(thread).clone();
+        let is_asked = (thread.layers.iter()).any(|layer| layer.attr.handled_permissions != 0);
+        let answer = thread.ask(|stack| create_socket(stack, asked, false));
+        // The network stack changes this before it asks.
+        let family = match (asked.family, asked.kind) {
+            (2, SOCK_PACKET) => AF_PACKET.into(),
+            (family, _) => family as u64,
+        };
 
+        self.tell(
+            &thread,
+            [family, asked.kind as u64, asked.protocol as u64],
+            answer,
+        );
         (right_of(answer), if is_asked { "kind" } else { "unasked" })
+    }
+
+    /// What the layers of a thread have told of a socket will be told if the result of the operation is
+    /// that of the answer.
+    fn tell(&mut self, thread: &Thread, what: What, answer: Answer) {
+        for record in thread.told.take().iter().filter(|record| !record.is_quiet) {
+            let layer = &thread.layers[record.layer];
+
+            if let Some(observer) = layer.observer {
+                let event = event(layer, record, what);
+
+                self.telling.events.push((observer, event));
+            }
+        }
+        self.telling.errors = match answer {
+            Err(Refused(..)) => vec![EACCES, ECONNABORTED],
+            _ => Vec::new(),
+        };
+    }
+
+    /// Nothing is known of what the layers of a thread have told.
+    fn tell_unsurely(&mut self, thread: &Thread) {
+        self.telling.events.clear();
+        self.telling.unsure.extend(thread.observers());
+    }
+
+    /// Notes what observers were told by an operation that had a result.
+    fn note_told(&mut self, op: &Op, result: i64) {
+        let Telling {
+            events,
+            errors,
+            mut unsure,
+        } = std::mem::take(&mut self.telling);
+        let is_as_predicted =
+            errors.is_empty() || errors.iter().any(|errno| result == -i64::from(*errno));
+        // The network stack may have answered first.
+        let may_be_unasked =
+            op.name == "listen" && result == -i64::from(EINVAL) || op.name == "pair" && result < 0;
+        // Of each of two sockets.
+        let times = if op.name == "pair" && result >= 0 {
+            2
+        } else {
+            1
+        };
+
+        if !is_as_predicted || may_be_unasked {
+            unsure.extend(events.iter().map(|(observer, _)| *observer));
+        } else {
+            for (observer, event) in (0..times).flat_map(|_| &events) {
+                self.observers[*observer].events.push_back(*event);
+            }
+        }
+        for observer in unsure {
+            self.observers[observer].is_unsure = true;
+        }
     }
 
     fn predict_call(&mut self, op: &Op, seen: &Seen) -> Prediction {
@@ -717,6 +976,7 @@ impl Program {
         let is_fast = word & MSG_FASTOPEN != 0;
         let plain = way_of_flags(arg[1]);
         let some = |address: Vec<u8>| Some(address).filter(|address| !address.is_empty());
+        let mut is_asked = true;
         let traits = &mut self.sockets[id];
 
         let is_as_accepted = socket.accepted == socket.peer.map(|peer| (socket.local.0, peer));
@@ -724,6 +984,7 @@ impl Program {
         traits.is_unsure |=
             socket.accepted.is_some() && is_as_accepted && traits.is_connected.is_none();
         if traits.is_unsure {
+            self.tell_unsurely(&thread);
             return (Right::Any, "unsure");
         }
 
@@ -748,9 +1009,12 @@ impl Program {
             }
             "accept" => return self.predict_accept(seen, &thread),
             // Without room for data the network stack does not ask.
-            "read" if word % 17 == 0 => (Ok(()), "unasked"),
+            "read" if word % 17 == 0 => {
+                is_asked = false;
+                (Ok(()), "unasked")
+            }
             "recv" | "read" | "splice" => thread.answer(&mut socket, Call::Receive),
-            "listen" => return self.predict_listen(id, socket, &thread),
+            "listen" => return self.predict_listen(seen, socket, &thread),
             "write" => thread.answer(&mut socket, Call::Send(None, false, Way::NONE)),
             // On MPTCP, fast open without an address ends a listener.
             "send" => {
@@ -782,7 +1046,7 @@ impl Program {
                 traits.note_send(is_fast);
                 thread.answer(&mut socket, Call::Send(to.as_deref(), is_fast, way))
             }
-            "sendmmsg" => return self.predict_messages(op, id, socket, &thread),
+            "sendmmsg" => return self.predict_messages(op, seen, socket, &thread),
             "getsockopt" => thread.answer(&mut socket, Call::GetOption(level, option)),
             "option" | "setsockopt" => {
                 let (answer, why) = thread.answer(&mut socket, Call::SetOption(level, option));
@@ -796,12 +1060,19 @@ impl Program {
                     },
                 )
             }
-            _ => (Ok(()), "unasked"),
+            _ => {
+                is_asked = false;
+                (Ok(()), "unasked")
+            }
         };
 
         traits.granted_by_address = socket.granted_by_address;
         traits.may_name_device = socket.may_name_device;
         traits.has_lost_port = socket.has_lost_port;
+        if !is_asked {
+            thread.told.take();
+        }
+        self.tell(&thread, seen.what, answer);
         (right_of(answer), why)
     }
 
@@ -810,6 +1081,7 @@ impl Program {
     fn predict_accept(&mut self, seen: &Seen, thread: &Thread) -> Prediction {
         let (answer, why) = thread.answer(&mut { seen.socket }, Call::Accept);
 
+        self.tell(thread, seen.what, answer);
         if answer.is_err() || !seen.socket.is_listening || seen.events & POLLIN == 0 {
             return (right_of(answer), why);
         }
@@ -831,7 +1103,8 @@ impl Program {
 
     /// listen(2), for which the network stack tests the state first. A socket that was connected may
     /// fail this test, and may have lost its port. Of MPTCP only the subflow loses it, and the address.
-    fn predict_listen(&mut self, id: usize, mut socket: Socket, thread: &Thread) -> Prediction {
+    fn predict_listen(&mut self, seen: &Seen, mut socket: Socket, thread: &Thread) -> Prediction {
+        let id = seen.id;
         let (port, address) = socket.local;
         let wildcard = Address::wildcard(socket.family);
         let others = [(0, address), (0, wildcard), (port, wildcard)].map(|local| {
@@ -846,6 +1119,9 @@ impl Program {
         };
         let with_device = thread.answer(&mut Socket { way, ..socket }, Call::Listen);
         let (answer, why) = thread.answer(&mut socket, Call::Listen);
+
+        self.tell(thread, seen.what, answer);
+
         let traits = &mut self.sockets[id];
         let is_marked = socket.granted_by_address != traits.granted_by_address;
 
@@ -854,6 +1130,7 @@ impl Program {
             && with_device.0.is_ok() != answer.is_ok()
         {
             traits.is_unsure = true;
+            self.tell_unsurely(thread);
             return (Right::Any, "unsure");
         }
         traits.granted_by_address = socket.granted_by_address;
@@ -861,7 +1138,15 @@ impl Program {
             return (right_of(answer), why);
         }
 
-        let may_be = match (traits.keeps_port, socket.protocol) {
+        let keeps_port = traits.keeps_port;
+
+        // The record has the port and the address, which it may have lost.
+        if !self.telling.events.is_empty() {
+            self.tell_unsurely(thread);
+        }
+
+        let traits = &mut self.sockets[id];
+        let may_be = match (keeps_port, socket.protocol) {
             (true, Mptcp) => &others[2..],
             (true, _) => &[],
             (false, Mptcp) => &others[..],
@@ -871,6 +1156,7 @@ impl Program {
         // If the stack answered, the socket got no mark.
         if is_marked || may_be.iter().any(|other| *other != answer.is_ok()) {
             traits.is_unsure = true;
+            self.tell_unsurely(thread);
             return (Right::Any, "unsure");
         }
         match answer {
@@ -886,12 +1172,15 @@ impl Program {
     fn predict_messages(
         &mut self,
         op: &Op,
-        id: usize,
+        seen: &Seen,
         mut socket: Socket,
         thread: &Thread,
     ) -> Prediction {
+        let id = seen.id;
         let is_fast = op.arg[1] & MSG_FASTOPEN != 0;
         let mut first_why = "unasked";
+        let mut has_told = false;
+        let mut prediction = None;
         let traits = &mut self.sockets[id];
 
         traits.note_send(is_fast);
@@ -910,15 +1199,25 @@ impl Program {
                 traits.has_lost_port = socket.has_lost_port;
                 first_why = why;
             }
-            match answer {
-                Err(_) if message == 0 => return (right_of(answer), why),
-                Err(_) => return (Right::UpTo(message), why),
-                // What was sent has a port.
-                Ok(()) if socket.protocol == Udp => socket.local.0 = socket.local.0.max(1),
-                Ok(()) => {}
+            if message == 0 && answer.is_err() {
+                self.tell(thread, seen.what, answer);
+                return (right_of(answer), why);
+            }
+            has_told |= !thread.told.take().is_empty();
+            if answer.is_err() {
+                prediction = Some((Right::UpTo(message), why));
+                break;
+            }
+            // What was sent has a port.
+            if socket.protocol == Udp {
+                socket.local.0 = socket.local.0.max(1);
             }
         }
-        (Right::Stack, first_why)
+        // How many messages are asked about depends on how many are sent.
+        if has_told {
+            self.tell_unsurely(thread);
+        }
+        prediction.unwrap_or((Right::Stack, first_why))
     }
 
     /// Notes what an operation did.
@@ -926,10 +1225,27 @@ impl Program {
         let arg = op.arg;
         let is_done = result >= 0;
 
+        self.note_told(op, result);
         if let Some(seen) = self.socket(arg[0], state) {
             self.note_connection(&seen, false);
         }
         match op.name.as_str() {
+            "extended" if is_done && arg[2] as u32 == CREATE_OBSERVER => {
+                self.observers.push(Observer::default());
+                self.keep(arg[0], Slot::Observer(self.observers.len() - 1));
+            }
+            "event" => {
+                if let Slot::Observer(number) = self.slot(arg[0]) {
+                    let observer = &mut self.observers[number];
+
+                    if is_done && result != 0 {
+                        observer.events.pop_front();
+                    } else {
+                        // It is empty.
+                        *observer = Observer::default();
+                    }
+                }
+            }
             "ruleset" | "extended" if is_done => {
                 let is_extended = op.name == "extended";
                 let attr = match extended_attr(op) {
@@ -937,11 +1253,15 @@ impl Program {
                     _ => ruleset_attr(arg[5], arg[8]),
                 };
 
+                let is_observed = is_extended && attr.flags & OBSERVED != 0;
+
                 self.rulesets.push(Ruleset {
                     attr,
                     is_extended,
                     rules: Vec::new(),
                     kinds: Vec::new(),
+                    opened: Vec::new(),
+                    observer: self.observer(attr.observer_fd).ok().filter(|_| is_observed),
                 });
                 self.keep(arg[0], Slot::Ruleset(self.rulesets.len() - 1));
             }
@@ -1040,6 +1360,11 @@ impl Program {
         let thread = self.thread(op.thread).clone();
         let listener = self.socket(op.arg[0], state);
 
+        if let (Some(_), true) = (&listener, result == -i64::from(ECONNABORTED)) {
+            // By one of several connections, maybe.
+            self.tell_unsurely(&thread);
+            self.note_told(op, result);
+        }
         if let (Some(listener), true) = (&listener, result == -i64::from(ECONNABORTED)) {
             let mut refused = (self.connections.iter_mut())
                 .filter(|each| may_accept(&listener.socket, each))
@@ -1055,16 +1380,25 @@ impl Program {
         }
 
         // A child has a mark of its own, and no flow labels.
+        let cookie = (listener.as_ref()).map_or(0, |seen| seen.socket.cookie);
+
         self.keep_socket(
             op.arg[1],
             Traits {
+                listener: cookie,
                 device: listener.map_or(0, |seen| self.sockets[seen.id].device),
                 was_connected: true,
                 ..Traits::default()
             },
         );
 
-        let Some(Seen { id, mut socket, .. }) = self.socket(op.arg[1], after) else {
+        let Some(Seen {
+            id,
+            mut socket,
+            what,
+            ..
+        }) = self.socket(op.arg[1], after)
+        else {
             return;
         };
 
@@ -1072,7 +1406,17 @@ impl Program {
             return;
         }
 
-        let _ = thread.answer(&mut socket, Call::Accepted);
+        let own = socket.cookie;
+
+        // The right is one of the listener.
+        socket.cookie = cookie;
+
+        let (answer, _) = thread.answer(&mut socket, Call::Accepted);
+
+        self.tell(&thread, what, answer);
+        self.note_told(op, result);
+        socket.cookie = own;
+
         let traits = &mut self.sockets[id];
 
         traits.granted_by_address = socket.granted_by_address;
@@ -1097,6 +1441,9 @@ impl Program {
             attr: ruleset.attr,
             rules: ruleset.rules.clone(),
             kinds: ruleset.kinds.clone(),
+            opened: ruleset.opened.clone(),
+            observer: ruleset.observer,
+            is_permissive: op.arg[1] as u32 & PERMISSIVE != 0,
             netns: cookies[network],
         });
         let thread = self.thread(op.thread);
@@ -1228,6 +1575,24 @@ fn ruleset_attr(handled: u64, quiet: u64) -> RulesetAttr {
         observer_fd: 0,
         observer_cookie: 0,
     }
+}
+
+/// The flags of an observer's attribute, if they can be read, and whether bytes after them are not zero:
+/// the program passes one of a ruleset.
+fn observer_attr(op: &Op) -> (Option<u64>, bool) {
+    let (attr, more) = extended_attr(op);
+    let attr = attr.unwrap_or(ruleset_attr(0, 0));
+    let rest = [
+        attr.quiet_access_net,
+        attr.handled_permissions,
+        attr.observer_cookie,
+    ];
+    let has_rest = rest != [0; 3] || attr.flags != 0 || attr.observer_fd != 0;
+
+    (
+        Some(attr.handled_access_net).filter(|_| can_read(op.arg[3])),
+        more || has_rest,
+    )
 }
 
 /// The attribute of an extended ruleset, as much of it as the program passes, and whether bytes
