@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "kselftest_harness.h"
 #include "connections.h"
@@ -523,6 +525,21 @@ TEST_F(observer, ends_with_the_last_ruleset)
 	EXPECT_EQ(POLLHUP, ready(self->fd));
 }
 
+TEST_F(observer, does_not_end_with_a_ruleset_that_was_not_made)
+{
+	struct rlimit limit;
+	rlim_t most;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	most = limit.rlim_cur;
+	limit.rlim_cur = 0;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(-EMFILE, observed(self->fd, TCP));
+	limit.rlim_cur = most;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(0, ready(self->fd));
+}
+
 /* Waits for the end, and returns how many records came before it. */
 static int read_to_the_end(int observer)
 {
@@ -610,6 +627,33 @@ TEST_F(observer, may_be_closed_before_its_layers)
 	EXPECT_EQ(0, close(again));
 	for (int i = 0; i < 2 * CAPACITY; i++)
 		ASSERT_EQ(-EACCES, refused_bind());
+}
+
+static __u64 free_bytes(void)
+{
+	struct sysinfo info = {};
+
+	sysinfo(&info);
+	return (__u64)info.freeram * info.mem_unit;
+}
+
+TEST_F(observer, keeps_no_room_for_records_once_it_is_closed)
+{
+	const __u64 room = CAPACITY * sizeof(struct portlock_event);
+	int observers[100], rulesets[ARRAY_SIZE(observers)];
+	__u64 before;
+
+	for (int i = 0; i < ARRAY_SIZE(observers); i++) {
+		observers[i] = new_observer();
+		rulesets[i] = observed(observers[i], TCP);
+		ASSERT_LE(0, rulesets[i]);
+	}
+	before = free_bytes();
+	for (int i = 0; i < ARRAY_SIZE(observers); i++)
+		ASSERT_EQ(0, close(observers[i]));
+	EXPECT_LT(before + ARRAY_SIZE(observers) * room / 2, free_bytes());
+	for (int i = 0; i < ARRAY_SIZE(observers); i++)
+		ASSERT_EQ(0, close(rulesets[i]));
 }
 
 /* Waiting */
@@ -923,6 +967,22 @@ TEST_F(permissive, does_not_free_a_socket_granted_by_address)
 	EXPECT_EQ(-EACCES, bind_to(fd, "fe80::1%1", PORT));
 	EXPECT_EQ(-EACCES, set_option(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo",
 				      3));
+	EXPECT_EQ(0, close(fd));
+}
+
+/* What was not granted by address after all may go its own way. */
+TEST_F(permissive, does_not_hide_a_refusal_of_an_equal_layer)
+{
+	const int fd = make_socket(AF_INET6, SOCK_STREAM, 0);
+	const int ruleset = extended(CONNECT_TCP, 0);
+
+	ASSERT_LE(0, ruleset);
+	ASSERT_EQ(0, restrict_to(CONNECT_TCP, CONNECT_TCP, PORT, PORT,
+				 "::1/128"));
+	ASSERT_EQ(0, enforce(dup(ruleset)));
+	ASSERT_EQ(0, enforce_permissive(ruleset));
+	EXPECT_EQ(-EACCES, connect_to(fd, "::1", PORT));
+	EXPECT_EQ(-EADDRNOTAVAIL, bind_to(fd, "fe80::1%1", PORT));
 	EXPECT_EQ(0, close(fd));
 }
 

@@ -165,6 +165,52 @@ TEST_F(rule, is_joined_with_others)
 	EXPECT_EQ(0, try_listen(self->sock));
 }
 
+/* Sends to the peer, out of a device that there is not. */
+static int send_by_no_device(int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+		struct cmsghdr align;
+	} control = {};
+	struct iovec data = {
+		.iov_base = "x",
+		.iov_len = 1,
+	};
+	const struct msghdr msg = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	const struct in_pktinfo info = {
+		.ipi_ifindex = 9999,
+	};
+	struct cmsghdr *const cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_IP;
+	cmsg->cmsg_type = IP_PKTINFO;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(cmsg), &info, sizeof(info));
+	return sendmsg(fd, &msg, 0) < 0 ? -errno : 0;
+}
+
+/* A rule about an address does not match these, and one about a socket does. */
+TEST_F(rule, is_about_messages_with_a_way_of_their_own)
+{
+	const int ruleset = extended(SEND_UDP, 0);
+	const int sock = make_socket(AF_INET, SOCK_DGRAM, 0);
+	const int other = make_socket(AF_INET, SOCK_DGRAM, 0);
+
+	ASSERT_LE(0, ruleset);
+	ASSERT_EQ(0, connect_to(sock, "127.0.0.1", PORT));
+	ASSERT_EQ(0, connect_to(other, "127.0.0.1", PORT));
+	ASSERT_EQ(0, add_net(ruleset, SEND_UDP, PORT, PORT, "127.0.0.1/32"));
+	ASSERT_EQ(0, add_opened(ruleset, SEND_UDP, sock));
+	ASSERT_EQ(0, enforce(ruleset));
+	EXPECT_EQ(-EACCES, send_by_no_device(other));
+	EXPECT_EQ(-ENODEV, send_by_no_device(sock));
+}
+
 /* Sockets that are granted */
 
 FIXTURE(opened)
@@ -225,6 +271,10 @@ TEST_F(opened, are_bound_to_any_port_and_address)
 	ASSERT_EQ(0, restrict_to_opened(access, access, self->sock));
 	EXPECT_EQ(-EACCES, bind_to(self->other, variant->address, PORT));
 	EXPECT_EQ(0, bind_to(self->sock, variant->address, PORT));
+	if (variant->type == SOCK_STREAM) {
+		EXPECT_EQ(-EACCES, try_listen(self->other));
+		EXPECT_EQ(0, try_listen(self->sock));
+	}
 	EXPECT_EQ(-EACCES, set_keepalive(self->other));
 	EXPECT_EQ(0, set_keepalive(self->sock));
 	EXPECT_EQ(-EACCES, get_type(self->other));
@@ -242,6 +292,8 @@ TEST_F(opened, are_connected_anywhere)
 	EXPECT_EQ(is_udp ? 0 : -ECONNREFUSED,
 		  connect_to(self->sock, variant->address, CLOSED_PORT));
 	if (is_udp) {
+		EXPECT_EQ(-EACCES, receive_byte(self->other, MSG_DONTWAIT));
+		EXPECT_EQ(-EAGAIN, receive_byte(self->sock, MSG_DONTWAIT));
 		EXPECT_EQ(0, send_to(self->sock, variant->address, PORT, 0));
 		EXPECT_EQ(-EACCES,
 			  send_to(self->other, variant->address, PORT, 0));
@@ -516,6 +568,34 @@ TEST_F(listener, does_not_answer_for_another)
 	ASSERT_EQ(0, restrict_to_opened(ALL_TCP, ALL_TCP, self->listener));
 	EXPECT_EQ(-EACCES, send_on(fd));
 	EXPECT_EQ(-EACCES, try_accept(other));
+}
+
+static __u64 cookie_of(int fd)
+{
+	__u64 cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
+	return cookie;
+}
+
+/* Else what is accepted would be granted what the listener is. */
+TEST_F(listener, has_a_cookie_of_its_own)
+{
+	const __u64 cookie = cookie_of(self->listener);
+	const int client = call(variant->protocol, variant->address);
+	const int fd = try_accept(self->listener);
+
+	ASSERT_LE(0, client);
+	ASSERT_LE(0, fd);
+	EXPECT_NE(0, cookie);
+	EXPECT_EQ(cookie, cookie_of(self->listener));
+	EXPECT_NE(0, cookie_of(fd));
+	EXPECT_NE(cookie, cookie_of(fd));
+	ASSERT_EQ(0, restrict_to_opened(ALL_TCP, ALL_TCP, self->listener));
+	EXPECT_EQ(0, send_on(fd));
+	EXPECT_EQ(0, disconnect(fd));
+	EXPECT_EQ(-EACCES, send_on(fd));
 }
 
 /* To look at sockets, as ss(8) does, gives them cookies. */

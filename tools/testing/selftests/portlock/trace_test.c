@@ -1542,6 +1542,27 @@ TEST_F(audit, each_layer_has_its_mode)
 		     denial_record(self->fd));
 }
 
+/* An observer hears of each, and audit of the first. */
+TEST_F(audit, one_of_several_layers_that_refuse_has_a_record)
+{
+	const struct portlock_observer_attr attr = {};
+	const struct portlock_ruleset_attr observed = {
+		.handled_access_net = BIND_TCP,
+		.flags = PORTLOCK_RULESET_OBSERVED,
+		.observer_fd = create_ruleset(&attr, sizeof(attr),
+					      PORTLOCK_CREATE_OBSERVER),
+	};
+
+	ASSERT_EQ(0, enforce(create_extended(&observed, sizeof(observed))));
+	ASSERT_EQ(0, enforce(create_extended(&observed, sizeof(observed))));
+	ASSERT_EQ(-EACCES, try_bind(AF_INET, SOCK_STREAM, PORT));
+	ASSERT_EQ(-EACCES, try_bind(AF_INET, SOCK_STREAM, OTHER_PORT));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1025",
+		     denial_record(self->fd));
+	EXPECT_STREQ("blockers=net.bind_tcp saddr=127.0.0.1 src=1026",
+		     denial_record(self->fd));
+}
+
 TEST_F(trace, a_permissive_layer_has_events_of_its_own)
 {
 	unsigned long long domain;
