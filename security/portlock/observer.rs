@@ -458,6 +458,7 @@ mod tests {
         // Its place was taken meanwhile.
         let second = ring.take().ok_or(ENOENT)?;
 
+        assert_eq!(second.0.id, 2);
         ring.push(refusal());
         ring.push(refusal());
         ring.give_back(second);
@@ -470,6 +471,36 @@ mod tests {
             count += 1;
         }
         assert_eq!((count, lost), (CAPACITY, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_count_that_did_not_arrive_comes_again() -> Result {
+        let mut ring = Ring::new()?;
+        let lose_one = |ring: &mut Ring| {
+            for _ in 0..CAPACITY + 1 {
+                ring.push(refusal());
+            }
+            while ring.len > 0 {
+                ring.take();
+            }
+            ring.take().ok_or(ENOENT)
+        };
+
+        let count = lose_one(&mut ring)?;
+
+        assert!(!ring.has_news());
+        ring.give_back(count);
+        assert!(taken(&mut ring).is_some_and(|(_, lost)| lost == 1));
+        assert!(!ring.has_news());
+
+        // The next record may be there already.
+        let count = lose_one(&mut ring)?;
+
+        ring.push(refusal());
+        ring.give_back(count);
+        assert!(taken(&mut ring).is_some_and(|(_, lost)| lost == 1));
+        assert!(!ring.has_news());
         Ok(())
     }
 

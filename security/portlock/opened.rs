@@ -112,6 +112,7 @@ mod tests {
             assert!(!rules.grants(from(7), Access::AcceptTcp));
             assert!(!rules.grants(from(9), Access::SendTcp));
             assert!(rules.granted().contains(Access::ReceiveUdp));
+            assert!(rules.granted().contains(Access::SendTcp));
             assert!(!rules.granted().contains(Access::BindTcp));
         }
         Ok(())
@@ -122,6 +123,8 @@ mod tests {
         let mut rules = OpenedRules::default();
 
         rules.add(1, AccessSet::TCP)?;
+        // Nobody adds this.
+        rules.add(0, AccessSet::TCP)?;
         assert!(!rules.grants(Cookies::default(), Access::SendTcp));
         Ok(())
     }
