@@ -11,7 +11,10 @@
 #[path = "../../security/portlock/spec.rs"]
 mod spec;
 
-use spec::{Address, Address::*, Answer, Call, Failure::*, Layer, Protocol, Rule, Socket, Way, *};
+use spec::{
+    Address, Address::*, Answer, Call, Failure::*, Layer, Protocol, Record, Rule, Socket, Way, *,
+};
+use std::cell::RefCell;
 
 /// Numbers that look random: Sebastiano Vigna's splitmix64.
 struct Random(u64);
@@ -137,7 +140,31 @@ impl Random {
             handled,
             quiet: self.next() & handled,
             netns: 1 + self.one_in(8) as u64,
+            opened: Vec::new(),
+            is_permissive: false,
         }
+    }
+
+    /// An extended layer that may have rules about single sockets, and be permissive.
+    fn single_layer(&mut self) -> Owned {
+        let layer = loop {
+            let layer = self.layer();
+
+            if layer.is_extended {
+                break layer;
+            }
+        };
+        let opened = (0..self.below(3)).map(|_| (self.cookie(), self.access() & layer.handled));
+
+        Owned {
+            opened: opened.collect(),
+            is_permissive: self.one_in(2),
+            ..layer
+        }
+    }
+
+    fn cookie(&mut self) -> u64 {
+        self.below(4) as u64
     }
 
     fn way(&mut self) -> Way {
@@ -255,6 +282,8 @@ struct Owned {
     quiet: u64,
     netns: u64,
     rules: Vec<Rule>,
+    opened: Vec<(u64, u64)>,
+    is_permissive: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -330,22 +359,31 @@ fn ask(stack: &[Owned], socket: &Socket, call: Call<'_>) -> Answer {
 
 /// Asks, and leaves in the socket what the answer does.
 fn ask_and_keep(stack: &[Owned], socket: &mut Socket, call: Call<'_>) -> Answer {
+    ask_and_hear(stack, socket, call).0
+}
+
+/// [`ask_and_keep`], with what the layers tell.
+fn ask_and_hear(stack: &[Owned], socket: &mut Socket, call: Call<'_>) -> (Answer, Vec<Record>) {
+    let told = RefCell::new(Vec::new());
     let layers: Vec<Layer<'_>> = stack
         .iter()
         .map(|layer| Layer {
             handled: layer.handled,
             quiet: layer.quiet,
             netns: layer.netns,
+            opened: &layer.opened,
+            is_permissive: layer.is_permissive,
             ..Layer::new(layer.is_extended, &layer.rules)
         })
         .collect();
 
     let stack = Stack {
         layers: &layers,
-        tell: &|_| (),
+        tell: &|record| told.borrow_mut().push(record),
     };
+    let answer = socket.answer(&stack, call);
 
-    socket.answer(&stack, call)
+    (answer, told.into_inner())
 }
 
 /// The layers, each changed.
@@ -567,7 +605,8 @@ fn try_laws(random: &mut Random, counts: &mut Counts) {
             if let (Err(Refused(a, right, true)), Err(Refused(b, next, quiet)), true) =
                 (answer, after, is_fresh)
             {
-                if (a, right) == (b, next) {
+                // Fast open asks twice about the same right.
+                if (a, right) == (b, next) && !question.fast_open {
                     law!(
                         counts,
                         "a rule makes nothing louder",
@@ -1232,6 +1271,236 @@ fn try_laws_of_connections(random: &mut Random, counts: &mut Counts) {
     }
 }
 
+/// Laws about permissive layers, and about rules for single sockets.
+fn try_laws_of_single_layers(random: &mut Random, counts: &mut Counts) {
+    let stack: Vec<Owned> = (0..random.below(5))
+        .map(|_| random.single_layer())
+        .collect();
+    let socket = Socket {
+        cookie: random.cookie(),
+        listener: random.cookie(),
+        ..random.socket()
+    };
+    let question = random.question(&socket);
+    let call = question.call();
+    let hear = |stack: &[Owned]| ask_and_hear(stack, &mut { socket }, call);
+    let (answer, told) = hear(&stack);
+    let as_permissive = |is_permissive| {
+        move |layer: &Owned| Owned {
+            is_permissive,
+            ..layer.clone()
+        }
+    };
+
+    // A permissive layer changes no answer, but that an address may be wrong for it.
+    let enforced: Vec<Owned> = (stack.iter())
+        .filter(|layer| !layer.is_permissive)
+        .cloned()
+        .collect();
+
+    law!(
+        counts,
+        "a permissive layer changes no answer",
+        matches!(answer, Err(Error(_)))
+            || outcome(answer) == outcome(ask(&enforced, &socket, call)),
+        stack,
+        socket,
+        question
+    );
+
+    // The first that tells and is not permissive is the reason.
+    let reason = told
+        .iter()
+        .find(|record| !stack[record.layer].is_permissive);
+
+    if !matches!(answer, Err(Error(_))) {
+        law!(
+            counts,
+            "who refuses tells it, and is not permissive",
+            answer.err()
+                == reason.map(|record| Refused(record.layer, record.right, record.is_quiet)),
+            stack,
+            socket,
+            question,
+            told
+        );
+    }
+
+    // If all are permissive, each tells what it alone would refuse.
+    let permissive = each(&stack, as_permissive(true));
+    let (answer_of_all, told_by_all) = hear(&permissive);
+
+    law!(
+        counts,
+        "permissive layers refuse nothing",
+        !matches!(answer_of_all, Err(Refused(..))),
+        stack,
+        socket,
+        question
+    );
+    // Where there is one question, whoever refuses is told with all others.
+    if question.service_right(socket.protocol).is_some() {
+        law!(
+            counts,
+            "a refusal hides no other",
+            told == told_by_all,
+            stack,
+            socket,
+            question
+        );
+    }
+    for (at, layer) in stack.iter().enumerate() {
+        let alone = ask(&[as_permissive(false)(layer)], &socket, call);
+        let first = told_by_all.iter().find(|record| record.layer == at);
+
+        if answer_of_all.is_ok() {
+            law!(
+                counts,
+                "what is told is what would be refused",
+                alone.err() == first.map(|record| Refused(0, record.right, record.is_quiet)),
+                stack,
+                socket,
+                question,
+                told_by_all
+            );
+        }
+        if answer.is_ok() && !layer.is_permissive {
+            law!(
+                counts,
+                "each layer grants what all grant",
+                alone.is_ok(),
+                stack,
+                socket,
+                question
+            );
+        }
+    }
+
+    // A layer that is there twice tells all twice.
+    if let (Some(layer), Ok(())) = (stack.first(), answer) {
+        let mut twice = stack.clone();
+        let count = |told: &[Record], at| told.iter().filter(|record| record.layer == at).count();
+
+        twice.insert(0, layer.clone());
+
+        let (again, told_twice) = hear(&twice);
+
+        law!(
+            counts,
+            "equal layers tell the same",
+            again == answer && [0, 1].map(|at| count(&told_twice, at)) == [count(&told, 0); 2],
+            stack,
+            socket,
+            question
+        );
+    }
+
+    // A rule about a socket is about no other one, and 0 is the cookie of none.
+    let about = |is_for: fn(&Socket, u64) -> bool| {
+        each(&stack, |layer| Owned {
+            opened: (layer.opened.iter())
+                .filter(|(cookie, _)| is_for(&socket, *cookie))
+                .copied()
+                .collect(),
+            ..layer.clone()
+        })
+    };
+
+    law!(
+        counts,
+        "a rule about a socket is about no other one",
+        hear(&about(|socket, cookie| {
+            cookie != 0 && [socket.cookie, socket.listener].contains(&cookie)
+        })) == (answer, told.clone()),
+        stack,
+        socket,
+        question
+    );
+
+    // What a listener is granted helps what it accepted, to use the connection.
+    let is_passive = socket.is_connected
+        && socket.accepted.is_some()
+        && socket.accepted == socket.peer.map(|peer| (socket.local.0, peer));
+    let is_use = question.kind == 2 || question.kind == 3 || question.kind >= 7;
+
+    if !is_passive || !is_use {
+        let fresh = Socket {
+            listener: 0,
+            ..socket
+        };
+
+        law!(
+            counts,
+            "a listener only helps to use what it accepted",
+            ask(&stack, &fresh, call) == answer,
+            stack,
+            socket,
+            question
+        );
+    }
+
+    // More rules never refuse more, and a layer never allows more.
+    if !stack.is_empty() {
+        let at = random.below(stack.len());
+        let mut more = stack.clone();
+
+        more[at]
+            .opened
+            .push((random.cookie(), random.access() & stack[at].handled));
+        law!(
+            counts,
+            "a rule about a socket gives",
+            answer.is_err() || ask(&more, &socket, call).is_ok(),
+            stack,
+            more,
+            socket,
+            question
+        );
+    }
+
+    let mut more = stack.clone();
+
+    more.insert(random.below(stack.len() + 1), random.single_layer());
+    law!(
+        counts,
+        "a layer takes away, whatever sockets it is about",
+        answer.is_ok() || ask(&more, &socket, call).is_err(),
+        stack,
+        more,
+        socket,
+        question
+    );
+
+    // A rule about the socket itself grants all that rules can grant.
+    let named = Socket {
+        cookie: 1,
+        granted_by_address: false,
+        may_name_device: false,
+        ..socket
+    };
+    let granted = each(&stack, |layer| Owned {
+        opened: vec![(1, layer.handled)],
+        ..layer.clone()
+    });
+    let is_unspec_send = socket.family == AF_INET6 && question.bytes.starts_with(&[0, 0]);
+
+    if socket.protocol != Protocol::Smc && !is_unspec_send && !question.is_special() {
+        law!(
+            counts,
+            "a rule about a socket grants all",
+            hear_of(&granted, &named, call).is_empty(),
+            stack,
+            named,
+            question
+        );
+    }
+}
+
+/// What is told of a call.
+fn hear_of(stack: &[Owned], socket: &Socket, call: Call<'_>) -> Vec<Record> {
+    ask_and_hear(stack, &mut { *socket }, call).1
+}
+
 fn main() {
     let mut arguments = std::env::args()
         .skip(1)
@@ -1243,6 +1512,7 @@ fn main() {
     for _ in 0..stacks {
         try_laws(&mut random, &mut counts);
         try_laws_of_connections(&mut random, &mut counts);
+        try_laws_of_single_layers(&mut random, &mut counts);
     }
     for (law, count) in counts {
         println!("{count:9}  {law}");
