@@ -100,6 +100,8 @@ enum pattern {
 	EXTENDED = LANDLOCK_PATTERNS,
 	/* Kinds of sockets. */
 	KINDS,
+	/* Single sockets. */
+	OPENED,
 	/* Single addresses, each with its own range of ports, or all with one port. */
 	HOSTS,
 	HOSTS_ONE_PORT,
@@ -120,6 +122,7 @@ static const char *const pattern_names[] = {
 	"gaps",
 	"extended",
 	"kinds",
+	"opened",
 	"hosts",
 	"hosts-one-port",
 	"networks",
@@ -291,6 +294,10 @@ static struct portlock_net_attr net_rule(const struct rules *const rules,
 	return rule;
 }
 
+/* The sockets that rules are about. */
+#define MAX_OPENED 256
+static int opened[MAX_OPENED];
+
 static bool is_extended(const struct rules *const rules)
 {
 	return rules->pattern >= LANDLOCK_PATTERNS;
@@ -311,6 +318,18 @@ static int make_ruleset(const struct rules *const rules)
 	return fd;
 }
 
+static void add_opened_rule(const int fd, const uint64_t access,
+			    const int sock)
+{
+	const struct portlock_opened_attr attr = {
+		.allowed_access = access,
+		.fd = sock,
+	};
+
+	if (syscall(__NR_landlock_add_rule, fd, PORTLOCK_RULE_OPENED, &attr, 0))
+		die("landlock_add_rule");
+}
+
 static void add_rule(const int fd, const struct rules *const rules,
 		     const int which)
 {
@@ -320,6 +339,10 @@ static void add_rule(const int fd, const struct rules *const rules,
 	};
 	struct portlock_net_attr net;
 
+	if (rules->pattern == OPENED) {
+		add_opened_rule(fd, rules->handled, opened[which]);
+		return;
+	}
 	if (is_extended(rules)) {
 		net = net_rule(rules, which);
 		if (add_net_rule(fd, &net))
@@ -669,6 +692,17 @@ static int do_call(const enum call call, const struct sockets *const sockets,
 	return 0;
 }
 
+/* Whose records are read in between, so that there is room for the next. */
+static int observer = -1;
+
+static void drain(void)
+{
+	static struct portlock_event events[2 * CALLS];
+
+	while (observer >= 0 && read(observer, events, sizeof(events)) > 0)
+		;
+}
+
 /*
  * The least cost of a call, which must fail with @expected, or not if that is 0.
  * Calls that make sockets are measured one by one: among fifty, some find no memory
@@ -697,8 +731,10 @@ static uint64_t cost_of(const enum call call,
 		exit(EXIT_FAILURE);
 	}
 	for (int batch = 0; batch < BATCHES * CALLS / calls; batch++) {
-		uint64_t begin = now();
+		uint64_t begin;
 
+		drain();
+		begin = now();
 		for (int i = 0; i < calls; i++)
 			do_call(call, sockets, &target);
 		begin = now() - begin;
@@ -1789,7 +1825,7 @@ static void measure_accepting(const struct rules *const rules)
 	wait_for(child);
 }
 
-/* What rules about addresses cost who makes them. */
+/* What rules cost who makes them. */
 static void measure_making(const struct rules *const rules)
 {
 	const pid_t child = fork();
@@ -1802,6 +1838,208 @@ static void measure_making(const struct rules *const rules)
 		_exit(0);
 	}
 	wait_for(child);
+}
+
+/* Observers, permissive layers, and rules about single sockets. */
+
+/* Calls that are granted if @sockets are, or a connection to @port is. */
+static void report_uses(const struct sockets *const sockets,
+			const struct rules *const rules, const uint16_t port,
+			const char *const how, const bool is_refused)
+{
+	static const struct {
+		enum call call;
+		int expected;
+		const char *name;
+	} calls[] = {
+		{ BIND, EINVAL, "bind" },
+		{ CONNECT, EISCONN, "connect" },
+		{ SEND, 0, "send" },
+		{ SEND_PASSIVE, 0, "send-passive" },
+		{ RECEIVE, EAGAIN, "recv" },
+		{ RECEIVE_PASSIVE, EAGAIN, "recv-passive" },
+	};
+	char what[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		snprintf(what, sizeof(what), "%s%s", calls[i].name, how);
+		report(what, rules, 1,
+		       cost_of(calls[i].call, sockets, port,
+			       is_refused ? EACCES : calls[i].expected));
+	}
+}
+
+static int create_observer(void)
+{
+	const struct portlock_observer_attr attr = {};
+	const int fd = syscall(__NR_landlock_create_ruleset, &attr,
+			       sizeof(attr), PORTLOCK_CREATE_OBSERVER);
+
+	if (fd < 0)
+		die("observer");
+	return fd;
+}
+
+static int observed_ruleset(const uint64_t handled)
+{
+	const struct portlock_ruleset_attr attr = {
+		.handled_access_net = handled,
+		.flags = PORTLOCK_RULESET_OBSERVED,
+		.observer_fd = observer,
+	};
+	const int fd = syscall(__NR_landlock_create_ruleset, &attr,
+			       sizeof(attr), PORTLOCK_CREATE_RULESET);
+
+	if (fd < 0)
+		die("landlock_create_ruleset");
+	return fd;
+}
+
+static void measure_watching(const struct rules *const rules,
+			     const bool is_observed, const bool is_permissive)
+{
+	const char *const how = is_observed ? "-observed" : "-alone";
+	const char *const else_how = is_permissive ? "-let-pass" : "-denied";
+	const pid_t child = fork();
+
+	if (!child) {
+		struct sockets sockets, others;
+		uint16_t port;
+		char what[64];
+		int fd;
+
+		become_nobody();
+		open_sockets(&sockets, 0);
+		open_sockets(&others, 0);
+		port = ntohs(address_of(sockets.server).ipv4.sin_port);
+		if (is_observed) {
+			observer = create_observer();
+			if (fcntl(observer, F_SETFL, O_NONBLOCK))
+				die("observer");
+			fd = observed_ruleset(rules->handled);
+		} else {
+			fd = make_ruleset(rules);
+		}
+		/* This takes the place of the first rule. */
+		add_service(fd, rules, port);
+		for (int i = 1; i < rules->count; i++)
+			add_rule(fd, rules, i);
+		if (syscall(__NR_landlock_restrict_self, fd,
+			    is_permissive ? PORTLOCK_RESTRICT_SELF_PERMISSIVE :
+					    0))
+			die("landlock_restrict_self");
+		snprintf(what, sizeof(what), "%s%s",
+			 is_permissive ? "-permissive" : "", how);
+		report_uses(&sockets, rules, port, what, false);
+		snprintf(what, sizeof(what), "%s%s", else_how, how);
+		report_uses(&others, rules, DENIED_PORT, what, !is_permissive);
+		if (is_observed) {
+			/* More than there is room for, by the first call. */
+			observer = -1;
+			snprintf(what, sizeof(what), "%s-full", else_how);
+			report_uses(&others, rules, DENIED_PORT, what,
+				    !is_permissive);
+		}
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+}
+
+/* What it takes to make what is there once, and to name it. */
+static void measure_making_observers(void)
+{
+	const uint64_t handled = TCP_RIGHTS;
+	uint64_t making = 0, closing = 0, naming = 0, alone = 0;
+
+	for (int i = 0; i < BATCHES; i++) {
+		uint64_t begin = now();
+		int fd;
+
+		observer = create_observer();
+		keep_least(&making, now() - begin);
+		begin = now();
+		fd = observed_ruleset(handled);
+		keep_least(&naming, now() - begin);
+		close(fd);
+		begin = now();
+		close(observer);
+		keep_least(&closing, now() - begin);
+		observer = -1;
+		begin = now();
+		fd = create_extended(handled, 0);
+		keep_least(&alone, now() - begin);
+		close(fd);
+	}
+	report("create_observer", NULL, 0, making - clock_cost());
+	report("close_observer", NULL, 0, closing - clock_cost());
+	report("create_ruleset-observed", NULL, 0, naming - clock_cost());
+	report("create_ruleset-alone", NULL, 0, alone - clock_cost());
+}
+
+static void measure_opened(const struct rules *const rules)
+{
+	/* Those that are used are the ones in the middle. */
+	const int used = rules->count / 2 - 2;
+	struct sockets sockets, others, by_port;
+	pid_t child;
+
+	open_sockets(&sockets, 0);
+	open_sockets(&others, 0);
+	open_sockets(&by_port, 0);
+	for (int i = 0; i < rules->count; i++)
+		opened[i] = tcp_socket(0);
+	for (int i = 0; i < 4; i++)
+		close(opened[used + i]);
+	opened[used] = sockets.listening;
+	opened[used + 1] = sockets.bound;
+	opened[used + 2] = sockets.stream;
+	opened[used + 3] = sockets.datagram;
+
+	child = fork();
+	if (!child) {
+		const struct rules port = {
+			.pattern = EXTENDED,
+			.handled = rules->handled,
+		};
+		const uint16_t server =
+			ntohs(address_of(by_port.server).ipv4.sin_port);
+		struct other other;
+		uint64_t begin;
+		int fd;
+
+		become_nobody();
+		fd = make_ruleset(rules);
+		begin = now();
+		for (int i = 0; i < rules->count; i++)
+			add_rule(fd, rules, i);
+		report("add_rule", rules, 1,
+		       (now() - begin - clock_cost()) / rules->count);
+		add_service(fd, &port, server);
+		restrict_self(fd);
+		report_uses(&sockets, rules, DENIED_PORT, "-granted", false);
+		start_other(&other, &sockets, fd);
+		report("send-evicted", rules, 1,
+		       cost_of_first(SEND, &sockets, &other));
+		report("recv-evicted", rules, 1,
+		       cost_of_first(RECEIVE, &sockets, &other));
+		stop_other(&other);
+		report("udp-recv-granted", rules, 1,
+		       cost_of(UDP_RECEIVE, &sockets, 0, EAGAIN));
+		report_uses(&by_port, rules, server, "-by-port", false);
+		report_uses(&others, rules, DENIED_PORT, "-denied", true);
+		fflush(stdout);
+		_exit(0);
+	}
+	wait_for(child);
+	measure_making(rules);
+	measure_memory(rules, 2);
+	for (int i = 0; i < rules->count; i++)
+		if (i < used || i >= used + 4)
+			close(opened[i]);
+	close_sockets(&sockets);
+	close_sockets(&others);
+	close_sockets(&by_port);
 }
 
 static void measure_addresses(const struct rules *const rules)
@@ -1847,10 +2085,28 @@ static void measure_extended(char *const counts[])
 		{ HOSTS, 1, PORTLOCK_ACCESS_NET_ACCEPT_TCP },
 		{ HOSTS, 256, PORTLOCK_ACCESS_NET_ACCEPT_TCP },
 	};
+	const struct rules watched[] = {
+		{ EXTENDED, 16, TCP_RIGHTS | SERVICE_RIGHTS },
+		{ HOSTS, 16, TCP_RIGHTS | SERVICE_RIGHTS },
+	};
+	const struct rules sockets[] = {
+		{ OPENED, 4, TCP_RIGHTS | SERVICE_RIGHTS |
+				     PORTLOCK_ACCESS_NET_RECEIVE_UDP },
+		{ OPENED, 256, TCP_RIGHTS | SERVICE_RIGHTS |
+				       PORTLOCK_ACCESS_NET_RECEIVE_UDP },
+	};
 	struct rules rules = {
 		.handled = TCP_RIGHTS,
 	};
 
+	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
+		for (int how = 0; how < 4; how++)
+			if (is_chosen(watched[i].count, counts))
+				measure_watching(&watched[i], how & 1, how & 2);
+	measure_making_observers();
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		if (is_chosen(sockets[i].count, counts))
+			measure_opened(&sockets[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
 		if (is_chosen(services[i].count, counts))
 			measure_services(&services[i]);

@@ -52,9 +52,16 @@ BY_PORT = "-by-port"
 #: Behind it: each layer has a ruleset of its own, and not all the same one.
 DISTINCT = "-distinct"
 
+#: What is granted by all three sorts of rules: by the port, by the address, and as a single socket.
+USES = ("bind", "connect", "send", "send-passive", "recv", "recv-passive")
+#: Behind it: in a domain of one layer, whose rulesets differ in nothing else. With "-full", there is no room for its records.
+ALONE, OBSERVED, FULL = "-alone", "-observed", "-full"
+#: Behind what a permissive layer grants, and what it lets pass.
+PERMISSIVE, LET_PASS = "-permissive", "-let-pass"
+
 #: Calls whose cost is given as what it adds to a kernel without Landlock.
 ADDED = ("bind", "connect", "sendto", "setuid", "fork", "last-exit", *DATAGRAMS, *SERVICES, *OTHERS, *BY_ADDRESS)
-VARIANTS = (FREE, BY_PORT, DISTINCT, GRANTED, FIRST, EVICTED)
+VARIANTS = (ALONE, OBSERVED, FULL, PERMISSIVE, LET_PASS, FREE, BY_PORT, DISTINCT, GRANTED, FIRST, EVICTED)
 
 #: Rules about addresses, and how much a call decided by them may cost, for IPv4. For IPv6 it may be more, and for each further
 #: layer with a ruleset of its own it may be that once more, with something off.
@@ -152,10 +159,23 @@ def _goals_of_extended(rows: list["Row"]) -> Iterator[Goal]:
         yield Goal.most(f"restrict_self, enforced before, {rules:,} extended rules, 16th layer",
                         ("restrict_self-again", "extended", rules, 16), limit)
     for call in ("send", "send-passive", "recv", "recv-passive"):
-        for family in ("extended", "ipv4", "ipv6"):
+        for family in ("extended", "ipv4", "ipv6", "opened"):
             key = _worst(rows, call + GRANTED, family)
             yield Goal.most(f"{call}, handled and granted, {key[2]:,} {key[1]}", key, 80)
+    yield from _goals_of_single_domains(rows)
     yield Goal.most("memory, 16 extended rules", ("memory", "extended", 16, 1), 4 * KIB)
+
+
+def _goals_of_single_domains(rows: list["Row"]) -> Iterator[Goal]:
+    """Who is observed, permissive, or has rules about single sockets pays nothing for what is allowed."""
+    figures = {row.key: row.rust for row in rows}
+    for call in USES:
+        for pattern in ("extended", "ipv4-hosts"):
+            alone = figures.get((call + ALONE, pattern, 16, 1)) or 0
+            for how in (OBSERVED, PERMISSIVE + ALONE, PERMISSIVE + OBSERVED):
+                yield Goal.most(f"{call}, {how[1:].removesuffix(ALONE)}, 16 {pattern}", (call + how, pattern, 16, 1), alone)
+        alone = figures.get((call + ALONE, "extended", 16, 1)) or 0
+        yield Goal.most(f"{call}, by the port, beside rules about sockets", _worst(rows, call + BY_PORT, "opened"), alone)
 
 
 def _goals_of_addresses(rows: list["Row"]) -> Iterator[Goal]:
