@@ -574,7 +574,11 @@ impl Domain {
                 answer.is_by_address = true;
             } else {
                 answer.is_granted = false;
-                answer.is_refused |= !layer.is_permissive;
+                if !layer.is_permissive {
+                    // What others say changes nothing.
+                    answer.is_refused = true;
+                    return answer;
+                }
             }
         }
         answer
