@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Portlock tests: functions about observers and permissive layers
+ * Portlock tests: functions about observers, permissive layers and opened sockets
  *
  * As those of common.h, they return 0 or a result, or a negative errno.
  */
@@ -103,6 +103,17 @@ static inline int ready(int observer)
 	};
 
 	return poll(&fd, 1, 0) < 0 ? -errno : fd.revents;
+}
+
+/* Grants @access on the socket of @fd. */
+static inline int add_opened(int ruleset_fd, __u64 access, int fd)
+{
+	const struct portlock_opened_attr attr = {
+		.allowed_access = access,
+		.fd = fd,
+	};
+
+	return add_rule(ruleset_fd, PORTLOCK_RULE_OPENED, &attr, 0);
 }
 
 static inline pid_t get_tid(void)

@@ -25,16 +25,6 @@
 #define __NR_pidfd_getfd 438
 #endif
 
-static int add_opened(int ruleset_fd, __u64 access, int fd)
-{
-	const struct portlock_opened_attr attr = {
-		.allowed_access = access,
-		.fd = fd,
-	};
-
-	return add_rule(ruleset_fd, PORTLOCK_RULE_OPENED, &attr, 0);
-}
-
 /* Adds a layer that handles @handled and grants @access on @fd. */
 static int restrict_to_opened(__u64 handled, __u64 access, int fd)
 {
