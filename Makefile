@@ -96,7 +96,7 @@ kcsan-kernel: apply
 	@FRAGMENTS='$(PRODUCT) tests/config/kcsan.config' scripts/build.sh --out build/kcsan
 
 kcsan-test: kcsan-kernel
-	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|extended_races|transfer_races|storm)_test)'
+	$(HARNESS) test --kernel build/kcsan/$(IMAGE) --boots portlock --patience 8 --name '$(or $(NAME),portlock/(races|extended_races|observer_races|transfer_races|storm)_test)'
 
 # BPF programs of LSM hooks need pahole, which describes the kernel's types to them.
 peers-kernel: apply
@@ -119,7 +119,7 @@ proof: kernel debug-kernel kcsan-kernel
 	@$(MAKE) fuzz OPS=$(or $(OPS),1000000)
 	@$(MAKE) debug-test
 	@$(MAKE) kcsan-test
-	@PORTLOCK_ROUNDS=1000 $(HARNESS:@%=%) test --boots portlock --patience 8 --name 'portlock/(races|extended_races|transfer_races)_test'
+	@PORTLOCK_ROUNDS=1000 $(HARNESS:@%=%) test --boots portlock --patience 8 --name 'portlock/(races|extended_races|observer_races|transfer_races)_test'
 	@PORTLOCK_OPERATIONS=1000000 $(HARNESS:@%=%) test --boots portlock --name portlock/storm_test
 	@$(MAKE) mutate
 
