@@ -7,7 +7,10 @@
 
 use crate::abi::Event;
 use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT,
+    alloc::flags::{
+        GFP_KERNEL_ACCOUNT,
+        __GFP_NOWARN, //
+    },
     bindings,
     fs::{
         anon_inode::{
@@ -77,7 +80,9 @@ struct Ring {
 impl Ring {
     /// An empty ring, charged to the current task. Returns `ENOMEM`.
     fn new() -> Result<Self> {
-        let records = KVVec::from_elem(Event::default(), CAPACITY, GFP_KERNEL_ACCOUNT)?;
+        // Whoever has used up its memory must not fill the kernel's log.
+        let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+        let records = KVVec::from_elem(Event::default(), CAPACITY, flags)?;
 
         // INVARIANT: There is no record.
         Ok(Self {
