@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 
 #define NUM_ROUNDS 10000
 #define NUM_WARM_UP 2000
@@ -470,6 +470,142 @@ static int round_of_threads(void)
 TEST_F_TIMEOUT(leak, rounds_of_threads, TIMEOUT)
 {
 	check_rounds(_metadata, round_of_threads, 500, 1000);
+}
+
+/* Observers, and rules about sockets */
+
+FIXTURE(observed)
+{
+};
+
+FIXTURE_SETUP(observed)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+}
+
+FIXTURE_TEARDOWN(observed)
+{
+}
+
+/* Observers that were never used, and calls that fail. */
+static int round_without_layers(void)
+{
+	const int fd = new_observer();
+	const int ruleset = observed(fd, BIND_TCP);
+	const struct portlock_observer_attr unknown = {
+		.flags = 1,
+	};
+	bool right;
+
+	if (ruleset < 0)
+		return ruleset;
+	right = observed(ruleset, BIND_TCP) == -EBADFD &&
+		observed(-1, BIND_TCP) == -EBADF &&
+		observed(fd, 0) == -ENOMSG &&
+		observed(fd, 1ULL << 63) == -EINVAL &&
+		add_opened(ruleset, BIND_TCP, -1) == -EBADF &&
+		add_opened(ruleset, BIND_TCP, fd) == -ENOTSOCK &&
+		create_ruleset(&unknown, sizeof(unknown),
+			       PORTLOCK_CREATE_OBSERVER) == -EINVAL &&
+		restrict_self(fd, 0) == -EBADFD;
+	if (close(fd) || close(ruleset))
+		return -errno;
+	return right ? 0 : -EPROTO;
+}
+
+TEST_F_TIMEOUT(observed, observers_that_nobody_wrote_to, TIMEOUT)
+{
+	check_rounds(_metadata, round_without_layers, NUM_WARM_UP, NUM_ROUNDS);
+}
+
+/* Which of these is the last to go. */
+enum last {
+	OBSERVER,
+	RULESET,
+	LAYER,
+	NUM_LASTS,
+};
+
+static enum last last;
+static int observer, ruleset;
+
+static int be_refused(int fd)
+{
+	const __u32 flags = LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS;
+	int ret;
+
+	ret = restrict_self(ruleset, flags) ?:
+	      restrict_self(ruleset, flags | PORTLOCK_RESTRICT_SELF_PERMISSIVE) ?:
+	      close(observer) ?: close(ruleset);
+	/* Two layers tell of each. */
+	if (ret || bind_fd(fd, AF_INET, 1024) != -EACCES ||
+	    bind_fd(fd, AF_INET, 1025) != -EACCES)
+		return -EPROTO;
+	return 0;
+}
+
+/* Its records are never read. */
+static int round_of_an_observer(void)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	pid_t child;
+	int ret;
+
+	last = (last + 1) % NUM_LASTS;
+	observer = new_observer();
+	ruleset = observed(observer, BIND_TCP);
+	if (fd < 0 || ruleset < 0)
+		return ruleset;
+	child = fork();
+	if (!child)
+		_exit(be_refused(fd) ? 1 : 0);
+	if (last == LAYER && (close(observer) || close(ruleset)))
+		return -errno;
+	ret = child < 0 ? -errno : wait_child(child);
+	if (last == OBSERVER && (close(ruleset) || close(observer)))
+		return -errno;
+	if (last == RULESET && (close(observer) || close(ruleset)))
+		return -errno;
+	return close(fd) ? -errno : ret ? -ECANCELED : 0;
+}
+
+TEST_F_TIMEOUT(observed, observers_with_records, TIMEOUT)
+{
+	check_rounds(_metadata, round_of_an_observer, NUM_WARM_UP / 4,
+		     NUM_ROUNDS / 4);
+}
+
+/* Rules about sockets that do not live as long as the rules. */
+static int round_of_sockets(void)
+{
+	const int rules = extended(ALL_TCP | ALL_UDP, 0);
+	int i, ret = 0;
+
+	if (rules < 0)
+		return rules;
+	for (i = 0; !ret && i < NUM_PORTS; i++) {
+		const int type = i % 2 ? SOCK_STREAM : SOCK_DGRAM;
+		const int fd = make_socket(AF_INET, type, 0);
+
+		ret = add_opened(rules, BIND_TCP | BIND_UDP, fd);
+		/* Once more, for other rights. */
+		if (!ret)
+			ret = add_opened(rules, ALL_TCP, fd);
+		close(fd);
+		/* The rules are frozen, and the next is added to a copy. */
+		if (!ret && i == NUM_PORTS / 2)
+			ret = with_child(restrict_once, rules);
+	}
+	if (!ret)
+		ret = with_child(restrict_once, rules);
+	return close(rules) ? -errno : ret;
+}
+
+TEST_F_TIMEOUT(observed, rules_about_sockets_that_are_closed, TIMEOUT)
+{
+	check_rounds(_metadata, round_of_sockets, NUM_WARM_UP, NUM_ROUNDS);
 }
 
 TEST_HARNESS_MAIN
