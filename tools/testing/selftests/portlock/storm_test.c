@@ -7,7 +7,9 @@
  * sockets, in no order.  The checks hold in any order: a domain of this program
  * allows PORT_ALLOWED and refuses PORT_REFUSED at any time.  Unless C Landlock
  * decides, some domains are of plain rulesets, some of extended ones, and some
- * of both.
+ * of both.  The extended ones grant rights on one socket, and tell an observer
+ * that is drained and replaced meanwhile.  Permissive layers of them change no
+ * answer.
  *
  * PORTLOCK_OPERATIONS is the total number of operations.
  */
@@ -18,7 +20,7 @@
 #include <sys/mman.h>
 
 #include "../kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 
 #define PORT_ALLOWED 20001
 #define PORT_REFUSED 20002
@@ -26,6 +28,7 @@
 #define THREADS 3
 #define SLOTS 4
 #define FIRST_OF_SLOTS 500
+#define FIRST_OF_OBSERVERS 600
 #define DEFAULT_OPERATIONS 8000
 #define TIMEOUT 3000
 
@@ -42,6 +45,9 @@ enum operation {
 	SOCKET_REFUSED,
 	OPTION_REFUSED,
 	LISTEN_REFUSED,
+	OPENED_ALLOWED,
+	OBSERVER_READ,
+	OBSERVER_REPLACED,
 	CHILD,
 	SYNCHRONIZED,
 	OPERATIONS,
@@ -52,6 +58,7 @@ static const char *const operation_names[] = {
 	"bind allowed",	  "connect refused",  "send refused",
 	"IPV6_ADDRFORM",  "extended rule",    "wildcard refused",
 	"socket refused", "option refused",   "listen refused",
+	"opened socket",  "observer read",    "observer replaced",
 	"fork and enforce", "TSYNC",
 };
 
@@ -63,6 +70,9 @@ static struct storm {
 	atomic_long lost;
 	/* How many sockets became IPv4 sockets while others sent with them. */
 	atomic_long turned;
+	/* How many refusals observers told of, and how many of permissive layers. */
+	atomic_long told;
+	atomic_long told_permissive;
 	/* The line of the first wrong answer. */
 	atomic_int wrong;
 	atomic_int answer;
@@ -71,6 +81,12 @@ static struct storm {
 /* Rulesets of this process.  Any thread may replace any of them. */
 static atomic_int slots[SLOTS];
 static atomic_int shared_socket = -1;
+
+/* The observer of the next rulesets.  Any thread may replace it. */
+static atomic_int observer = -1;
+
+/* The socket that the extended rulesets of this process grant rights on. */
+static int granted_socket;
 
 /* Whether the domain of this thread has a layer of an extended ruleset. */
 static __thread bool is_extended;
@@ -95,14 +111,24 @@ static unsigned int next_random(unsigned int *const state)
 	return *state >> 16;
 }
 
+/* Returns a ruleset with an observer, or without one if that was closed. */
+static int observed_or_not(__u64 access)
+{
+	const int fd = observed_with(atomic_load(&observer), 0, access, 0,
+				     SOCKET_CREATE);
+
+	return fd == -EBADF ? extended(access, SOCKET_CREATE) : fd;
+}
+
 static int full_extended_ruleset(void)
 {
 	/* RECEIVE_UDP takes no address, and new sockets set options. */
 	const __u64 access = (ALL_TCP | ALL_UDP) &
 			     ~(RECEIVE_UDP | SETSOCKOPT_TCP | SETSOCKOPT_UDP);
-	const int fd = extended(access, SOCKET_CREATE);
+	const int fd = observed_or_not(access);
 
-	if (fd >= 0 && (add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
+	if (fd >= 0 && (add_opened(fd, GETSOCKOPT_TCP, granted_socket) ||
+			add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
 				"127.0.0.1/32") ||
 			add_net(fd, access, PORT_ALLOWED, PORT_ALLOWED,
 				"::1/128") ||
@@ -163,6 +189,13 @@ static int random_type(unsigned int *const state)
 	return next_random(state) % 2 ? SOCK_STREAM : SOCK_DGRAM;
 }
 
+/* The flag of a permissive layer, or none. */
+static __u32 random_permissive(unsigned int *const state)
+{
+	return !is_c_landlock() && next_random(state) % 2 ?
+		       PORTLOCK_RESTRICT_SELF_PERMISSIVE : 0;
+}
+
 /* Checks what a domain of this program must refuse and allow. */
 static void check_domain(unsigned int *const state)
 {
@@ -185,14 +218,16 @@ static void enforce_in_child(const int ruleset_fd, unsigned int *const state)
 	if (child < 0)
 		return;
 	if (!child) {
-		const int ret = restrict_self(ruleset_fd, 0);
+		const __u32 flags = random_permissive(state);
+		const int ret = restrict_self(ruleset_fd, flags);
 
 		if (!ret) {
 			check_domain(state);
 			_exit(0);
 		}
-		/* Another thread closed it. */
-		expect(ret == -EBADF || ret == -E2BIG, ret);
+		/* Another thread closed it, or it is plain. */
+		expect(ret == -EBADF || ret == -E2BIG ||
+			       (ret == -EINVAL && flags), ret);
 		atomic_fetch_add(&storm->lost, 1);
 		_exit(0);
 	}
@@ -325,12 +360,69 @@ static void set_refused_option(unsigned int *const state)
 	close(fd);
 }
 
+static int option_of(const int fd)
+{
+	int value;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) ? -errno : 0;
+}
+
+/* Uses the socket that is granted, and one that is not. */
+static void use_sockets(void)
+{
+	const int fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	int ret;
+
+	ret = option_of(granted_socket);
+	expect(!ret, ret);
+	if (fd < 0)
+		return;
+	ret = option_of(fd);
+	expect(ret == -EACCES, ret);
+	close(fd);
+}
+
+static void read_observer(void)
+{
+	struct portlock_event event;
+	__u64 id = 0;
+	int ret;
+
+	while ((ret = next_event(atomic_load(&observer), &event)) == 1) {
+		const __u64 rights = event.access_net | event.permissions;
+
+		expect(event.size == sizeof(event) && event.id, event.size);
+		expect(rights ? !(rights & (rights - 1)) : event.lost != 0,
+		       event.flags);
+		/* Other threads read as well, and replace it. */
+		if (event.id < id)
+			break;
+		id = event.id;
+		atomic_fetch_add(event.flags ? &storm->told_permissive :
+					       &storm->told, 1);
+	}
+	expect(ret >= 0 || ret == -EAGAIN || ret == -EBADF, ret);
+}
+
+/* The number of its descriptor is used only for another observer. */
+static void replace_observer(void)
+{
+	const int new = new_nonblocking_observer();
+	const int fd = fcntl(new, F_DUPFD_CLOEXEC, FIRST_OF_OBSERVERS);
+
+	if (new >= 0)
+		close(new);
+	if (fd >= 0)
+		close(atomic_exchange(&observer, fd));
+}
+
 static void operate(const enum operation operation, unsigned int *const state)
 {
 	int ret;
 
 	/* What only an extended layer refuses. */
-	if (operation >= WILDCARD_REFUSED && operation <= LISTEN_REFUSED &&
+	if (operation >= WILDCARD_REFUSED && operation <= OBSERVER_REPLACED &&
 	    !is_extended)
 		return;
 	switch (operation) {
@@ -383,6 +475,17 @@ static void operate(const enum operation operation, unsigned int *const state)
 		ret = tcp_listen("127.0.0.1", 0);
 		expect(ret == -EACCES, ret);
 		break;
+	case OPENED_ALLOWED:
+		use_sockets();
+		break;
+	case OBSERVER_READ:
+		read_observer();
+		break;
+	case OBSERVER_REPLACED:
+		/* Most of them hear of something first. */
+		if (next_random(state) % 8 == 0)
+			replace_observer();
+		break;
 	case CHILD:
 		enforce_in_child(atomic_load(&slots[next_random(state) % SLOTS]),
 				 state);
@@ -405,6 +508,9 @@ static void *rage(void *const data)
 	while (enforce(full_ruleset()))
 		if (atomic_load(&storm->wrong))
 			return NULL;
+	/* One that would refuse what the domain allows, and changes nothing. */
+	if (is_extended)
+		expect(!enforce_permissive(observed_or_not(BIND_TCP)), 0);
 	while (atomic_fetch_sub(&storm->left, 1) > 0) {
 		const unsigned int pick = next_random(&state) % 100;
 
@@ -425,6 +531,9 @@ static void rage_in_process(void)
 	pthread_t threads[THREADS];
 	unsigned int state = getpid();
 
+	granted_socket = make_socket(AF_INET, SOCK_STREAM, 0);
+	if (!is_c_landlock())
+		replace_observer();
 	for (int i = 0; i < SLOTS; i++)
 		slots[i] = slot_ruleset(&state);
 	for (int i = 0; i < THREADS; i++)
@@ -477,12 +586,19 @@ TEST_F_TIMEOUT(storm, domains_hold, TIMEOUT)
 	for (int i = 0; i < OPERATIONS; i++) {
 		TH_LOG("%s: %ld", operation_names[i],
 		       atomic_load(&storm->done[i]));
-		if (!is_c_landlock() || i < ADD_EXTENDED_RULE || i > LISTEN_REFUSED)
+		if (!is_c_landlock() || i < ADD_EXTENDED_RULE ||
+		    i > OBSERVER_REPLACED)
 			EXPECT_LT(0, atomic_load(&storm->done[i]));
 	}
 	TH_LOG("closed meanwhile: %ld, turned into IPv4: %ld",
 	       atomic_load(&storm->lost), atomic_load(&storm->turned));
 	EXPECT_LT(0, atomic_load(&storm->turned));
+	TH_LOG("observers told of %ld refusals, and of %ld that would be",
+	       atomic_load(&storm->told), atomic_load(&storm->told_permissive));
+	if (!is_c_landlock()) {
+		EXPECT_LT(0, atomic_load(&storm->told));
+		EXPECT_LT(0, atomic_load(&storm->told_permissive));
+	}
 	EXPECT_EQ(0, atomic_load(&storm->wrong))
 	{
 		TH_LOG("the first wrong answer was %d",
