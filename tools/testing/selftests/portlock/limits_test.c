@@ -16,8 +16,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <sys/resource.h>
+
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 
 #define NUM_PORTS 65536
 
@@ -611,6 +613,75 @@ TEST_F_TIMEOUT(group, pays_for_addresses, TIMEOUT)
 	       with_domain / 1024, end / 1024);
 }
 
+/* The rings of all of them are larger than the limit below. */
+#define NUM_OBSERVERS 128
+
+#define RING_BYTES (CAPACITY * sizeof(struct portlock_event))
+
+/*
+ * Creates observers until there is an error, or until there are enough, and
+ * returns the error.
+ */
+static int create_observers(int *observers, int *num)
+{
+	for (*num = 0; *num < NUM_OBSERVERS; (*num)++) {
+		const int fd = new_observer();
+
+		if (fd < 0)
+			return fd;
+		observers[*num] = fd;
+	}
+	return 0;
+}
+
+static int close_all(const int *fds, int num)
+{
+	int i, ret = 0;
+
+	for (i = 0; !ret && i < num; i++)
+		ret = close(fds[i]) ? -errno : 0;
+	return ret;
+}
+
+static void have_observers(const struct member *member, int fd)
+{
+	int observers[NUM_OBSERVERS];
+	int num, i, ret;
+
+	wait_for_command(member);
+	answer(member, create_observers(observers, &num));
+	/* What writes to an observer does not keep its records. */
+	wait_for_command(member);
+	ret = 0;
+	for (i = 0; ret >= 0 && i < num; i++)
+		ret = observed(observers[i], BIND_TCP);
+	answer(member, ret < 0 ? ret : close_all(observers, num));
+	pause();
+}
+
+TEST_F_TIMEOUT(group, pays_for_observers_until_they_are_closed, TIMEOUT)
+{
+	const long least = NUM_OBSERVERS * RING_BYTES;
+	long before, after, end;
+	struct member member;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, start_member(&member, have_observers, -1));
+	before = settled_charge();
+	ASSERT_LE(0, before);
+	ASSERT_EQ(0, command(&member));
+	after = wait_for_charge(true, before + least);
+	EXPECT_LE(before + least, after);
+	ASSERT_EQ(0, command(&member));
+	end = wait_for_charge(false, before + least / 8);
+	EXPECT_GE(before + least / 8, end);
+	EXPECT_EQ(SIGKILL, end_member(&member));
+	EXPECT_GE(SLACK, wait_for_charge(false, SLACK));
+	TH_LOG("KiB of kernel memory: %ld, with %d observers %ld, closed %ld",
+	       before / 1024, NUM_OBSERVERS, after / 1024, end / 1024);
+}
+
 /* Enough for a process and some rules, and not for many. */
 #define SMALL_MAX "6M"
 
@@ -708,6 +779,43 @@ TEST_F_TIMEOUT(group, refuses_what_it_has_no_memory_for, TIMEOUT)
 	EXPECT_EQ(0, close(fd));
 }
 
+static void exhaust_by_observers(const struct member *member, int fd)
+{
+	int observers[NUM_OBSERVERS];
+	int num, ret, i;
+
+	wait_for_command(member);
+	answer(member, create_observers(observers, &num));
+	wait_for_command(member);
+	ret = close_all(observers, num);
+	/* There is memory again when the rings are freed. */
+	for (i = 0; !ret && i < SETTLE_TRIES; i++) {
+		ret = new_observer();
+		if (ret != -ENOMEM)
+			break;
+		ret = 0;
+		pause_ms(SETTLE_MS);
+	}
+	answer(member, ret < 0 ? ret : 0);
+	pause();
+}
+
+TEST_F_TIMEOUT(group, refuses_observers_that_it_has_no_memory_for, TIMEOUT)
+{
+	struct member member;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, write_text(GROUP "/memory.max", SMALL_MAX));
+	ASSERT_EQ(0, write_text("/proc/self/oom_score_adj", "-1000"));
+	ASSERT_EQ(0, start_member(&member, exhaust_by_observers, -1));
+	ASSERT_EQ(0, write_text("/proc/self/oom_score_adj", "0"));
+	EXPECT_EQ(-ENOMEM, command(&member));
+	EXPECT_EQ(0, read_number(GROUP "/memory.events", "oom_kill"));
+	EXPECT_EQ(0, command(&member));
+	EXPECT_EQ(SIGKILL, end_member(&member));
+}
+
 static void exceed_the_limit(const struct member *member, int fd)
 {
 	int fillers[MAX_FILLERS];
@@ -731,6 +839,56 @@ TEST_F_TIMEOUT(group, is_killed_alone, TIMEOUT)
 	EXPECT_EQ(SIGKILL, end_member(&member));
 	EXPECT_EQ(1, read_number(GROUP "/memory.events", "oom_kill"));
 	EXPECT_EQ(0, restrict_elsewhere(fd));
+	EXPECT_EQ(0, close(fd));
+}
+
+/* Many observers */
+
+TEST_F(limits, observers_are_descriptors)
+{
+	const struct rlimit limit = {
+		.rlim_cur = NUM_OBSERVERS / 2,
+		.rlim_max = NUM_OBSERVERS,
+	};
+	int observers[NUM_OBSERVERS];
+	int i, num, open = 0;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	for (i = 0; i < limit.rlim_cur; i++)
+		open += fcntl(i, F_GETFD) >= 0;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(-EMFILE, create_observers(observers, &num));
+	EXPECT_EQ(limit.rlim_cur - open, num);
+	EXPECT_EQ(-EMFILE, new_observer());
+	EXPECT_EQ(0, close(observers[--num]));
+	observers[num] = new_observer();
+	EXPECT_LE(0, observers[num++]);
+	EXPECT_EQ(0, close_all(observers, num));
+}
+
+/* As many layers as there can be each tell an observer of their own. */
+TEST_F(limits, many_observers)
+{
+	int observers[NUM_OBSERVERS];
+	int i, num, fd;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	fd = make_socket(AF_INET, SOCK_STREAM, 0);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, create_observers(observers, &num));
+	for (i = 0; i < num; i++) {
+		EXPECT_EQ(i < MAX_LAYERS ? 0 : -E2BIG,
+			  enforce(observed(observers[i], BIND_TCP)));
+	}
+	EXPECT_EQ(-EACCES, ask(fd, true, 1));
+	for (i = 0; i < num; i++) {
+		EXPECT_EQ(0, fcntl(observers[i], F_SETFL, O_NONBLOCK));
+		EXPECT_EQ(i < MAX_LAYERS, drain(observers[i]))
+			TH_LOG("observer %d", i);
+	}
+	EXPECT_EQ(0, close_all(observers, num));
 	EXPECT_EQ(0, close(fd));
 }
 
