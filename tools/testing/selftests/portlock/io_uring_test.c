@@ -10,7 +10,7 @@
  */
 
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 #include "ring.h"
 
 #define OPEN_PORT 1024
@@ -752,6 +752,114 @@ TEST_F(extended, rings_use_sockets_by_their_service_port)
 	check_uses(_metadata, ring, self->way, SOCK_STREAM, SHUT_PORT, true);
 	check_uses(_metadata, ring, self->way, SOCK_DGRAM, OPEN_PORT, false);
 	check_uses(_metadata, ring, self->way, SOCK_DGRAM, SHUT_PORT, true);
+}
+
+/* Observers and permissive layers */
+
+/* Reads the record of a bind by a thread of this process. */
+static void expect_record(struct __test_metadata *_metadata, int observer,
+			  bool by_this_thread, __u32 flags)
+{
+	struct portlock_event event = {};
+	char path[64];
+
+	EXPECT_EQ(1, next_event(observer, &event));
+	EXPECT_EQ(BIND_TCP, event.access_net);
+	EXPECT_EQ(SHUT_PORT, event.port);
+	EXPECT_EQ(flags, event.flags);
+	EXPECT_EQ(by_this_thread, event.tid == get_tid());
+	/* A thread that works for the ring is one of this process. */
+	snprintf(path, sizeof(path), "/proc/self/task/%d", event.tid);
+	EXPECT_EQ(0, access(path, F_OK));
+	EXPECT_EQ(0, drain(observer));
+}
+
+TEST_F(extended, observers_hear_which_thread_is_refused)
+{
+	const int observer = new_nonblocking_observer();
+
+	ASSERT_EQ(0, enforce(observed(observer, BIND_TCP)));
+	EXPECT_EQ(-EACCES, ring_bind(&self->ring, self->way, SOCK_STREAM,
+				     SHUT_PORT));
+	expect_record(_metadata, observer, !variant->async, 0);
+}
+
+TEST_F(extended, permissive_layers_let_requests_pass)
+{
+	const int observer = new_nonblocking_observer();
+
+	ASSERT_EQ(0, enforce_permissive(observed(observer, BIND_TCP)));
+	EXPECT_EQ(0, ring_bind(&self->ring, self->way, SOCK_STREAM,
+			       SHUT_PORT));
+	expect_record(_metadata, observer, !variant->async,
+		      PORTLOCK_EVENT_PERMISSIVE);
+}
+
+/* Rings read and poll an observer, before there is a record and after. */
+TEST_F(extended, rings_read_observers)
+{
+	const int observer = new_observer();
+	const int ruleset = observed(observer, BIND_TCP);
+	struct portlock_event events[4] = {};
+	struct io_uring_sqe read_sqe, poll_sqe;
+	struct io_uring_cqe cqe;
+	pid_t child;
+	int i;
+
+	ASSERT_LE(0, ruleset);
+	fill(&read_sqe, self->way, IORING_OP_READ, observer);
+	read_sqe.addr = (uintptr_t)events;
+	read_sqe.len = sizeof(events);
+	fill(&poll_sqe, self->way, IORING_OP_POLL_ADD, observer);
+	poll_sqe.poll32_events = POLLIN;
+
+	for (i = 0; i < 2; i++) {
+		/* What waits first is the poll, then the read. */
+		ASSERT_EQ(0, submit(&self->ring, i ? &read_sqe : &poll_sqe));
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child)
+			_exit(restrict_self(ruleset,
+					    LANDLOCK_RESTRICT_SELF_NO_NEW_PRIVS)
+				      ?: tcp_bind("127.0.0.1", SHUT_PORT) !=
+						 -EACCES);
+		ASSERT_EQ(0, take_completion(&self->ring, &cqe));
+		EXPECT_EQ(i ? sizeof(events[0]) : POLLIN, cqe.res);
+		ASSERT_EQ(0, wait_child(child));
+		/* This record is there already. */
+		if (!i)
+			EXPECT_EQ(sizeof(events[0]),
+				  run_request(&self->ring, &read_sqe));
+		EXPECT_EQ(child, events[0].tid);
+		EXPECT_EQ(SHUT_PORT, events[0].port);
+	}
+
+	/* The end, also for a buffer that is too short. */
+	EXPECT_EQ(0, close(ruleset));
+	EXPECT_EQ(0, run_request(&self->ring, &read_sqe));
+	read_sqe.len = sizeof(events[0]) - 1;
+	EXPECT_EQ(-EINVAL, run_request(&self->ring, &read_sqe));
+	EXPECT_EQ(POLLHUP, run_request(&self->ring, &poll_sqe));
+	EXPECT_EQ(0, close(observer));
+}
+
+/* The thread that polls is another one, in the domain of the maker. */
+TEST(a_polled_ring_is_observed_as_its_thread)
+{
+	const int observer = is_c_landlock() ? -1 : new_nonblocking_observer();
+	const struct way way = {};
+	struct ring ring;
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	if (obstacle())
+		SKIP(return, "%s", obstacle());
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, enforce(observed(observer, BIND_TCP)));
+	ASSERT_EQ(0, open_ring(&ring, IORING_SETUP_SQPOLL));
+	EXPECT_EQ(-EACCES, ring_bind(&ring, way, SOCK_STREAM, SHUT_PORT));
+	expect_record(_metadata, observer, false, 0);
+	EXPECT_EQ(0, close_ring(&ring));
 }
 
 /* Out of reach, as the documentation says: a ring that another task polls. */
