@@ -18,7 +18,7 @@
 #include <sys/time.h>
 
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 
 /* The port that domains here allow, and one that they do not allow. */
 #define OPEN_PORT 1024
@@ -1090,6 +1090,158 @@ TEST_F(inherit, tsync_stays_in_the_process)
 	ASSERT_EQ(1, write(to_child[1], &byte, 1));
 	EXPECT_EQ(SEES_FREEDOM, wait_child(child));
 	EXPECT_EQ(0, close(fd));
+}
+
+/* Observed layers of several threads */
+
+/* How many accesses look() asks for that one_port() refuses. */
+#define NUM_REFUSED 3
+
+FIXTURE(observed)
+{
+	int observer;
+	int fd;
+};
+
+FIXTURE_SETUP(observed)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	is_extended = true;
+	ASSERT_EQ(0, own_network());
+	ASSERT_EQ(0, no_new_privs());
+	self->observer = new_observer();
+	ASSERT_LE(0, self->observer);
+	self->fd = observed(self->observer, handled_rights());
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, add_net(self->fd, handled_rights(), OPEN_PORT, OPEN_PORT,
+			     "127.0.0.1/32"));
+}
+
+FIXTURE_TEARDOWN(observed)
+{
+}
+
+FIXTURE_VARIANT(observed)
+{
+	__u32 flags;
+};
+
+FIXTURE_VARIANT_ADD(observed, enforced)
+{
+	.flags = 0,
+};
+
+FIXTURE_VARIANT_ADD(observed, permissive)
+{
+	.flags = PORTLOCK_RESTRICT_SELF_PERMISSIVE,
+};
+
+/* Restricts all threads of this process, and lets them look. */
+static int restrict_workers(int fd, __u32 flags, int sees)
+{
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	if (start_workers(workers, false) ||
+	    restrict_self(fd, flags | LANDLOCK_RESTRICT_SELF_TSYNC) ||
+	    finish_workers(workers))
+		return 1;
+	for (i = 0; i < NUM_THREADS; i++) {
+		if (workers[i].after != sees)
+			return 2;
+	}
+	return 0;
+}
+
+/* All threads are in one layer, and the records end with the last of them. */
+TEST_F(observed, tsync_tells_of_every_thread)
+{
+	const int sees = variant->flags ? SEES_FREEDOM : SEES_DOMAIN;
+	struct portlock_event event;
+	int num = 0, last_tid = 0, tids = 0;
+	const pid_t child = fork();
+
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(restrict_workers(self->fd, variant->flags, sees));
+	EXPECT_EQ(0, close(self->fd));
+	EXPECT_EQ(0, wait_child(child));
+	while (next_event(self->observer, &event) == 1) {
+		num++;
+		tids += event.tid != last_tid;
+		last_tid = event.tid;
+		EXPECT_NE(child, event.tid);
+		EXPECT_NE(0, event.tid);
+		EXPECT_EQ(variant->flags ? PORTLOCK_EVENT_PERMISSIVE : 0,
+			  event.flags);
+	}
+	EXPECT_EQ(NUM_THREADS * NUM_REFUSED, num);
+	EXPECT_LE(NUM_THREADS, tids);
+	EXPECT_EQ(POLLHUP, ready(self->observer));
+}
+
+/* No thread keeps a layer that could not be made for all. */
+TEST_F(observed, tsync_that_fails_writes_nothing)
+{
+	const __u32 flags = variant->flags | LANDLOCK_RESTRICT_SELF_TSYNC;
+	struct portlock_event event;
+	struct worker workers[NUM_THREADS];
+	int i;
+
+	ASSERT_EQ(0, start_workers(workers, false));
+	for (i = 0; i < MAX_LAYERS; i++)
+		ASSERT_EQ(0, restrict_extended(LISTEN_TCP));
+	EXPECT_EQ(-E2BIG, restrict_self(self->fd, flags));
+	EXPECT_EQ(-EINVAL, restrict_self(self->fd, flags | 1U << 5));
+	EXPECT_EQ(0, close(self->fd));
+	/* Waits for the end, while all threads are there. */
+	EXPECT_EQ(0, next_event(self->observer, &event));
+	ASSERT_EQ(0, finish_workers(workers));
+	for (i = 0; i < NUM_THREADS; i++)
+		EXPECT_EQ(SEES_FREEDOM, workers[i].after);
+	EXPECT_EQ(0, next_event(self->observer, &event));
+}
+
+struct observed_thread {
+	int fd;
+	__u32 flags;
+	int error;
+};
+
+static void *have_a_layer(void *data)
+{
+	struct observed_thread *const thread = data;
+
+	thread->error = enforce_as(thread->fd, thread->flags);
+	look();
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	look();
+	return NULL;
+}
+
+/* The domain of the caller replaces the layers of another thread. */
+TEST_F(observed, tsync_ends_the_layers_that_it_replaces)
+{
+	struct observed_thread data = {
+		.fd = self->fd,
+		.flags = variant->flags,
+	};
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_barrier_init(&barrier, NULL, 2));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, have_a_layer, &data));
+	pthread_barrier_wait(&barrier);
+	EXPECT_EQ(0, data.error);
+	EXPECT_EQ(POLLIN, ready(self->observer));
+	ASSERT_EQ(0, restrict_self(-1, LANDLOCK_RESTRICT_SELF_TSYNC |
+				   LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF));
+	/* The end comes while the thread waits. */
+	EXPECT_EQ(NUM_REFUSED, drain(self->observer));
+	pthread_barrier_wait(&barrier);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, drain(self->observer));
 }
 
 TEST_HARNESS_MAIN
