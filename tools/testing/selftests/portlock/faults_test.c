@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
-#include "extended.h"
+#include "observers.h"
 
 /* A fault can be injected in the caller or in one of its siblings. */
 #define NUM_SIBLINGS 2
@@ -64,6 +64,7 @@ struct sight {
 	bool opens_root;
 	bool opens_tmp;
 	bool creates_unix;
+	bool binds_opened;
 	__u64 bind[MAX_PORTS / 64];
 	__u64 connect[MAX_PORTS / 64];
 };
@@ -75,6 +76,14 @@ struct view {
 	struct sight ruleset;
 	struct sight child;
 	__u64 fds;
+	/*
+	 * What the observer told of, before the caller looked around and since
+	 * then.
+	 */
+	long heard;
+	long heard_looking;
+	/* Without a ruleset, one that comes and goes is the end. */
+	bool ends;
 };
 
 /* The results of a round, in memory that it shares with the test. */
@@ -115,6 +124,8 @@ static struct {
 	int tmp;
 	int program;
 	int socket;
+	int observer;
+	int opened;
 	int audit;
 	unsigned int nth;
 	struct sibling siblings[NUM_SIBLINGS];
@@ -141,6 +152,12 @@ FIXTURE_VARIANT(faults)
 	 */
 	bool is_extended;
 	__u64 permissions;
+	/* An observer hears of all of them. */
+	bool observed;
+	/* The ruleset has a rule about a socket. */
+	bool has_opened;
+	/* The outer layers are permissive. */
+	bool permissive;
 
 	/* Layers of the caller, from before and after it made its siblings. */
 	int outer;
@@ -236,10 +253,21 @@ static bool opens(const char *path, int *error)
 	return false;
 }
 
+/* Whether the socket that a rule may be about can be bound to a shut port. */
+static bool binds_opened(void)
+{
+	union addr addr;
+	const socklen_t len = elsewhere(&addr, MAX_PORTS);
+
+	return scene.opened >= 0 && bind(scene.opened, &addr.sa, len) &&
+	       errno != EACCES;
+}
+
 static void look(struct sight *sight)
 {
 	memset(sight, 0, sizeof(*sight));
 	look_at_ports(sight);
+	sight->binds_opened = binds_opened();
 	sight->opens_root = opens("/", &sight->error);
 	sight->opens_tmp = opens("/tmp", &sight->error);
 	sight->creates_unix = new_socket(AF_UNIX, SOCK_DGRAM, 0) == 0;
@@ -305,23 +333,48 @@ static int look_at_sibling(struct sibling *sibling, struct sight *sight)
 	return sibling->error;
 }
 
+/* Reads all that the observer tells of. */
+static long told(void)
+{
+	struct portlock_event event;
+	long sum = 0;
+
+	while (scene.observer >= 0 && next_event(scene.observer, &event) == 1)
+		sum += event.lost + (event.access_net || event.permissions);
+	return sum;
+}
+
+/* Whether there is no writer but one that comes and goes here. */
+static bool ends(void)
+{
+	const int fd = observed(scene.observer, BIND_TCP);
+
+	return fd >= 0 && !close(fd) && ready(scene.observer) == POLLHUP;
+}
+
 static int take_view(struct view *view, bool siblings)
 {
 	int i, ret;
 
 	memset(view, 0, sizeof(*view));
+	view->heard = told();
+	if (scene.observer >= 0 && scene.ruleset < 0)
+		view->ends = ends();
 	for (i = 0; i < 64; i++) {
 		if (fcntl(i, F_GETFD) >= 0)
 			view->fds |= 1ULL << i;
 	}
 	view->child = scene.report->child;
 	look(&view->caller);
+	view->heard_looking = told();
 	for (i = 0; siblings && i < NUM_SIBLINGS; i++) {
 		ret = look_at_sibling(&scene.siblings[i], &view->siblings[i]);
 		if (ret)
 			return ret;
 	}
-	return look_at_ruleset(&view->ruleset);
+	ret = look_at_ruleset(&view->ruleset);
+	told();
+	return ret;
 }
 
 /* Faults */
@@ -484,7 +537,10 @@ static int new_ruleset(const FIXTURE_VARIANT(faults) *variant, __u64 net,
 
 	if (!variant->is_extended)
 		return create_ruleset(&attr, sizeof(attr), 0);
-	fd = extended(net, variant->permissions);
+	fd = variant->observed ?
+		     observed_with(scene.observer, COOKIE, net, 0,
+				   variant->permissions) :
+		     extended(net, variant->permissions);
 	if (fd < 0 || !variant->permissions)
 		return fd;
 	/* To look around takes such sockets. */
@@ -510,7 +566,8 @@ static int add_layers(const FIXTURE_VARIANT(faults) *variant, int num)
 		ret = add_one(variant, fd, port, outer_net(variant));
 	}
 	for (i = 0; !ret && i < num; i++)
-		ret = restrict_self(fd, 0);
+		ret = restrict_self(fd, variant->permissive ?
+				    PORTLOCK_RESTRICT_SELF_PERMISSIVE : 0);
 	close(fd);
 	return ret;
 }
@@ -524,6 +581,8 @@ static int fill_ruleset(const FIXTURE_VARIANT(faults) *variant)
 		ret = add_one(variant, scene.ruleset, port,
 			      port % 2 ? variant->net :
 					 variant->net & BIND_TCP);
+	if (!ret && variant->has_opened)
+		ret = add_opened(scene.ruleset, CONNECT_TCP, scene.opened);
 	return ret;
 }
 
@@ -581,6 +640,8 @@ static bool is_fine(const char *what, int ret)
 static bool prepare(const FIXTURE_VARIANT(faults) *variant)
 {
 	scene.ruleset = -1;
+	scene.observer = -1;
+	scene.opened = -1;
 	/* Opens all files of the round before it restricts itself. */
 	scene.fail_nth = open_fail_nth(gettid());
 	if (!is_fine("fail-nth", scene.fail_nth))
@@ -594,6 +655,16 @@ static bool prepare(const FIXTURE_VARIANT(faults) *variant)
 		return false;
 	if (variant->type && !is_fine("socket", make_test_socket(variant)))
 		return false;
+	if (variant->observed) {
+		scene.observer = new_nonblocking_observer();
+		if (!is_fine("observer", scene.observer))
+			return false;
+	}
+	if (variant->is_extended) {
+		scene.opened = make_socket(AF_INET, SOCK_STREAM, 0);
+		if (!is_fine("socket", scene.opened))
+			return false;
+	}
 	if (variant->net || variant->fs || variant->permissions) {
 		scene.ruleset = new_ruleset(variant, variant->net,
 					    variant->fs);
@@ -660,6 +731,31 @@ static int call_add_net(const FIXTURE_VARIANT(faults) *variant)
 static int call_add_socket(const FIXTURE_VARIANT(faults) *variant)
 {
 	return add_socket(scene.ruleset, AF_UNIX, SOCK_DGRAM, 0);
+}
+
+static int call_create_observer(const FIXTURE_VARIANT(faults) *variant)
+{
+	const int ret = new_observer();
+
+	if (ret < 0)
+		return ret;
+	scene.observer = ret;
+	return fcntl(ret, F_SETFL, O_NONBLOCK) ? -errno : 0;
+}
+
+static int call_create_observed(const FIXTURE_VARIANT(faults) *variant)
+{
+	const int ret = observed(scene.observer, TCP);
+
+	if (ret < 0)
+		return ret;
+	scene.ruleset = ret;
+	return 0;
+}
+
+static int call_add_opened(const FIXTURE_VARIANT(faults) *variant)
+{
+	return add_opened(scene.ruleset, BIND_TCP, scene.opened);
 }
 
 static int call_add_path(const FIXTURE_VARIANT(faults) *variant)
@@ -1786,6 +1882,114 @@ FIXTURE_VARIANT_ADD(faults, shutdown_denied_while_logged)
 	.outer_net = SHUTDOWN_TCP,
 	.type = SOCK_STREAM,
 	.no_trace = true,
+	.logged = true,
+};
+
+/* Observers, permissive layers, and rules about a socket */
+
+FIXTURE_VARIANT_ADD(faults, create_observer)
+{
+	.call = call_create_observer,
+	.errors = { ENOMEM },
+	.is_extended = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, create_observed)
+{
+	.call = call_create_observed,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.observed = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_opened)
+{
+	.call = call_add_opened,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+};
+
+FIXTURE_VARIANT_ADD(faults, add_known_opened_after_enforcing)
+{
+	.call = call_add_opened,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.num_rules = 3,
+	.has_opened = true,
+	.was_enforced = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_first_layer_of_opened)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.has_opened = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_observed)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.observed = true,
+	.num_rules = 3,
+	.outer = 1,
+};
+
+FIXTURE_VARIANT_ADD(faults, restrict_permissive)
+{
+	.call = call_restrict_self,
+	.errors = { ENOMEM },
+	.is_extended = true,
+	.net = TCP,
+	.observed = true,
+	.num_rules = 3,
+	.outer = 1,
+	.flags = PORTLOCK_RESTRICT_SELF_PERMISSIVE,
+};
+
+/* There is a record whenever there is a refusal, and none else. */
+FIXTURE_VARIANT_ADD(faults, bind_denied_while_observed)
+{
+	.call = call_bind,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.is_extended = true,
+	.observed = true,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.maybe_no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(faults, connect_denied_while_observed_and_logged)
+{
+	.call = call_connect,
+	.clean = -EACCES,
+	MAY_FAIL_BEFORE_THE_HOOK,
+	.is_extended = true,
+	.observed = true,
+	.outer = 2,
+	.type = SOCK_STREAM,
+	.port = SHUT_PORT,
+	.logged = true,
+};
+
+/* What a permissive layer lets pass is recorded as well. */
+FIXTURE_VARIANT_ADD(faults, option_let_pass_while_logged)
+{
+	.call = call_set_option,
+	.is_extended = true,
+	.observed = true,
+	.permissive = true,
+	.outer = 2,
+	.outer_net = SETSOCKOPT_TCP,
+	.type = SOCK_STREAM,
 	.logged = true,
 };
 
