@@ -537,7 +537,8 @@ static int be_refused(int fd)
 	int ret;
 
 	ret = restrict_self(ruleset, flags) ?:
-	      restrict_self(ruleset, flags | PORTLOCK_RESTRICT_SELF_PERMISSIVE) ?:
+	      restrict_self(ruleset,
+			    flags | PORTLOCK_RESTRICT_SELF_PERMISSIVE) ?:
 	      close(observer) ?: close(ruleset);
 	/* Two layers tell of each. */
 	if (ret || bind_fd(fd, AF_INET, 1024) != -EACCES ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Portlock tests: functions about observers, permissive layers and opened sockets
+ * Portlock tests: observers, permissive layers and rules about single sockets
  *
  * As those of common.h, they return 0 or a result, or a negative errno.
  */

@@ -70,7 +70,7 @@ static struct storm {
 	atomic_long lost;
 	/* How many sockets became IPv4 sockets while others sent with them. */
 	atomic_long turned;
-	/* How many refusals observers told of, and how many of permissive layers. */
+	/* What observers told of, and of permissive layers. */
 	atomic_long told;
 	atomic_long told_permissive;
 	/* The line of the first wrong answer. */
