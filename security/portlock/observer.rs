@@ -62,7 +62,7 @@ pub(crate) struct Observer {
 /// `first` is less than [`CAPACITY`], and `len` not more.
 struct Ring {
     /// `CAPACITY` of them, or none once nobody can read them any more.
-    records: KVVec<Event>,
+    records: VVec<Event>,
     /// Where the oldest record is.
     first: usize,
     /// How many records there are, from there on.
@@ -82,7 +82,7 @@ impl Ring {
     fn new() -> Result<Self> {
         // Whoever has used up its memory must not fill the kernel's log.
         let flags = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
-        let records = KVVec::from_elem(Event::default(), CAPACITY, flags)?;
+        let records = VVec::from_elem(Event::default(), CAPACITY, flags)?;
 
         // INVARIANT: There is no record.
         Ok(Self {
@@ -515,7 +515,7 @@ mod tests {
 
         ring.push(refusal());
         (ring.first, ring.len) = (0, 0);
-        ring.records = KVVec::new();
+        ring.records = VVec::new();
         ring.push(refusal());
         assert!(!ring.has_news());
         Ok(())
