@@ -1107,11 +1107,12 @@ impl Program {
         let id = seen.id;
         let (port, address) = socket.local;
         let wildcard = Address::wildcard(socket.family);
+        let mut may_tell = false;
         let others = [(0, address), (0, wildcard), (port, wildcard)].map(|local| {
-            thread
-                .answer(&mut Socket { local, ..socket }, Call::Listen)
-                .0
-                .is_ok()
+            let (answer, _) = thread.answer(&mut Socket { local, ..socket }, Call::Listen);
+
+            may_tell |= !thread.told.borrow().is_empty();
+            answer.is_ok()
         });
         let way = Way {
             device: LOOPBACK + 1,
@@ -1141,7 +1142,7 @@ impl Program {
         let keeps_port = traits.keeps_port;
 
         // The record has the port and the address, which it may have lost.
-        if !self.telling.events.is_empty() {
+        if may_tell || !self.telling.events.is_empty() {
             self.tell_unsurely(thread);
         }
 
