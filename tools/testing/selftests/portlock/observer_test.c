@@ -200,9 +200,13 @@ TEST_F(observer, hears_nothing_of_what_is_allowed)
 /* Each record, by what is refused. */
 struct heard {
 	__u64 access_net;
-	__s32 family, type, protocol;
-	__u32 port, address_family;
-	const char *address;
+	struct {
+		__s32 family, type, protocol;
+	};
+	struct {
+		__u32 port, address_family;
+		const char *address;
+	};
 };
 
 #define EXPECT_HEARD(observer, ...)                                          \
@@ -224,11 +228,11 @@ struct heard {
 		EXPECT_EQ(0, memcmp(address, event.address, 16));            \
 	} while (0)
 
-#define TCP_OVER(family) family, SOCK_STREAM, IPPROTO_TCP
-#define UDP_OVER(family) family, SOCK_DGRAM, IPPROTO_UDP
-#define AT_IPV4(port, address) port, AF_INET, address
-#define AT_IPV6(port, address) port, AF_INET6, address
-#define AT_PORT(port) port, 0, NULL
+#define TCP_OVER(family) { family, SOCK_STREAM, IPPROTO_TCP }
+#define UDP_OVER(family) { family, SOCK_DGRAM, IPPROTO_UDP }
+#define AT_IPV4(port, address) { port, AF_INET, address }
+#define AT_IPV6(port, address) { port, AF_INET6, address }
+#define AT_PORT(port) { port, 0, NULL }
 
 TEST_F(observer, hears_the_address_that_was_asked_for)
 {
