@@ -985,6 +985,8 @@ TEST_F(permissive, does_not_hide_a_refusal_of_an_equal_layer)
 				 "::1/128"));
 	ASSERT_EQ(0, enforce(dup(ruleset)));
 	ASSERT_EQ(0, enforce_permissive(ruleset));
+	ASSERT_EQ(0, restrict_to(CONNECT_TCP, CONNECT_TCP, PORT, PORT,
+				 "::1/128"));
 	EXPECT_EQ(-EACCES, connect_to(fd, "::1", PORT));
 	EXPECT_EQ(-EADDRNOTAVAIL, bind_to(fd, "fe80::1%1", PORT));
 	EXPECT_EQ(0, close(fd));
