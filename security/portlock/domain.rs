@@ -551,7 +551,8 @@ impl Domain {
         true
     }
 
-    /// What the layers say of what is asked, each of them.
+    /// What the layers say of what is asked, each of them. Not all layers grant it by the port alone, cf.
+    /// [`Domain::allows_by_port`].
     pub(crate) fn answer(&self, question: &Question) -> Answer {
         let mut answer = Answer {
             is_granted: true,
@@ -559,6 +560,8 @@ impl Domain {
             is_by_address: false,
         };
 
+        // Then this one does not.
+        let is_sole = self.outer.is_empty();
         let mut younger: Option<&Layer> = None;
 
         for layer in self.layers() {
@@ -567,7 +570,10 @@ impl Domain {
             });
 
             younger = Some(layer);
-            if is_known || layer.grants_by_port(question) || layer.grants_by_cookie(question) {
+            if is_known
+                || !is_sole && layer.grants_by_port(question)
+                || layer.grants_by_cookie(question)
+            {
                 continue;
             }
             if layer.grants_by_address(question) {

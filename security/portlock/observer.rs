@@ -8,8 +8,8 @@
 use crate::abi::Event;
 use kernel::{
     alloc::flags::{
-        GFP_KERNEL_ACCOUNT,
         __GFP_NOWARN, //
+        GFP_KERNEL_ACCOUNT,
     },
     bindings,
     fs::{

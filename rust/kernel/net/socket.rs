@@ -411,9 +411,12 @@ impl Sock {
     /// This is C's `sock_gen_cookie()`.
     #[inline]
     pub fn make_cookie(&self) -> u64 {
-        // SAFETY: By the type invariant the `struct sock` is valid. That other threads make it one at
-        // the same time does no harm.
-        unsafe { bindings::sock_gen_cookie(self.as_ptr()) }
+        match self.cookie() {
+            // SAFETY: By the type invariant the `struct sock` is valid. That other threads make it one
+            // at the same time does no harm.
+            0 => unsafe { bindings::sock_gen_cookie(self.as_ptr()) },
+            cookie => cookie,
+        }
     }
 
     /// Tells whether this is a TCP socket over IPv4 or IPv6, as C's `sk_is_tcp()` does.
