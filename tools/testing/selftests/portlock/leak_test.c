@@ -250,7 +250,8 @@ static bool fails_rightly(int fd)
 	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, &sock, 0) == -EINVAL;
 	right &= add_rule(fd, PORTLOCK_RULE_SOCKET, NULL, 0) == -EFAULT;
 	right &= add_rule(fd, LANDLOCK_RULE_PATH_BENEATH, &net, 0) == -EINVAL;
-	return right && restrict_self(fd, 1U << 31) == -EINVAL;
+	return right && restrict_self(fd, PORTLOCK_RESTRICT_SELF_PERMISSIVE |
+						  1U << 30) == -EINVAL;
 }
 
 /* Calls that fail, one for each step that can fail. */
@@ -279,7 +280,7 @@ static int round_of_errors(void)
 		create_ruleset(&unknown, sizeof(good), 0) == -EINVAL &&
 		create_ruleset(&unquiet, sizeof(good), 0) == -EINVAL &&
 		create_ruleset(&empty, sizeof(good), 0) == -ENOMSG &&
-		create_ruleset(NULL, 0, 1U << 30) == -EINVAL &&
+		create_ruleset(NULL, 0, 1U << 29) == -EINVAL &&
 		add_port(-1, 80, BIND_TCP) == -EBADF &&
 		add_port(fd, 65536, BIND_TCP) == -EINVAL &&
 		add_port(fd, 80, 0) == -ENOMSG &&
