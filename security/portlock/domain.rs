@@ -551,9 +551,24 @@ impl Domain {
         true
     }
 
-    /// What the layers say of what is asked, each of them. Not all layers grant it by the port alone, cf.
+    /// What the layers say together of what is asked. Not all layers grant it by the port alone, cf.
     /// [`Domain::allows_by_port`].
+    #[inline]
     pub(crate) fn answer(&self, question: &Question) -> Answer {
+        if self.is_about_addresses_alone(question.access) && self.grants_at_address(question) {
+            // One layer does not grant it by the port, and none by the socket.
+            return Answer {
+                is_granted: true,
+                is_refused: false,
+                is_by_address: true,
+            };
+        }
+        self.answer_of_each(question)
+    }
+
+    /// [`Domain::answer`], layer by layer.
+    #[inline(never)]
+    fn answer_of_each(&self, question: &Question) -> Answer {
         let mut answer = Answer {
             is_granted: true,
             is_refused: false,

@@ -412,6 +412,10 @@ pub(crate) fn is_granted(
     });
     question.net = sk.net_cookie();
 
+    if !domain.is_about_more_than_ports(question.access.into()) {
+        return false;
+    }
+
     let answer = domain.answer(question);
     // A device is part of a link-local address: it does no harm.
     let is_of_a_link = question.address.as_ref().is_some_and(Address::is_of_a_link);
