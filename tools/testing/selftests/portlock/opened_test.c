@@ -201,6 +201,59 @@ TEST_F(rule, is_about_messages_with_a_way_of_their_own)
 	EXPECT_EQ(-ENODEV, send_by_no_device(sock));
 }
 
+/* A rule about addresses beside a rule about the socket */
+
+FIXTURE(both)
+{
+};
+
+FIXTURE_VARIANT(both)
+{
+	int type, layers;
+};
+
+/* clang-format off */
+FIXTURE_VARIANT_ADD(both, tcp_in_one_layer) { SOCK_STREAM, 1 };
+FIXTURE_VARIANT_ADD(both, tcp_in_two_layers) { SOCK_STREAM, 2 };
+FIXTURE_VARIANT_ADD(both, udp_in_one_layer) { SOCK_DGRAM, 1 };
+FIXTURE_VARIANT_ADD(both, udp_in_two_layers) { SOCK_DGRAM, 2 };
+/* clang-format on */
+
+FIXTURE_SETUP(both)
+{
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	ASSERT_EQ(0, own_network());
+}
+
+FIXTURE_TEARDOWN(both)
+{
+}
+
+/* A socket that needs no rule about addresses may still be bound to a device. */
+TEST_F(both, leave_the_socket_unmarked)
+{
+	const bool is_tcp = variant->type == SOCK_STREAM;
+	const __u64 access = is_tcp ? TCP : SEND_UDP;
+	const int fd = make_socket(AF_INET6, variant->type, 0);
+	int i;
+
+	ASSERT_LE(0, fd);
+	for (i = 0; i < variant->layers; i++) {
+		const int ruleset = extended(access, 0);
+
+		ASSERT_LE(0, ruleset);
+		ASSERT_EQ(0, add_opened(ruleset, access, fd));
+		ASSERT_EQ(0, add_net(ruleset, access, PORT, PORT, "::1/128"));
+		ASSERT_EQ(0, enforce(ruleset));
+	}
+	EXPECT_EQ(0, is_tcp ? bind_to(fd, "::1", PORT) :
+			      connect_to(fd, "::1", PORT));
+	/* The stack misses a scope. */
+	EXPECT_EQ(-EINVAL, connect_to(fd, "fe80::1", PORT));
+	EXPECT_EQ(0, close(fd));
+}
+
 /* Sockets that are granted */
 
 FIXTURE(opened)
