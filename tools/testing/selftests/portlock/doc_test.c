@@ -850,12 +850,15 @@ static int ask(const char *address)
 static int ask_activated(const char *program, const char *words, int listener,
 			 const char *address, int handed)
 {
-	const pid_t child = activate(program, words, listener, handed);
+	pid_t child;
 	int ret;
 
+	/* Then it does not serve, says so, and nobody would answer. */
+	if (is_c_landlock())
+		handed = STDERR_FILENO;
+	child = activate(program, words, listener, handed);
 	if (child < 0)
 		return child;
-	/* It does not serve, and nobody would answer. */
 	if (is_c_landlock())
 		return wait_child(child) == NOT_RUN ? -ENOTCONN : -ECHILD;
 	ret = ask(address);

@@ -127,6 +127,17 @@ static bool is_new(__u8 *bits, __u64 i)
 		 1 << i % 8);
 }
 
+/* Returns the process of a writer, which may write before its parent knows it. */
+static pid_t writer_of(__u64 cookie)
+{
+	pid_t writer;
+
+	while (!(writer = __atomic_load_n(&stream.writers[cookie],
+					  __ATOMIC_SEQ_CST)))
+		sched_yield();
+	return writer;
+}
+
 /* Returns what is wrong with a record, or NULL. */
 static const char *check(struct reader *reader,
 			 const struct portlock_event *event)
@@ -149,7 +160,7 @@ static const char *check(struct reader *reader,
 
 	reader->records++;
 	if (event->cookie >= stream.num_writers ||
-	    event->tid != stream.writers[event->cookie] ||
+	    event->tid != writer_of(event->cookie) ||
 	    event->access_net != BIND_TCP || event->port != OPEN_PORT ||
 	    event->address_family != AF_INET)
 		return "a record is about something else";
@@ -375,6 +386,7 @@ TEST_F_TIMEOUT(stream, tells_or_counts_each_refusal, TIMEOUT)
 		.fd = self->fd,
 	};
 	long after = 0;
+	pid_t writer;
 	int i, num;
 
 	ASSERT_LT(0, before);
@@ -384,8 +396,9 @@ TEST_F_TIMEOUT(stream, tells_or_counts_each_refusal, TIMEOUT)
 		const int ruleset = observed_with(self->fd, i, BIND_TCP, 0, 0);
 
 		ASSERT_LE(0, ruleset);
-		stream.writers[i] = start_writer(ruleset, i, stream.refusals);
-		ASSERT_LT(0, stream.writers[i]);
+		writer = start_writer(ruleset, i, stream.refusals);
+		__atomic_store_n(&stream.writers[i], writer, __ATOMIC_SEQ_CST);
+		ASSERT_LT(0, writer);
 		rest.error = close(ruleset);
 	}
 	for (i = 0; i < stream.num_writers; i++)
