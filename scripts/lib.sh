@@ -179,13 +179,14 @@ tree_version() {
 }
 
 # overlay_files: prints the files of the repository that are copied over the kernel tree, one in each line.
+# tools/portlock is a program for users, with crates that a kernel tree does not have: it stays here.
 overlay_files() {
 	if git -C "$ROOT" rev-parse --git-dir >/dev/null 2>&1; then
 		git -C "$ROOT" -c core.quotePath=off ls-files -co --exclude-standard -- include rust security Documentation tools
 	else
 		(cd "$ROOT" && find include rust security Documentation tools -type f ! -name '*.pyc' 2>/dev/null)
 	fi | sort -u | while IFS= read -r f; do
-		if [[ -f $ROOT/$f ]]; then
+		if [[ -f $ROOT/$f && $f != tools/portlock/* ]]; then
 			printf '%s\n' "$f"
 		fi
 	done

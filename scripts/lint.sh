@@ -222,6 +222,8 @@ licence() {
 	while IFS= read -r f; do
 		case $f in
 		COPYING | KERNEL_VERSION | patches/*.patch) continue ;;
+		# cargo writes it.
+		tools/portlock/Cargo.lock) continue ;;
 		# The kernel's own files of these names have none: tools read them whole.
 		*.json | *.txt | */.kunitconfig | tools/testing/selftests/*/config) continue ;;
 		esac

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network sandboxes of Portlock: policies, rulesets and observers.
+//!
+//! A [`Policy`] is what a person writes, as flags or as a file. [`Policy::rules`] compiles it for a
+//! machine: [`Rules`] are what the kernel gets, each with the reason for it.
+
+mod compare;
+mod kind;
+mod place;
+mod policy;
+mod ranges;
+mod rights;
+mod rules;
+mod suggest;
+
+pub use compare::Witness;
+pub use kind::Kind;
+pub use place::{Item, Mistake, Named, Nets, Place, Ports, Term};
+pub use policy::{Opened, Origin, Policy, PolicyError, Restrict, Unix, Verb, Word};
+pub use ranges::AddressSet;
+pub use rights::{Protocol, Right, Rights};
+pub use rules::{resolvers, Grant, Machine, Made, Note, Rules, Why};

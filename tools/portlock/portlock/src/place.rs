@@ -1,0 +1,832 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A place: a protocol, addresses and ports, such as `tcp:10.0.0.0/8:443`.
+
+use crate::ranges::AddressSet;
+use crate::rights::Protocol;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+/// What is wrong with a piece of text, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The bytes of the text that are wrong.
+    pub span: Range<usize>,
+    /// What is wrong, and the fix: one sentence without a full stop.
+    pub sentence: String,
+}
+
+impl Mistake {
+    /// A mistake in these bytes.
+    pub fn new(span: Range<usize>, sentence: impl Into<String>) -> Self {
+        Self {
+            span,
+            sentence: sentence.into(),
+        }
+    }
+
+    /// The same, in a text in which this one begins at `offset`.
+    #[must_use]
+    pub fn at(self, offset: usize) -> Self {
+        Self {
+            span: self.span.start + offset..self.span.end + offset,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// Ports from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ports {
+    /// The first one.
+    pub first: u16,
+    /// The last one, not less than the first.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Every port, 0 too.
+    pub const ALL: Self = Self {
+        first: 0,
+        last: u16::MAX,
+    };
+
+    /// One port.
+    pub const fn one(port: u16) -> Self {
+        Self {
+            first: port,
+            last: port,
+        }
+    }
+
+    /// Whether the port is one of them.
+    pub const fn has(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (0, u16::MAX) => f.write_str("*"),
+            (first, last) if first == last => write!(f, "{first}"),
+            (first, last) => write!(f, "{first}-{last}"),
+        }
+    }
+}
+
+/// A set of addresses that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Named {
+    /// This machine.
+    Localhost,
+    /// Networks that are not routed on the Internet.
+    Private,
+    /// Hosts on the same link.
+    LinkLocal,
+    /// Where clouds tell a machine its secrets.
+    Metadata,
+    /// Groups of hosts.
+    Multicast,
+    /// Everything but the sets above, and what has no host.
+    Internet,
+}
+
+impl Named {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Localhost,
+        Self::Private,
+        Self::LinkLocal,
+        Self::Metadata,
+        Self::Multicast,
+        Self::Internet,
+    ];
+
+    /// How it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Localhost => "localhost",
+            Self::Private => "private",
+            Self::LinkLocal => "link-local",
+            Self::Metadata => "metadata",
+            Self::Multicast => "multicast",
+            Self::Internet => "internet",
+        }
+    }
+
+    /// The prefixes that it is made of. [`Named::Internet`] is made of what is left out.
+    pub const fn texts(self) -> &'static [&'static str] {
+        match self {
+            Self::Localhost => &["127.0.0.0/8", "::1/128"],
+            // RFC 1918, RFC 6598 (shared by a provider's customers, and VPNs), RFC 4193.
+            Self::Private => &[
+                "10.0.0.0/8",
+                "172.16.0.0/12",
+                "192.168.0.0/16",
+                "100.64.0.0/10",
+                "fc00::/7",
+            ],
+            Self::LinkLocal => &["169.254.0.0/16", "fe80::/10"],
+            Self::Metadata => &[
+                "169.254.169.254/32",
+                "169.254.170.2/32",
+                "168.63.129.16/32",
+                "100.100.100.200/32",
+                "fd00:ec2::254/128",
+                "fd20:ce::254/128",
+            ],
+            Self::Multicast => &["224.0.0.0/4", "ff00::/8"],
+            // "This network" and reserved addresses, the broadcast address among them.
+            Self::Internet => &["0.0.0.0/8", "240.0.0.0/4", "::/128"],
+        }
+    }
+
+    /// The prefixes of the texts.
+    fn nets(self) -> Vec<IpNet> {
+        (self.texts().iter())
+            .filter_map(|text| text.parse().ok())
+            .collect()
+    }
+
+    fn set(self) -> AddressSet {
+        if self != Self::Internet {
+            return AddressSet::of(&self.nets());
+        }
+
+        let mut set = AddressSet::all();
+
+        for named in Self::ALL {
+            for net in named.nets() {
+                remove(&mut set, net);
+            }
+        }
+        set
+    }
+}
+
+/// Takes a prefix away, and with one of IPv4 the addresses of IPv6 that reach its hosts: those of NAT64
+/// (RFC 6052, and all of RFC 8215's, whose form is a network's own) and of 6to4.
+fn remove(set: &mut AddressSet, net: IpNet) {
+    set.remove(net);
+    if let IpNet::V4(net) = net {
+        for around in around(net) {
+            set.remove(around.into());
+        }
+    }
+}
+
+/// The prefixes of IPv6 that reach hosts of `net`.
+pub(crate) fn around(net: Ipv4Net) -> Vec<Ipv6Net> {
+    let bits = u128::from(u32::from(net.network()));
+    let nat64 = 0x0064_ff9b_u128 << 96;
+    let made = [
+        (nat64 | bits, 96 + net.prefix_len()),
+        (nat64 | 1 << 80, 48),
+        (0x2002_u128 << 112 | bits << 80, 16 + net.prefix_len()),
+    ];
+
+    (made.into_iter())
+        .filter_map(|(at, len)| Ipv6Net::new(Ipv6Addr::from(at), len).ok())
+        .collect()
+}
+
+/// A part of a list of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Item {
+    /// Any address.
+    Any,
+    /// A set that has a name.
+    Named(Named),
+    /// A prefix, or one address.
+    Net(IpNet),
+}
+
+/// A part of a list of addresses, or an exception from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    /// Whether it is taken away.
+    pub is_exception: bool,
+    /// What is meant.
+    pub item: Item,
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_exception {
+            f.write_str("!")?;
+        }
+        match self.item {
+            Item::Any => f.write_str("any"),
+            Item::Named(named) => f.write_str(named.name()),
+            Item::Net(net) => {
+                match net.addr() {
+                    IpAddr::V4(address) => write!(f, "{address}")?,
+                    IpAddr::V6(address) => write!(f, "[{address}]")?,
+                }
+                if net.prefix_len() < net.max_prefix_len() {
+                    write!(f, "/{}", net.prefix_len())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The addresses that a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Nets {
+    /// Every address, known or not.
+    Any,
+    /// The hosts that have an address in one of these prefixes.
+    Of(Vec<IpNet>),
+}
+
+impl Nets {
+    /// Whether the address is one of them. Without one, whether it does not matter.
+    pub fn has(&self, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::Any, _) => true,
+            (Self::Of(nets), Some(address)) => nets.iter().any(|net| net.contains(&address)),
+            (Self::Of(_), None) => false,
+        }
+    }
+
+    /// Whether all of them are this machine's own.
+    pub fn is_local(&self) -> bool {
+        let local = Named::Localhost.nets();
+
+        match self {
+            Self::Any => false,
+            Self::Of(nets) => nets
+                .iter()
+                .all(|net| local.iter().any(|all| all.contains(net))),
+        }
+    }
+}
+
+impl fmt::Display for Nets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Of(nets) if nets.len() > 8 => write!(f, "({} prefixes)", nets.len()),
+            Self::Of(nets) => {
+                for (at, net) in nets.iter().enumerate() {
+                    let term = Term {
+                        is_exception: false,
+                        item: Item::Net(*net),
+                    };
+
+                    write!(f, "{}{term}", if at == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A protocol, addresses and ports.
+///
+/// ```
+/// use portlock::Place;
+///
+/// let place: Place = "tcp:any,!private:443".parse()?;
+/// assert_eq!(place.to_string(), "tcp:any,!private:443");
+///
+/// let mistake = "tcp:example.org:443".parse::<Place>().unwrap_err();
+/// assert_eq!(mistake.span, 4..15);
+/// # Ok::<(), portlock::Mistake>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The addresses. None is any.
+    pub terms: Vec<Term>,
+    /// The ports, at least one range.
+    pub ports: Vec<Ports>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, parts: &mut dyn Iterator<Item = String>| {
+            for (at, part) in parts.enumerate() {
+                write!(f, "{}{part}", if at == 0 { "" } else { "," })?;
+            }
+            Ok(())
+        };
+
+        write!(f, "{}:", self.protocol)?;
+        if !self.terms.is_empty() {
+            list(f, &mut self.terms.iter().map(Term::to_string))?;
+            f.write_str(":")?;
+        }
+        list(f, &mut self.ports.iter().map(Ports::to_string))
+    }
+}
+
+impl Place {
+    /// The addresses as the kernel takes them. Exceptions become what is left.
+    pub fn nets(&self) -> Nets {
+        let is_any = |term: &Term| term.item == Item::Any;
+        let has_exceptions = self.terms.iter().any(|term| term.is_exception);
+
+        if !has_exceptions && (self.terms.is_empty() || self.terms.iter().any(is_any)) {
+            return Nets::Any;
+        }
+
+        // The kernel has no rule inside of the prefix of IPv4-mapped addresses, and none is needed: they
+        // are addresses of IPv4.
+        let mapped = Ipv6Net::new_assert(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
+        let is_mapped = |net: &IpNet| IpNet::from(mapped).contains(net);
+
+        Nets::Of(
+            (self.set().prefixes().into_iter())
+                .filter(|net| !is_mapped(net))
+                .collect(),
+        )
+    }
+
+    /// The addresses that the terms name, all of them if there is no term.
+    pub fn set(&self) -> AddressSet {
+        let (taken, kept): (Vec<&Term>, Vec<&Term>) =
+            self.terms.iter().partition(|term| term.is_exception);
+        let mut set = AddressSet::default();
+
+        for term in &kept {
+            match term.item {
+                Item::Any => set = AddressSet::all(),
+                Item::Named(named) => {
+                    for net in named.set().prefixes() {
+                        set.insert(net);
+                    }
+                }
+                Item::Net(net) => set.insert(net),
+            }
+        }
+        if kept.is_empty() {
+            set = AddressSet::all();
+        }
+        for term in taken {
+            match term.item {
+                Item::Any => set = AddressSet::default(),
+                Item::Named(named) => {
+                    for net in named.set().prefixes() {
+                        remove(&mut set, net);
+                    }
+                }
+                Item::Net(net) => remove(&mut set, net),
+            }
+        }
+        set
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let whole = 0..text.len();
+
+        if text.is_empty() {
+            return Err(Mistake::new(
+                whole,
+                "a place is missing here: write one such as tcp:443",
+            ));
+        }
+
+        let Some((protocol, rest)) = text.split_once(':') else {
+            let fix = match text {
+                "tcp" | "udp" => format!("ports are missing after {text:?}: write {text}:443 or {text}:*"),
+                _ if text.parse::<u16>().is_ok() => {
+                    format!("the protocol is missing before {text:?}: write tcp:{text} or udp:{text}")
+                }
+                _ => format!(
+                    "{text:?} is no place: write the protocol, addresses and ports, such as tcp:443 or \
+                     tcp:10.0.0.0/8:443"
+                ),
+            };
+
+            return Err(Mistake::new(whole, fix));
+        };
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            other => {
+                let span = 0..other.len();
+                let lower = other.to_ascii_lowercase();
+                let sentence = if ["tcp", "udp"].contains(&&*lower) {
+                    format!("protocols are written in small letters: write {lower}:{rest}")
+                } else if ["http", "https", "ws", "wss"].contains(&&*lower) {
+                    "this is an address of the Web, and rules are about protocols, addresses and ports: write \
+                     tcp:443 or tcp:80"
+                        .to_owned()
+                } else if other.parse::<IpAddr>().is_ok() || other.contains(['.', '[']) {
+                    format!("the protocol is missing: write tcp:{text} or udp:{text}")
+                } else {
+                    format!(
+                        "{other:?} is no protocol that has ports here: write tcp or udp (other kinds of sockets are \
+                         allowed by --create)"
+                    )
+                };
+
+                return Err(Mistake::new(span, sentence));
+            }
+        };
+        let start = text.len() - rest.len();
+        let (addresses, ports) = split_ports(rest).map_err(|mistake| mistake.at(start))?;
+        let ports_at = text.len() - ports.len();
+        let ports = parse_ports(ports).map_err(|mistake| mistake.at(ports_at))?;
+        let mut terms = match addresses {
+            None => Vec::new(),
+            Some(list) => parse_terms(list).map_err(|mistake| mistake.at(start))?,
+        };
+
+        // This says nothing more than no addresses at all.
+        if terms
+            == [Term {
+                is_exception: false,
+                item: Item::Any,
+            }]
+        {
+            terms.clear();
+        }
+
+        let place = Self {
+            protocol,
+            terms,
+            ports,
+        };
+
+        if place.set().is_empty() {
+            return Err(Mistake::new(
+                start..ports_at - 1,
+                "the exceptions leave no address: take some of them away",
+            ));
+        }
+        Ok(place)
+    }
+}
+
+/// Splits off the ports, which follow the last colon outside of brackets.
+fn split_ports(text: &str) -> Result<(Option<&str>, &str), Mistake> {
+    if let Some(open) = text.rfind('[') {
+        if !text[open..].contains(']') {
+            return Err(Mistake::new(
+                open..text.len(),
+                "the bracket is not closed: write ] after the address",
+            ));
+        }
+    }
+
+    let after = text.rfind(']').map_or(0, |at| at + 1);
+    let Some(colon) = text[after..].rfind(':').map(|at| at + after) else {
+        let is_port = |c: char| c.is_ascii_digit() || "*-,".contains(c);
+
+        if after == 0 && (text.is_empty() || text.chars().all(is_port)) {
+            return Ok((None, text));
+        }
+
+        // A word such as "https" may be meant as a port.
+        if after == 0 && service(text).is_some() {
+            return Ok((None, text));
+        }
+
+        let whole = 0..text.len();
+
+        return Err(Mistake::new(
+            whole,
+            format!(
+                "the port is missing after {text:?}: write {text}:443, or {text}:* for every port"
+            ),
+        ));
+    };
+
+    if after == 0 && text.matches(':').count() > 1 {
+        let (address, port) = text.split_at(colon);
+        let sentence = if address.parse::<Ipv6Addr>().is_ok() {
+            format!("addresses of IPv6 are written in brackets: write [{address}]{port}")
+        } else {
+            format!("{text:?} has too many colons: addresses of IPv6 are written in brackets, such as [2001:db8::1]:443")
+        };
+
+        return Err(Mistake::new(0..text.len(), sentence));
+    }
+    Ok((Some(&text[..colon]), &text[colon + 1..]))
+}
+
+fn service(name: &str) -> Option<u16> {
+    const KNOWN: [(&str, u16); 12] = [
+        ("http", 80),
+        ("https", 443),
+        ("ssh", 22),
+        ("dns", 53),
+        ("domain", 53),
+        ("ntp", 123),
+        ("smtp", 25),
+        ("imap", 143),
+        ("imaps", 993),
+        ("postgres", 5432),
+        ("mysql", 3306),
+        ("redis", 6379),
+    ];
+
+    (KNOWN.iter())
+        .find(|(known, _)| *known == name)
+        .map(|(_, port)| *port)
+}
+
+/// The parts of a list, each with where it begins.
+fn parts(list: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+
+    list.split(',').map(move |part| {
+        let start = at;
+
+        at += part.len() + 1;
+        (start, part)
+    })
+}
+
+fn parse_ports(list: &str) -> Result<Vec<Ports>, Mistake> {
+    let mut all = Vec::new();
+
+    for (at, part) in parts(list) {
+        all.push(
+            parse_range(part).map_err(|sentence| Mistake::new(at..at + part.len(), sentence))?,
+        );
+    }
+    Ok(all)
+}
+
+fn parse_range(text: &str) -> Result<Ports, String> {
+    if text == "*" || text == "any" {
+        return Ok(Ports::ALL);
+    }
+
+    let Some((first, last)) = text.split_once('-') else {
+        return parse_port(text).map(Ports::one);
+    };
+    let (first, last) = (parse_port(first)?, parse_port(last)?);
+
+    if first > last {
+        return Err(format!(
+            "this range of ports is empty: write {last}-{first}"
+        ));
+    }
+    Ok(Ports { first, last })
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    if text.is_empty() {
+        return Err("a port is missing here: write a number, a range such as 8000-8100, or * for every port".into());
+    }
+    if let Some(port) = service(text) {
+        return Err(format!("ports are numbers: write {port} for {text}"));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!(
+            "{text:?} is no port: write a number, a range such as 8000-8100, or * for every port"
+        ));
+    }
+    text.parse()
+        .map_err(|_| format!("port {text} is too large: the last port is 65535"))
+}
+
+fn parse_terms(list: &str) -> Result<Vec<Term>, Mistake> {
+    let mut terms = Vec::new();
+
+    for (at, part) in parts(list) {
+        let term =
+            parse_term(part).map_err(|sentence| Mistake::new(at..at + part.len(), sentence))?;
+
+        terms.push(term);
+    }
+    if terms.iter().all(|term: &Term| term.is_exception) {
+        return Err(Mistake::new(
+            0..list.len(),
+            format!("an exception needs something to be taken from: write any,{list}"),
+        ));
+    }
+    Ok(terms)
+}
+
+fn parse_term(text: &str) -> Result<Term, String> {
+    let (is_exception, text) = match text.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+
+    if text.is_empty() {
+        return Err(
+            "an address is missing here: write one, a prefix such as 10.0.0.0/8, or any".into(),
+        );
+    }
+    if text == "any" || text == "*" {
+        if is_exception {
+            return Err("!any would leave nothing: leave this word out".into());
+        }
+        return Ok(Term {
+            is_exception,
+            item: Item::Any,
+        });
+    }
+
+    let named = Named::ALL.into_iter().find(|named| named.name() == text);
+    let item = match named {
+        Some(named) => Item::Named(named),
+        None => Item::Net(parse_net(text)?),
+    };
+
+    Ok(Term { is_exception, item })
+}
+
+fn parse_net(text: &str) -> Result<IpNet, String> {
+    let (host, len) = match text.split_once('/') {
+        Some((host, len)) => (host, Some(len)),
+        None => (text, None),
+    };
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+
+    if host.starts_with('[') && bracketed.is_none() {
+        return Err(format!(
+            "the bracket is in the wrong place in {text:?}: write [2001:db8::]/32"
+        ));
+    }
+
+    let address = match bracketed {
+        Some(inner) => {
+            if let Some((_, scope)) = inner.split_once('%') {
+                return Err(format!(
+                    "a rule cannot name the device {scope:?}: leave %{scope} out, and the address is meant on every link"
+                ));
+            }
+            if let Some((address, len)) = inner.split_once('/') {
+                return Err(format!(
+                    "the length goes after the bracket: write [{address}]/{len}"
+                ));
+            }
+            if inner.parse::<Ipv4Addr>().is_ok() {
+                return Err(format!(
+                    "only addresses of IPv6 have brackets: write {inner}"
+                ));
+            }
+
+            let address: Ipv6Addr = (inner.parse()).map_err(|_| {
+                format!("{inner:?} is no address of IPv6: write one such as [2001:db8::1]")
+            })?;
+
+            if let Some(v4) = address.to_ipv4_mapped() {
+                return Err(format!("this is the address of IPv4 {v4}: write {v4}"));
+            }
+            IpAddr::V6(address)
+        }
+        None => match host.parse::<Ipv4Addr>() {
+            Ok(address) => IpAddr::V4(address),
+            Err(_) => return Err(not_an_address(host)),
+        },
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let len = match len {
+        None => most,
+        Some(len) => (len.parse::<u8>().ok())
+            .filter(|number| *number <= most && len.bytes().all(|byte| byte.is_ascii_digit()))
+            .ok_or_else(|| {
+                format!("/{len} is no length of a prefix: write a number from 0 to {most}")
+            })?,
+    };
+    let net = IpNet::new(address, len).map_err(|error| error.to_string())?;
+
+    if net.network() != address {
+        let shown = |net| Term {
+            is_exception: false,
+            item: Item::Net(net),
+        };
+
+        return Err(format!(
+            "{text} has bits after its first {len}: write {} for the network, or {} for the host",
+            shown(net.trunc()),
+            shown(IpNet::from(address))
+        ));
+    }
+    Ok(net)
+}
+
+fn not_an_address(host: &str) -> String {
+    let closest = (Named::ALL.into_iter().map(Named::name).chain(["any"]))
+        .find(|name| crate::suggest::is_close(host, name));
+
+    if let Some(name) = closest {
+        return format!("{host:?} is no address and no named set: write {name}");
+    }
+    if host.parse::<Ipv6Addr>().is_ok() {
+        return format!("addresses of IPv6 are written in brackets: write [{host}]");
+    }
+    if host
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return format!(
+            "{host:?} is no address of IPv4: write four numbers from 0 to 255, such as 192.0.2.1"
+        );
+    }
+    if host.contains('*') {
+        return format!("{host:?} is no address: write a prefix such as 10.0.0.0/8, or any");
+    }
+    format!(
+        "{host:?} is a name, and rules are about addresses, since a name may get another address at any time: allow a \
+         proxy on localhost, or paste what `portlock resolve {host}` prints"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_printed() {
+        for text in [
+            "tcp:443",
+            "udp:53",
+            "tcp:*",
+            "tcp:10.0.0.0/8:443",
+            "tcp:[2001:db8::]/32:8000-8100",
+            "tcp:localhost:*",
+            "tcp:any,!private:443",
+            "tcp:192.0.2.1,[2001:db8::1]:80,443,8000-8100",
+            "udp:0.0.0.0/0:0",
+        ] {
+            assert_eq!(place(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn no_exception_is_forgotten() {
+        let set = place("tcp:any,!private,!metadata:443").set();
+
+        for inside in ["8.8.8.8", "2606:4700::1111", "127.0.0.1", "169.254.1.1"] {
+            assert!(set.has(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in [
+            "10.1.2.3",
+            "100.64.0.1",
+            "169.254.169.254",
+            "fd00::1",
+            // NAT64 and 6to4 reach 10.1.2.3.
+            "64:ff9b::a01:203",
+            "64:ff9b:1::a01:203",
+            "2002:a01:203::1",
+        ] {
+            assert!(!set.has(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn the_internet_has_no_local_address() {
+        let set = place("tcp:internet:443").set();
+
+        assert!(set.has("8.8.8.8".parse().unwrap()) && set.has("2606:4700::1111".parse().unwrap()));
+        assert!(set.has("64:ff9b::808:808".parse().unwrap()));
+        for outside in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "169.254.1.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "0.0.0.0",
+            "::",
+            "::1",
+            "fe80::1",
+            "ff02::1",
+            "64:ff9b::7f00:1",
+            "168.63.129.16",
+        ] {
+            assert!(!set.has(outside.parse().unwrap()), "{outside}");
+        }
+    }
+
+    #[test]
+    fn any_is_no_rule_about_addresses_and_all_prefixes_are() {
+        assert_eq!(place("tcp:any:1").nets(), Nets::Any);
+        assert_eq!(place("tcp:any:1"), place("tcp:1"));
+        assert!(
+            matches!(place("tcp:0.0.0.0/0,[::]/0:1").nets(), Nets::Of(nets) if nets.len() == 2)
+        );
+    }
+}
