@@ -7,17 +7,27 @@
 
 mod compare;
 mod kind;
+mod learn;
+mod observer;
 mod place;
 mod policy;
 mod ranges;
 mod rights;
 mod rules;
+mod sandbox;
 mod suggest;
+mod sys;
+mod tell;
 
 pub use compare::Witness;
 pub use kind::Kind;
+pub use learn::{Learned, Seen};
+pub use observer::{Asked, Event, Observer};
 pub use place::{Item, Mistake, Named, Nets, Place, Ports, Term};
 pub use policy::{Opened, Origin, Policy, PolicyError, Restrict, Unix, Verb, Word};
 pub use ranges::AddressSet;
 pub use rights::{Protocol, Right, Rights};
 pub use rules::{resolvers, Grant, Machine, Made, Note, Rules, Why};
+pub use sandbox::{families, Failure, Options, Sandbox, Support};
+pub use sys::{Signal, Signals};
+pub use tell::{advice_to_make, Advice};

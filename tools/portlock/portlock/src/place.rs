@@ -444,7 +444,8 @@ impl std::str::FromStr for Place {
             }
         };
         let start = text.len() - rest.len();
-        let (addresses, ports) = split_ports(rest).map_err(|mistake| mistake.at(start))?;
+        let (addresses, ports) =
+            split_ports(protocol, rest).map_err(|mistake| mistake.at(start))?;
         let ports_at = text.len() - ports.len();
         let ports = parse_ports(ports).map_err(|mistake| mistake.at(ports_at))?;
         let mut terms = match addresses {
@@ -479,7 +480,7 @@ impl std::str::FromStr for Place {
 }
 
 /// Splits off the ports, which follow the last colon outside of brackets.
-fn split_ports(text: &str) -> Result<(Option<&str>, &str), Mistake> {
+fn split_ports(protocol: Protocol, text: &str) -> Result<(Option<&str>, &str), Mistake> {
     if let Some(open) = text.rfind('[') {
         if !text[open..].contains(']') {
             return Err(Mistake::new(
@@ -507,7 +508,7 @@ fn split_ports(text: &str) -> Result<(Option<&str>, &str), Mistake> {
         return Err(Mistake::new(
             whole,
             format!(
-                "the port is missing after {text:?}: write {text}:443, or {text}:* for every port"
+                "the port is missing after {text:?}: write {protocol}:{text}:443, or {protocol}:{text}:* for every port"
             ),
         ));
     };
@@ -515,9 +516,9 @@ fn split_ports(text: &str) -> Result<(Option<&str>, &str), Mistake> {
     if after == 0 && text.matches(':').count() > 1 {
         let (address, port) = text.split_at(colon);
         let sentence = if address.parse::<Ipv6Addr>().is_ok() {
-            format!("addresses of IPv6 are written in brackets: write [{address}]{port}")
+            format!("addresses of IPv6 are written in brackets: write {protocol}:[{address}]{port}")
         } else {
-            format!("{text:?} has too many colons: addresses of IPv6 are written in brackets, such as [2001:db8::1]:443")
+            format!("{text:?} has too many colons: addresses of IPv6 are written in brackets, such as {protocol}:[2001:db8::1]:443")
         };
 
         return Err(Mistake::new(0..text.len(), sentence));

@@ -189,11 +189,11 @@ const UDP_CLIENT: &str =
     "the kernel chooses the port of a UDP client, and that is port 0 in a rule";
 const UDP_OPTIONS: &str =
     "a UDP socket that is not connected counts by its own port, which may be any";
-const UDP_ENDED: &str = "a UDP socket can be shut down";
+const UDP_ENDED: &str = "a program may end its use of a socket by shutdown(2)";
 const UDP_RECEIVED: &str = "a server receives on its port";
 const UDP_ANSWERED: &str = "a UDP server answers to whatever port its client has, and an answer looks as any other datagram";
-const KINDS: &str = "the sockets of such a program; those of the other protocol only tell it what the machine has, \
-                     since nothing is granted on them";
+const KINDS: &str = "such a program makes these; on those of the other protocol nothing is granted, and they tell it what \
+                     the machine has";
 const MPTCP_SERVED: &str = "Go listens with MPTCP";
 const ROUTES: &str = "libc asks for the machine's own addresses when it looks up a name";
 const PAIRS: &str = "socketpair(2) reaches nobody outside, and event loops need it";

@@ -6,7 +6,9 @@
 pub(crate) fn is_close(word: &str, known: &str) -> bool {
     let limit = if known.len() > 5 { 2 } else { 1 };
 
-    word != known && distance(word.as_bytes(), known.as_bytes()) <= limit
+    let (from, to) = (word.as_bytes(), known.as_bytes());
+
+    word != known && (distance(from, to) <= limit || is_swapped(from, to))
 }
 
 /// The closest of the known words, if one is close.
@@ -14,6 +16,16 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     (known.into_iter())
         .filter(|known| is_close(word, known))
         .min_by_key(|known| distance(word.as_bytes(), known.as_bytes()))
+}
+
+/// Whether two neighbours changed their places.
+fn is_swapped(from: &[u8], to: &[u8]) -> bool {
+    let differ: Vec<usize> = (0..from.len().min(to.len()))
+        .filter(|at| from[*at] != to[*at])
+        .collect();
+
+    from.len() == to.len()
+        && matches!(differ[..], [a, b] if b == a + 1 && from[a] == to[b] && from[b] == to[a])
 }
 
 /// How many bytes have to be changed, added or taken away.

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `portlock learn`.
+
+use crate::arguments::Learn;
+use crate::run::program_of;
+use crate::{program, tell, Wrong};
+use portlock::{
+    Asked, Learned, Machine, Observer, Options, Policy, Protocol, Rules, Seen, Support, Unix,
+};
+use std::fs::File;
+use std::io::Write;
+
+/// The numbers of the two layers: what every rule is for, and what no rule can allow beside addresses.
+const RULES: u64 = 1;
+const OWN_WAY: u64 = 2;
+
+pub(crate) fn learn(arguments: &Learn) -> Result<u8, Wrong> {
+    let support = Support::read();
+
+    if support.portlock == 0 {
+        return Err(Wrong(
+            "this kernel cannot tell what a program needs: boot a kernel with Portlock (portlock show says what this one has)"
+                .into(),
+        ));
+    }
+
+    let shown = arguments.output.display();
+    // Before the program runs, so that nothing is learned for nothing.
+    let mut file = File::create_new(&arguments.output).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            format!("{shown} is there already: name a new file, or remove it")
+        }
+        _ => format!("{shown}: {error}: name a file that can be written"),
+    })?;
+    let done = record(arguments, support, &mut file);
+
+    if done.is_err() {
+        // There is nothing in it.
+        let _ = std::fs::remove_file(&arguments.output);
+    }
+    done
+}
+
+fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wrong> {
+    let machine = Machine::read();
+    let name = &arguments.command[0];
+    let nothing = Policy {
+        unix: Unix::Any,
+        keyrings: true,
+        ..Policy::default()
+    };
+    let mut rules = nothing.rules(&machine);
+
+    // Whatever is made is told.
+    rules.kinds.clear();
+
+    let mut observer = Observer::new()?;
+    let options = |number| Options {
+        permissive: true,
+        observer: Some((&observer, number)),
+        best_effort: false,
+    };
+    let mut sandbox = rules.sandbox(support, options(RULES))?;
+
+    sandbox.and(Rules::detecting_own_way().sandbox(support, options(OWN_WAY))?);
+
+    let mut seen = Vec::new();
+    let mut ways = Vec::new();
+    let mut lost = 0;
+    let mut command = std::process::Command::new(name);
+
+    command.args(&arguments.command[1..]);
+
+    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+        lost += event.lost;
+        if event.cookie == OWN_WAY {
+            if let Asked::Right(right) = event.asked {
+                ways.push((
+                    right.protocol(),
+                    program_of(event).unwrap_or("a program".into()),
+                ));
+            }
+        } else if event.asked != Asked::Nothing {
+            seen.push(Seen {
+                event: *event,
+                program: program_of(event).unwrap_or("a program that has ended".into()),
+            });
+        }
+        Ok(())
+    })?;
+    let learned = Learned::from_trace(&seen, &machine);
+
+    file.write_all(text(arguments, &learned, status, lost, &ways).as_bytes())?;
+
+    let shown = arguments.output.display();
+
+    if status != 0 || lost > 0 {
+        tell::note(&format!(
+            "{shown} is marked as partial: see its first lines"
+        ));
+    } else {
+        tell::note(&format!(
+            "{shown} is written: try it with portlock watch --profile {shown} -- COMMAND"
+        ));
+    }
+    Ok(status)
+}
+
+fn text(
+    arguments: &Learn,
+    learned: &Learned,
+    status: u8,
+    lost: u64,
+    ways: &[(Protocol, String)],
+) -> String {
+    let words: Vec<String> = arguments
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy().replace(char::is_control, "?"))
+        .collect();
+    let mut text = format!("# Learned by portlock from: {}\n", words.join(" "));
+
+    if status != 0 {
+        text += &format!("# PARTIAL: the program ended with status {status}. It may need more than it came to.\n");
+    }
+    if lost > 0 {
+        text += &format!("# PARTIAL: {lost} records were lost. What they were about is missing.\n");
+    }
+    if learned.probes > 0 {
+        text += &format!(
+            "# Left out: {} probed by UDP after a look-up, which sends nothing. To refuse that is harmless.\n",
+            tell::count(learned.probes, "address", "addresses")
+        );
+    }
+    if learned.retried > 0 {
+        text += &format!(
+            "# Left out: {} of a port that the kernel had chosen before, to try what the machine can do.\n",
+            tell::count(learned.retried, "bind", "binds")
+        );
+    }
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        if let Some((_, program)) = ways.iter().find(|(of, _)| *of == protocol) {
+            text += &format!(
+                "# {program} set an option by which a {protocol} socket chooses its own way, such as a device. A policy with \
+                 addresses for {protocol} refuses that: take the addresses out if the program needs it.\n"
+            );
+        }
+    }
+    text += "# Files, AF_UNIX sockets of others and keys were not learned.\n\n";
+    text + &learned.to_toml()
+}

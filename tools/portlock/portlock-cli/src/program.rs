@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program that is run: how it starts, how signals reach it, and how it ends.
+
+use crate::{Wrong, MISTAKE};
+use portlock::{Event, Failure, Observer, Policy, Rules, Sandbox, Signals};
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::process::{kill_process, pidfd_open, Pid, PidfdFlags, Signal};
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+
+/// The variable that tells a program's policy to whoever may read its environment: `portlock why --pid`. It has a
+/// line of flags for each sandbox, the outer one first. It is a note of the one who started it, and no proof.
+pub(crate) const NOTED: &str = "PORTLOCK_POLICY";
+
+/// The command, with the policy in its environment.
+pub(crate) fn command(words: &[OsString], policy: &Policy) -> Command {
+    let mut command = Command::new(&words[0]);
+    let flags: Vec<String> = policy
+        .flags()
+        .iter()
+        .map(|flag| flag.replace(['\n', '\t'], " "))
+        .collect();
+    let line = flags.join("\t");
+    let outer = env::var(NOTED).ok();
+
+    command.args(&words[1..]);
+    command.env(
+        NOTED,
+        outer.map_or(line.clone(), |outer| format!("{outer}\n{line}")),
+    );
+    command
+}
+
+/// Where a program is that is named as in a shell.
+pub(crate) fn find(name: &OsString) -> Option<PathBuf> {
+    let is_program = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+
+    if Path::new(name).components().count() > 1 {
+        return std::path::absolute(name).ok();
+    }
+    (env::split_paths(&env::var_os("PATH")?))
+        .map(|folder| folder.join(name))
+        .find(|path| is_program(path))
+}
+
+/// Says so if rules about files keep the program itself out of reach.
+pub(crate) fn check_reach(rules: &Rules, name: &OsString) -> Result<(), Wrong> {
+    let Some(path) = find(name).filter(|_| rules.holds_files()) else {
+        return Ok(());
+    };
+    let real = path.canonicalize().unwrap_or(path);
+    let is_below = |folder: &PathBuf| {
+        folder
+            .canonicalize()
+            .is_ok_and(|folder| real.starts_with(folder))
+    };
+
+    if rules.read.iter().chain(&rules.write).any(is_below) {
+        return Ok(());
+    }
+    let folder = real.parent().unwrap_or(Path::new("/")).display();
+
+    Err(Wrong(format!(
+        "the program {} is out of reach itself: add --read {folder}",
+        real.display()
+    )))
+}
+
+/// The exit status for a program that does not start.
+pub(crate) fn not_started(name: &OsString, error: &io::Error) -> (u8, String) {
+    let name = name.to_string_lossy();
+
+    match error.kind() {
+        ErrorKind::NotFound => (127, format!("there is no program {name:?}: check the name, and PATH")),
+        ErrorKind::PermissionDenied => (
+            126,
+            format!("{name:?} may not be run: check that it is a program, and that --read lets it and its libraries be read"),
+        ),
+        _ => (126, format!("{name:?} cannot be run: {error}")),
+    }
+}
+
+/// Becomes the program.
+pub(crate) fn become_it(
+    sandbox: &Sandbox,
+    mut command: Command,
+    name: &OsString,
+) -> Result<u8, Wrong> {
+    sandbox.enforce()?;
+
+    let (status, sentence) = not_started(name, &command.exec());
+
+    crate::tell::error(&sentence);
+    Ok(status)
+}
+
+/// Runs the program to its end, and tells `heard` each record. Returns the exit status, as env(1) and timeout(1)
+/// have it.
+pub(crate) fn supervise(
+    sandbox: Sandbox,
+    mut command: Command,
+    name: &OsString,
+    observer: &mut Observer,
+    mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
+) -> Result<u8, Wrong> {
+    let signals = Signals::new()?;
+    let mut child = match sandbox.spawn(&mut command, &signals) {
+        Err(failure @ (Failure::System(..) | Failure::Wrong(_) | Failure::Unenforceable(_))) => {
+            return Err(failure.into())
+        }
+        Ok(Err(error)) => {
+            let (status, sentence) = not_started(name, &error);
+
+            crate::tell::error(&sentence);
+            return Ok(status);
+        }
+        Ok(Ok(child)) => child,
+    };
+    let status = wait(&mut child, &signals, observer, &mut heard)?;
+
+    // What the program was refused was recorded before it ended.
+    for event in observer.poll()?.unwrap_or_default() {
+        heard(&event)?;
+    }
+    Ok(match status.signal() {
+        Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        None => status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(MISTAKE),
+    })
+}
+
+fn wait(
+    child: &mut Child,
+    signals: &Signals,
+    observer: &mut Observer,
+    heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
+) -> Result<ExitStatus, Wrong> {
+    let pid = Pid::from_child(child);
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut is_observing = true;
+
+    loop {
+        let [has_signal, has_event, has_ended] = {
+            let mut waiting = [
+                PollFd::new(signals, PollFlags::IN),
+                PollFd::new(&ended, PollFlags::IN),
+                PollFd::new(observer, PollFlags::IN),
+            ];
+            // Once nobody writes records any more, the observer is always ready.
+            let some = if is_observing { 3 } else { 2 };
+
+            match poll(&mut waiting[..some], None) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+
+            let is_ready = |at: usize| at < some && !waiting[at].revents().is_empty();
+
+            [is_ready(0), is_ready(2), is_ready(1)]
+        };
+
+        if has_event {
+            match observer.poll()? {
+                Some(events) => events.iter().try_for_each(&mut *heard)?,
+                None => is_observing = false,
+            }
+        }
+        if has_signal {
+            let signal = signals.next()?;
+
+            // A key of the terminal reaches the program too.
+            if let (false, Some(number)) =
+                (signal.is_kernels, Signal::from_named_raw(signal.number))
+            {
+                // It may have ended already.
+                let _ = kill_process(pid, number);
+            }
+        }
+        if has_ended {
+            return Ok(child.wait()?);
+        }
+    }
+}

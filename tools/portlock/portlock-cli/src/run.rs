@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `portlock run` and `portlock watch`.
+
+use crate::arguments::{How, Run, Watch};
+use crate::{program, tell, Wrong};
+use portlock::{Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+
+/// Prints what a person should know of a policy.
+fn print_notes(rules: &Rules) {
+    for note in &rules.notes {
+        tell::note(&note.text);
+    }
+}
+
+fn prepare(
+    rules: &Rules,
+    how: &How,
+    command: &OsString,
+    options: Options<'_>,
+) -> Result<Sandbox, Wrong> {
+    if !how.quiet {
+        print_notes(rules);
+    }
+    let sandbox = rules.sandbox(
+        Support::read(),
+        Options {
+            best_effort: how.best_effort,
+            ..options
+        },
+    )?;
+
+    program::check_reach(rules, command)?;
+
+    // Never quietly.
+    for part in &sandbox.dropped {
+        tell::note(&format!(
+            "dropped, since this kernel cannot enforce it: {part}"
+        ));
+    }
+    Ok(sandbox)
+}
+
+/// Whether something else knows this process by its number, so that it has to become the program.
+fn is_known_by_number() -> bool {
+    ["LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+        || std::process::id() == 1
+}
+
+pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
+    let policy = arguments.words.policy()?;
+    let machine = Machine::read();
+    let rules = policy.rules(&machine);
+
+    if arguments.explain {
+        if arguments.json {
+            println!("{}", explain_json(&policy, &rules));
+        } else {
+            print!("{}", rules.explain());
+            if arguments.command.is_empty() {
+                print_notes(&rules);
+            }
+        }
+    }
+
+    let Some(name) = arguments.command.first() else {
+        if arguments.explain {
+            return Ok(0);
+        }
+        return Err(Wrong(
+            "there is no program to run: write -- and the program after the flags".into(),
+        ));
+    };
+    let command = program::command(&arguments.command, &policy);
+
+    if arguments.exec
+        || arguments.how.quiet
+        || Support::read().portlock == 0
+        || is_known_by_number()
+    {
+        let sandbox = prepare(&rules, &arguments.how, name, Options::default())?;
+
+        return program::become_it(&sandbox, command, name);
+    }
+
+    let mut observer = Observer::new()?;
+    let sandbox = prepare(
+        &rules,
+        &arguments.how,
+        name,
+        Options {
+            observer: Some((&observer, 0)),
+            ..Options::default()
+        },
+    )?;
+    let mut summary = Summary::default();
+    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+        summary.add(event, &rules, &machine);
+        Ok(())
+    })?;
+
+    if let Some(text) = summary.text() {
+        tell::refused(&text);
+    }
+    Ok(status)
+}
+
+/// What was refused in all.
+#[derive(Default)]
+struct Summary {
+    count: u64,
+    lookups: u64,
+    first: Option<String>,
+}
+
+impl Summary {
+    fn add(&mut self, event: &Event, rules: &Rules, machine: &Machine) {
+        self.count += event.lost;
+        if event.asked == Asked::Nothing || event.is_probe(rules, machine) {
+            return;
+        }
+        self.count += 1;
+        self.lookups += u64::from(event.is_lookup(machine));
+        if self.first.is_none() {
+            self.first = event.words();
+        }
+    }
+
+    fn text(&self) -> Option<String> {
+        if self.count == 0 {
+            return None;
+        }
+
+        let first = self.first.as_deref().unwrap_or("lost records");
+        let times = tell::count(self.count, "access was refused", "accesses were refused");
+
+        Some(if self.lookups > 0 {
+            format!("{times}, and a look-up of a name was among them: add --dns; portlock watch shows each")
+        } else {
+            format!("{times}, the first to {first}: portlock watch shows each, with the flag that allows it")
+        })
+    }
+}
+
+pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
+    let policy = arguments.words.policy()?;
+    let machine = Machine::read();
+    let rules = policy.rules(&machine);
+    let name = &arguments.command[0];
+    let support = Support::read();
+
+    if support.portlock == 0 {
+        return Err(Wrong(
+            "this kernel cannot tell what it refuses: boot a kernel with Portlock (portlock show says what this one has)"
+                .into(),
+        ));
+    }
+
+    let mut file = match &arguments.output {
+        None => None,
+        Some(path) => Some(
+            File::create_new(path)
+                .map_err(|error| format!("{}: {error}: name a new file", path.display()))?,
+        ),
+    };
+    let mut observer = Observer::new()?;
+    let options = Options {
+        permissive: arguments.trial,
+        observer: Some((&observer, 0)),
+        ..Options::default()
+    };
+    let sandbox = prepare(&rules, &arguments.how, name, options)?;
+    let command = program::command(&arguments.command, &policy);
+    let mut teller = Teller {
+        rules: &rules,
+        machine: &machine,
+        is_trial: arguments.trial,
+        probes: BTreeMap::new(),
+        lost: 0,
+    };
+    let mut print = |text: String| -> Result<(), Wrong> {
+        match &mut file {
+            Some(file) => writeln!(file, "{text}")?,
+            None if arguments.json => eprintln!("{text}"),
+            None => tell::refused(&text),
+        }
+        Ok(())
+    };
+    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+        let text = if arguments.json {
+            teller.object(event)
+        } else {
+            teller.line(event)
+        };
+
+        text.map_or(Ok(()), &mut print)
+    })?;
+
+    if !arguments.json {
+        for text in teller.end() {
+            print(text)?;
+        }
+    }
+    Ok(status)
+}
+
+/// Tells records in words.
+struct Teller<'a> {
+    rules: &'a Rules,
+    machine: &'a Machine,
+    is_trial: bool,
+    /// How many probes of a look-up each program made.
+    probes: BTreeMap<String, u64>,
+    lost: u64,
+}
+
+/// The name of the program that a thread runs.
+pub(crate) fn program_of(event: &Event) -> Option<String> {
+    let comm = std::fs::read_to_string(format!("/proc/{}/comm", event.thread?)).ok()?;
+
+    // It may be anything but a line.
+    Some(
+        comm.trim_end()
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect(),
+    )
+}
+
+impl Teller<'_> {
+    fn who(event: &Event) -> String {
+        match (program_of(event), event.thread) {
+            (Some(name), Some(thread)) => format!("{name}[{thread}]"),
+            (_, Some(thread)) => format!("thread {thread}"),
+            _ => "a thread of another namespace".into(),
+        }
+    }
+
+    fn line(&mut self, event: &Event) -> Option<String> {
+        self.lost += event.lost;
+        if event.is_probe(self.rules, self.machine) {
+            *self
+                .probes
+                .entry(program_of(event).unwrap_or("a program".into()))
+                .or_default() += 1;
+            return None;
+        }
+
+        let words = event.words()?;
+        let refused = if self.is_trial {
+            "would be refused"
+        } else {
+            "refused"
+        };
+        let advice = match self.rules.advice_about(event, self.machine) {
+            Some(Advice::Flag(flag)) => format!(": add {flag}"),
+            Some(Advice::Nothing(reason)) => format!(": {reason}"),
+            None => String::new(),
+        };
+
+        Some(format!(
+            "{}: {refused} to {words}{advice}",
+            Self::who(event)
+        ))
+    }
+
+    fn object(&mut self, event: &Event) -> Option<String> {
+        let (flag, reason) = match self.rules.advice_about(event, self.machine) {
+            Some(Advice::Flag(flag)) => (Some(flag), None),
+            Some(Advice::Nothing(reason)) => (None, Some(reason)),
+            None => (None, None),
+        };
+        let kind = event.kind().map(|kind| kind.to_string());
+        let right = match event.asked {
+            Asked::Right(right) => Some(right.to_string()),
+            Asked::Create => Some("create".into()),
+            _ => None,
+        };
+
+        Some(
+            json!({
+                "id": event.id,
+                "lost": event.lost,
+                "refused": right,
+                "trial": event.is_permissive,
+                "thread": event.thread,
+                "program": program_of(event),
+                "socket": kind,
+                "port": event.port,
+                "address": event.address.map(|address| address.to_string()),
+                "probe": event.is_probe(self.rules, self.machine),
+                "flag": flag,
+                "reason": reason,
+            })
+            .to_string(),
+        )
+    }
+
+    /// What is said at the end.
+    fn end(&self) -> Vec<String> {
+        let mut all: Vec<String> = (self.probes.iter())
+            .map(|(name, count)| {
+                let times = tell::count(*count, "address was", "addresses were");
+
+                format!("{name}: {times} probed by UDP after a look-up, which sends nothing: refused, and harmless")
+            })
+            .collect();
+
+        if self.lost > 0 {
+            let lost = tell::count(self.lost, "record was", "records were");
+
+            all.push(format!(
+                "{lost} lost: the program was refused more than could be told"
+            ));
+        }
+        all
+    }
+}
+
+fn explain_json(policy: &Policy, rules: &Rules) -> serde_json::Value {
+    let grants: Vec<_> = (rules.grants.iter())
+        .map(|grant| {
+            json!({
+                "rights": grant.rights.iter().map(|right| right.to_string()).collect::<Vec<_>>(),
+                "ports": [grant.ports.first, grant.ports.last],
+                "prefixes": match &grant.nets {
+                    portlock::Nets::Any => None,
+                    portlock::Nets::Of(nets) => Some(nets.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                },
+                "word": grant.why.word,
+                "reason": grant.why.reason,
+            })
+        })
+        .collect();
+    let kinds: Vec<_> = (rules.kinds.iter())
+        .map(|made| json!({ "kind": made.kind.to_string(), "word": made.why.word, "reason": made.why.reason }))
+        .collect();
+    let notes: Vec<_> = rules.notes.iter().map(|note| &note.text).collect();
+
+    json!({ "flags": policy.flags(), "rules": grants, "kinds": kinds, "notes": notes })
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is printed for people: colour only on a terminal, and none with NO_COLOR.
+
+use anstyle::{AnsiColor, Style};
+use std::fmt::Display;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const NOTE: Style = AnsiColor::Yellow.on_default();
+const REFUSED: Style = AnsiColor::Magenta.on_default();
+
+fn line(style: Style, text: &dyn Display) {
+    anstream::eprintln!("{style}portlock:{style:#} {text}");
+}
+
+/// Says why nothing was done.
+pub(crate) fn error(text: &dyn Display) {
+    line(ERROR, text);
+}
+
+/// Says what a person should know.
+pub(crate) fn note(text: &dyn Display) {
+    line(NOTE, text);
+}
+
+/// Tells of a refusal.
+pub(crate) fn refused(text: &dyn Display) {
+    line(REFUSED, text);
+}
+
+/// `count` of something, in words.
+pub(crate) fn count(count: u64, one: &str, many: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {many}")
+    }
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mistakes: each gets one sentence that names the fix, exit status 125, and nothing is run.
+
+use std::process::{Command, Output};
+
+fn portlock(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portlock"))
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+/// What is wrong with flags, and a part of the sentence that names the fix.
+const FLAGS: &[(&[&str], &str)] = &[
+    (
+        &["--conect", "tcp:443"],
+        "--conect is no flag here: write --connect",
+    ),
+    (
+        &["--nonsense"],
+        "--nonsense is no flag here: portlock COMMAND --help lists them",
+    ),
+    (
+        &["--connect"],
+        "--connect needs a value: write one after it",
+    ),
+    (
+        &["--connect", ""],
+        "a place is missing here: write one such as tcp:443",
+    ),
+    (&["--connect", "443"], "write tcp:443 or udp:443"),
+    (&["--connect", "tcp"], "write tcp:443 or tcp:*"),
+    (
+        &["--connect", "tcp:"],
+        "a port is missing here: write a number",
+    ),
+    (&["--connect", "TCP:443"], "write tcp:443"),
+    (&["--connect", "sctp:443"], "write tcp or udp"),
+    (
+        &["--connect", "https://example.org"],
+        "write tcp:443 or tcp:80",
+    ),
+    (&["--connect", "10.0.0.1:443"], "write tcp:10.0.0.1:443"),
+    (&["--connect", "tcp:https"], "write 443 for https"),
+    (&["--connect", "tcp:70000"], "the last port is 65535"),
+    (&["--connect", "tcp:-1"], "a port is missing here"),
+    (&["--connect", "tcp:8100-8000"], "write 8000-8100"),
+    (
+        &["--connect", "tcp:80,,443"],
+        "a port is missing here: write a number",
+    ),
+    (
+        &["--connect", "tcp:10.0.0.0/8"],
+        "write tcp:10.0.0.0/8:443, or tcp:10.0.0.0/8:*",
+    ),
+    (
+        &["--connect", "tcp:localhost"],
+        "write tcp:localhost:443, or tcp:localhost:*",
+    ),
+    (
+        &["--connect", "tcp:10.0.0.0/33:443"],
+        "write a number from 0 to 32",
+    ),
+    (
+        &["--connect", "tcp:10.1.2.3/8:443"],
+        "write 10.0.0.0/8 for the network, or 10.1.2.3 for the host",
+    ),
+    (
+        &["--connect", "tcp:10.0.0:443"],
+        "write four numbers from 0 to 255",
+    ),
+    (
+        &["--connect", "tcp:2001:db8::1:443"],
+        "addresses of IPv6 are written in brackets: write tcp:[2001:db8::1]:443",
+    ),
+    (
+        &["--connect", "tcp:[2001:db8::1:443"],
+        "write ] after the address",
+    ),
+    (
+        &["--connect", "tcp:[2001:db8::/32]:443"],
+        "write [2001:db8::]/32",
+    ),
+    (&["--connect", "tcp:[fe80::1%eth0]:443"], "leave %eth0 out"),
+    (
+        &["--connect", "tcp:[::ffff:10.0.0.1]:443"],
+        "write 10.0.0.1",
+    ),
+    (&["--connect", "tcp:[10.0.0.1]:443"], "write 10.0.0.1"),
+    (
+        &["--connect", "tcp:example.org:443"],
+        "portlock resolve example.org",
+    ),
+    (&["--connect", "tcp:privat:443"], "write private"),
+    (
+        &["--connect", "tcp:10.*:443"],
+        "write a prefix such as 10.0.0.0/8",
+    ),
+    (&["--connect", "tcp:!private:443"], "write any,!private"),
+    (&["--connect", "tcp:any,!any:443"], "leave this word out"),
+    (
+        &["--connect", "tcp:private,!10.0.0.0/8,!private:443"],
+        "take some of them away",
+    ),
+    (
+        &["--connect", "tcp:0.0.0.0:80"],
+        "write localhost for this machine",
+    ),
+    (&["--listen", "udp:53"], "write --serve udp:53"),
+    (&["--accept", "udp:53"], "write --serve udp:53"),
+    (&["--receive", "udp:10.0.0.0/8:53"], "write udp:53"),
+    (&["--opened", "three"], "write its number"),
+    (&["--opened", "3:acept-tcp"], "write accept-tcp"),
+    (&["--opened", "97"], "no file is open with this number"),
+    (
+        &["--opened", "1"],
+        "leave it out, since other files need no rule",
+    ),
+    (
+        &["--create", "netlink"],
+        "write a family, a type and a protocol",
+    ),
+    (&["--create", "netlnk:raw:route"], "write netlink"),
+    (&["--create", "inet:stream:tpc"], "write tcp"),
+    (&["--create", "300:1:0"], "a number up to 254"),
+    (&["--restrict", "conect-tcp"], "write connect-tcp"),
+    (&["--read", "/no/such/file"], "create it, or leave it out"),
+    (
+        &["--read", "/proc/sys"],
+        "is out of reach itself: add --read",
+    ),
+    (
+        &["--profile", "/no/such/file"],
+        "name a policy file that can be read",
+    ),
+    (&["--json"], "something is missing: add --explain"),
+    (&["--exec", "--exec"], "write it once"),
+];
+
+#[test]
+fn a_wrong_flag_gets_one_sentence_with_the_fix() {
+    assert!(FLAGS.len() >= 40);
+    for (flags, fix) in FLAGS {
+        let command = ["run", "--best-effort"]
+            .iter()
+            .chain(*flags)
+            .chain(&["--", "echo", "ran"]);
+        // Rules about single sockets are made for Portlock alone.
+        let is_for_portlock = flags[0] == "--opened" && fix.contains("open")
+            || *fix == "leave it out, since other files need no rule";
+        let output = portlock(&command.copied().collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&output.stderr);
+
+        if is_for_portlock && portlock::Support::read().portlock == 0 {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(125), "{flags:?}: {said}");
+        assert!(said.contains(fix), "{flags:?}: {said}");
+        assert!(output.stdout.is_empty(), "{flags:?} ran the program");
+        assert!(said.starts_with("portlock: "), "{flags:?}: {said}");
+        assert_eq!(said.matches("portlock: ").count(), 1, "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn without_a_program_nothing_is_run() {
+    for (arguments, fix) in [
+        (
+            &["run", "--connect", "tcp:443"][..],
+            "write -- and the program",
+        ),
+        (
+            &["run", "--connect", "tcp:443", "echo", "ran"],
+            "write -- before the program",
+        ),
+        (&["runn", "--", "echo", "ran"], "write run"),
+        (
+            &["watch", "--connect", "tcp:443"],
+            "write -- and the program",
+        ),
+        (&["learn", "--", "echo", "ran"], "add --output"),
+        (&["echo", "ran"], "write run -- before a program"),
+    ] {
+        let output = portlock(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}: {said}");
+        assert!(
+            said.contains(fix) && output.stdout.is_empty(),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+/// What is wrong with a file, where, and a part of the sentence that names the fix.
+const FILES: &[(&str, &str, &str)] = &[
+    ("connect = [\"tcp:443\"", "1:", "this is not TOML"),
+    ("conect = ['tcp:443']", "1:1:", "write connect"),
+    ("frobnicate = 1", "1:1:", "write one of connect, serve"),
+    (
+        "connect = 'tcp:443'",
+        "1:11:",
+        "connect is a list: write connect = [...]",
+    ),
+    (
+        "connect = [443]",
+        "1:12:",
+        "connect is a list of texts in quotes",
+    ),
+    (
+        "# a comment\nconnect = ['tcp:443', 'tcp:x:1']",
+        "2:28:",
+        "portlock resolve x",
+    ),
+    (
+        "dns = 'yes'",
+        "1:7:",
+        "dns is true or false: write dns = true",
+    ),
+    ("read = ['usr']", "1:10:", "write a path that begins with /"),
+    ("read = []", "1:8:", "leave read out to leave files alone"),
+    ("restrict = []", "1:12:", "write restrict = [\"none\"]"),
+    ("restrict = ['all', 'create']", "1:14:", "all stands alone"),
+    ("opened = ['x']", "1:12:", "write its number"),
+    (
+        "connect = ['tcp:443']\nconnect = ['tcp:80']",
+        "2:1:",
+        "this is not TOML",
+    ),
+];
+
+#[test]
+fn a_wrong_file_gets_its_place_and_the_fix() {
+    let folder = std::env::temp_dir().join(format!("portlock-mistakes-{}", std::process::id()));
+
+    std::fs::create_dir_all(&folder).unwrap();
+    for (at, (text, place, fix)) in FILES.iter().enumerate() {
+        let path = folder.join(format!("{at}.toml"));
+        let name = path.to_str().unwrap();
+
+        std::fs::write(&path, text).unwrap();
+        for command in [
+            &["check", name][..],
+            &[
+                "run",
+                "--best-effort",
+                "--profile",
+                name,
+                "--",
+                "echo",
+                "ran",
+            ],
+        ] {
+            let output = portlock(command);
+            let said = String::from_utf8_lossy(&output.stderr);
+
+            assert_eq!(output.status.code(), Some(125), "{text}: {said}");
+            assert!(said.contains(&format!("{name}:{place}")), "{text}: {said}");
+            assert!(said.contains(fix), "{text}: {said}");
+            assert!(
+                said.contains('^') && output.stdout.is_empty(),
+                "{text}: {said}"
+            );
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_status_is_that_of_the_program() {
+    let free = ["run", "--restrict", "none", "--unix", "any", "--"];
+
+    for (program, status) in [
+        (&["true"][..], 0),
+        (&["sh", "-c", "exit 3"], 3),
+        (&["sh", "-c", "kill -TERM $$"], 143),
+        (&["/no/such/program"], 127),
+        (&["no-such-program"], 127),
+        (&["/dev/null"], 126),
+    ] {
+        let output = portlock(&free.iter().chain(program).copied().collect::<Vec<_>>());
+        let is_killed = output.status.code().is_none();
+
+        // Where nothing has to be told at the end, portlock is the program, and ends as it does.
+        assert!(
+            output.status.code() == Some(status) || is_killed && status == 143,
+            "{program:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_comparison_has_a_status_and_a_witness() {
+    let folder = std::env::temp_dir().join(format!("portlock-compare-{}", std::process::id()));
+    let (old, new) = (folder.join("old.toml"), folder.join("new.toml"));
+    let check = |new: &std::path::Path, old: &std::path::Path| {
+        let output = portlock(&[
+            "check",
+            new.to_str().unwrap(),
+            "--against",
+            old.to_str().unwrap(),
+        ]);
+
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(&old, "connect = ['tcp:10.0.0.0/8:443']").unwrap();
+    std::fs::write(&new, "connect = ['tcp:10.0.0.0/8:443-444']").unwrap();
+
+    let (status, said) = check(&new, &old);
+
+    assert_eq!(status, Some(1));
+    assert!(said.contains("connect tcp 10.0.0.0:444"), "{said}");
+    assert_eq!(check(&old, &new).0, Some(0));
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The system calls: the only unsafe code of the library. What the structures mean is in
+//! `include/uapi/linux/portlock.h`.
+
+use std::ffi::{c_int, c_long, c_void};
+use std::io::{Error, Result};
+use std::mem::{offset_of, size_of};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::ptr;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("Portlock is for Linux on x86-64: the numbers of system calls below are its own");
+
+const CREATE_RULESET_VERSION: u32 = 1 << 0;
+const CREATE_RULESET: u32 = 1 << 31;
+const CREATE_OBSERVER: u32 = 1 << 30;
+pub(crate) const RULESET_OBSERVED: u32 = 1 << 0;
+pub(crate) const PERMISSIVE: u32 = 1 << 31;
+pub(crate) const RULE_NET: u32 = 0x4000_0001;
+pub(crate) const RULE_SOCKET: u32 = 0x4000_0002;
+pub(crate) const RULE_OPENED: u32 = 0x4000_0003;
+pub(crate) const SOCKET_CREATE: u64 = 1 << 32;
+
+/// `struct portlock_ruleset_attr`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct RulesetAttr {
+    pub(crate) handled_access_net: u64,
+    pub(crate) quiet_access_net: u64,
+    pub(crate) handled_permissions: u64,
+    pub(crate) flags: u32,
+    pub(crate) observer_fd: i32,
+    pub(crate) observer_cookie: u64,
+}
+
+/// `struct portlock_net_attr`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct NetAttr {
+    pub(crate) allowed_access: u64,
+    pub(crate) port_first: u64,
+    pub(crate) port_last: u64,
+    pub(crate) family: u32,
+    pub(crate) prefix_len: u32,
+    pub(crate) address: [u8; 16],
+    pub(crate) ifindex: u32,
+    pub(crate) reserved: u32,
+}
+
+/// `struct portlock_socket_attr`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct SocketAttr {
+    pub(crate) permissions: u64,
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+    pub(crate) reserved: u32,
+}
+
+/// `struct portlock_opened_attr`.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct OpenedAttr {
+    pub(crate) allowed_access: u64,
+    pub(crate) fd: i32,
+    pub(crate) reserved: u32,
+}
+
+/// `struct portlock_observer_attr`.
+#[derive(Default)]
+#[repr(C)]
+struct ObserverAttr {
+    flags: u64,
+}
+
+const _: () = {
+    assert!(size_of::<RulesetAttr>() == 40 && offset_of!(RulesetAttr, observer_cookie) == 32);
+    assert!(size_of::<NetAttr>() == 56 && offset_of!(NetAttr, address) == 32);
+    assert!(size_of::<SocketAttr>() == 24 && offset_of!(SocketAttr, protocol) == 16);
+    assert!(size_of::<OpenedAttr>() == 16 && size_of::<ObserverAttr>() == 8);
+};
+
+/// A structure that `landlock_add_rule(2)` reads.
+///
+/// # Safety
+///
+/// `TYPE` has to be the type of rule that the structure is for.
+pub(crate) unsafe trait Rule {
+    const TYPE: u32;
+}
+
+// SAFETY: It is `struct portlock_net_attr`.
+unsafe impl Rule for NetAttr {
+    const TYPE: u32 = RULE_NET;
+}
+
+// SAFETY: It is `struct portlock_socket_attr`.
+unsafe impl Rule for SocketAttr {
+    const TYPE: u32 = RULE_SOCKET;
+}
+
+// SAFETY: It is `struct portlock_opened_attr`.
+unsafe impl Rule for OpenedAttr {
+    const TYPE: u32 = RULE_OPENED;
+}
+
+fn result(ret: c_long) -> Result<c_int> {
+    if ret < 0 {
+        Err(Error::last_os_error())
+    } else {
+        // CAST: These calls return file descriptors, versions and 0.
+        Ok(ret as c_int)
+    }
+}
+
+fn create<T>(attr: Option<&T>, flags: u32) -> Result<c_int> {
+    let size = if attr.is_some() { size_of::<T>() } else { 0 };
+    let pointer = attr.map_or(ptr::null(), ptr::from_ref).cast::<c_void>();
+
+    // SAFETY: The pointer is NULL and the size 0, or they are those of a structure, which is only read.
+    result(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, pointer, size, flags) })
+}
+
+fn created<T>(attr: &T, flags: u32) -> Result<OwnedFd> {
+    let fd = create(Some(attr), flags)?;
+
+    // SAFETY: It is a new file descriptor, which nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The version of Landlock's interface.
+pub(crate) fn landlock_version() -> Result<c_int> {
+    create(None::<&RulesetAttr>, CREATE_RULESET_VERSION)
+}
+
+/// The version of Portlock's interface.
+pub(crate) fn portlock_version() -> Result<c_int> {
+    create(None::<&RulesetAttr>, CREATE_RULESET)
+}
+
+pub(crate) fn create_ruleset(attr: &RulesetAttr) -> Result<OwnedFd> {
+    created(attr, CREATE_RULESET)
+}
+
+pub(crate) fn create_observer() -> Result<OwnedFd> {
+    created(&ObserverAttr::default(), CREATE_OBSERVER)
+}
+
+pub(crate) fn add_rule<T: Rule>(ruleset: BorrowedFd<'_>, rule: &T) -> Result<()> {
+    let (fd, pointer) = (ruleset.as_raw_fd(), ptr::from_ref(rule).cast::<c_void>());
+
+    // SAFETY: The pointer is that of the structure for this type of rule, which is only read.
+    result(unsafe { libc::syscall(libc::SYS_landlock_add_rule, fd, T::TYPE, pointer, 0u32) })
+        .map(|_| ())
+}
+
+pub(crate) fn restrict_self(ruleset: BorrowedFd<'_>, flags: u32) -> Result<()> {
+    // SAFETY: The call takes no pointer.
+    result(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), flags) })
+        .map(|_| ())
+}
+
+pub(crate) fn set_no_new_privs() -> Result<()> {
+    // SAFETY: The call takes no pointer.
+    result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(|_| ())
+}
+
+/// The filter that refuses add_key(2) and request_key(2), by which the kernel starts a helper outside. The
+/// helper can look up any name.
+///
+/// A program of 32 bits has other numbers, and one of x32 sets a bit in each.
+fn key_filter() -> [libc::sock_filter; 13] {
+    const X86_64: u32 = 0xc000_003e;
+    const I386: u32 = 0x4000_0003;
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+    let number = offset_of!(libc::seccomp_data, nr) as u32;
+    let arch = offset_of!(libc::seccomp_data, arch) as u32;
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+
+    [
+        line(LOAD, 0, 0, arch),
+        line(EQUAL, 0, 5, X86_64),
+        line(LOAD, 0, 0, number),
+        line(AND, 0, 0, !0x4000_0000),
+        line(EQUAL, 7, 0, libc::SYS_add_key as u32),
+        line(EQUAL, 6, 0, libc::SYS_request_key as u32),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        line(EQUAL, 0, 4, I386),
+        line(LOAD, 0, 0, number),
+        line(EQUAL, 2, 0, 286),
+        line(EQUAL, 1, 0, 287),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        line(RETURN, 0, 0, refuse),
+    ]
+}
+
+/// Makes add_key(2) and request_key(2) fail with EPERM from now on. It needs `no_new_privs`.
+pub(crate) fn refuse_keys() -> Result<()> {
+    let mut filter = key_filter();
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+
+    // SAFETY: The program names the filter with its length. The kernel copies both.
+    result(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0u32,
+            ptr::from_ref(&program),
+        )
+    })
+    .map(|_| ())
+}
+
+/// The open file with this number, if there is one.
+pub(crate) fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
+    // SAFETY: The call takes no pointer.
+    result(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+    // SAFETY: It is open, and this program closes only what it has opened itself.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Starts a command after `prepare`, which runs in the new process before the program does.
+///
+/// `prepare` may only make system calls: the process is a copy of one that may have had other threads.
+pub(crate) fn spawn_after(
+    command: &mut Command,
+    prepare: impl FnMut() -> Result<()> + Send + Sync + 'static,
+) -> Result<Child> {
+    // SAFETY: The callers of this module pass functions that make system calls and allocate nothing.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}
+
+/// Signals that are held back from this thread, and can be read instead.
+#[derive(Debug)]
+pub struct Signals {
+    fd: OwnedFd,
+    before: SavedMask,
+}
+
+/// What was held back before.
+#[derive(Clone, Copy)]
+pub(crate) struct SavedMask(libc::sigset_t);
+
+impl std::fmt::Debug for SavedMask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SavedMask")
+    }
+}
+
+impl SavedMask {
+    /// Holds back what was held back before, and nothing else.
+    pub(crate) fn restore(self) -> Result<()> {
+        // SAFETY: The pointer is that of a mask, which is only read.
+        result(
+            unsafe {
+                libc::sigprocmask(libc::SIG_SETMASK, ptr::from_ref(&self.0), ptr::null_mut())
+            }
+            .into(),
+        )
+        .map(|_| ())
+    }
+}
+
+/// A signal that another process sent, or the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Its number.
+    pub number: i32,
+    /// Whether the kernel sent it, as it does for a key of the terminal: then to all processes before it.
+    pub is_kernels: bool,
+}
+
+impl Signals {
+    /// Those that a program which waits for another passes on.
+    pub const PASSED_ON: [i32; 7] = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+    ];
+
+    /// Holds [`Self::PASSED_ON`] back from now on.
+    pub fn new() -> Result<Self> {
+        // SAFETY: These are integers, which may be 0. The calls below write a mask to each.
+        let (mut mask, mut before): (libc::sigset_t, libc::sigset_t) =
+            unsafe { std::mem::zeroed() };
+
+        // SAFETY: The pointers are those of masks, and the signals exist.
+        unsafe {
+            libc::sigemptyset(&mut mask);
+            for signal in Self::PASSED_ON {
+                libc::sigaddset(&mut mask, signal);
+            }
+        }
+        // SAFETY: The pointers are those of masks.
+        result(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &mask, &mut before) }.into())?;
+
+        // SAFETY: The pointer is that of a mask, which is only read.
+        let fd = result(unsafe { libc::signalfd(-1, &mask, libc::SFD_CLOEXEC) }.into())?;
+
+        // SAFETY: It is a new file descriptor, which nothing else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+
+        Ok(Self {
+            fd,
+            before: SavedMask(before),
+        })
+    }
+
+    pub(crate) fn before(&self) -> SavedMask {
+        self.before
+    }
+
+    /// The next signal. Waits for one.
+    pub fn next(&self) -> Result<Signal> {
+        let mut bytes = [0u8; size_of::<libc::signalfd_siginfo>()];
+
+        rustix::io::read(&self.fd, &mut bytes)?;
+
+        let number = |at: usize| {
+            let field = bytes[at..at + 4].try_into();
+
+            field.map(i32::from_ne_bytes).unwrap_or_default()
+        };
+
+        Ok(Signal {
+            number: number(offset_of!(libc::signalfd_siginfo, ssi_signo)),
+            is_kernels: number(offset_of!(libc::signalfd_siginfo, ssi_code)) == libc::SI_KERNEL,
+        })
+    }
+}
+
+impl std::os::fd::AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel does with the filter.
+    fn run(arch: u32, number: u32) -> u32 {
+        let filter = key_filter();
+        let (mut at, mut value) = (0, 0);
+
+        loop {
+            let line = filter[at];
+
+            at += 1;
+            match line.code & 7 {
+                0 if line.k == 4 => value = arch,
+                0 => value = number,
+                4 => value &= line.k,
+                5 => at += usize::from(if value == line.k { line.jt } else { line.jf }),
+                _ => return line.k,
+            }
+        }
+    }
+
+    #[test]
+    fn the_filter_refuses_the_two_calls_by_all_their_numbers() {
+        let refused = libc::SECCOMP_RET_ERRNO | 1;
+        let (x86_64, i386) = (0xc000_003e, 0x4000_0003);
+
+        for (arch, number) in [
+            (x86_64, 248),
+            (x86_64, 249),
+            (x86_64, 0x4000_0000 + 248),
+            (x86_64, 0x4000_0000 + 249),
+            (i386, 286),
+            (i386, 287),
+            // No such machine runs here.
+            (1, 0),
+        ] {
+            assert_eq!(run(arch, number), refused, "{arch:x} {number}");
+        }
+        for (arch, number) in [
+            (x86_64, 250),
+            (x86_64, 286),
+            (i386, 288),
+            (i386, 248),
+            (x86_64, 41),
+        ] {
+            assert_eq!(
+                run(arch, number),
+                libc::SECCOMP_RET_ALLOW,
+                "{arch:x} {number}"
+            );
+        }
+    }
+}
