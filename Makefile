@@ -20,7 +20,7 @@ PRODUCT = tests/config/product.config tests/config/test.config
 IMAGE = arch/x86/boot/bzImage
 FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test programs shell kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: help run test programs shell portlock kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
 .PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
@@ -30,6 +30,9 @@ help:
 	@echo 'The two to start with:'
 	@echo '  make run             build, boot in QEMU, and show a process holding itself to its ports'
 	@echo '  make test            build, and run every test in QEMU;  NAME=pattern runs a part'
+	@echo
+	@echo 'To use it:'
+	@echo '  make portlock        build/portlock, the command: run a program that can only use the network it was given'
 	@echo
 	@echo 'To look around:'
 	@echo '  make run COMPARE=1   the same scene, then once more under stock Landlock'
@@ -73,8 +76,12 @@ kernel: apply
 kunit: apply
 	@scripts/kunit.sh
 
+portlock: setup
+	@scripts/setup.sh portlock
+	@scripts/portlock.sh
+
 test: kernel
-	$(if $(NAME),,@scripts/kunit.sh build && scripts/programs.sh)
+	$(if $(NAME),,@scripts/kunit.sh build && scripts/programs.sh && scripts/setup.sh portlock && scripts/portlock.sh)
 	$(HARNESS) test $(if $(NAME),--name '$(NAME)') $(FUZZ)
 
 programs: kernel

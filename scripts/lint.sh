@@ -103,6 +103,8 @@ else
 	skip clippy
 fi
 
+check command "rustfmt and clippy of tools/portlock" scripts/portlock.sh lint
+
 # What STYLE asks of the policy: no unsafe code, and no bindings. Comments may name them.
 policy() {
 	local f bad=0

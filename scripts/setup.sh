@@ -333,18 +333,22 @@ find_cargo() {
 	return 1
 }
 
+# setup_cargo WHY: cargo, installed if it is missing.
+setup_cargo() {
+	find_cargo && return
+	case $RELEASE in
+	12) apt_install "cargo" cargo-web || die "cargo could not be installed. The log is build/log/setup.log." ;;
+	1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed. The log is build/log/setup.log." ;;
+	esac
+	find_cargo || die "$1"
+}
+
 setup_bindgen() {
 	find_bindgen && return
 	if [[ -z $cannot ]] && ((RELEASE >= 13)); then
 		apt_install "bindgen" bindgen && find_bindgen && return
 	fi
-	if ! find_cargo; then
-		case $RELEASE in
-		12) apt_install "cargo" cargo-web || die "cargo could not be installed. The log is build/log/setup.log." ;;
-		1[3-9]) apt_install "cargo" cargo || die "cargo could not be installed. The log is build/log/setup.log." ;;
-		esac
-		find_cargo || die "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}), and cargo to install it: cargo install --locked bindgen-cli."
-	fi
+	setup_cargo "bindgen $MIN_BINDGEN or newer is needed (${bindgen_too_old:-none found}), and cargo to install it: cargo install --locked bindgen-cli."
 	mkdir -p "$CACHE/tools" || die "You cannot write to the cache ($CACHE): name another with PORTLOCK_CACHE."
 	# bindgen runs for only seconds in a build, so its own compilation should be short.
 	if ! PATH=$(dirname "$RUSTC"):$PATH RUSTC=$RUSTC CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
@@ -392,6 +396,9 @@ setup_llvm
 setup_rust
 setup_rust_companions
 setup_bindgen
+if [[ $WHAT == portlock ]]; then
+	setup_cargo "cargo is needed to build the command: install it with rustup or your system's package manager."
+fi
 
 # A link with the compiler's name points to ccache, so that the kernel's make needs no setting for it.
 mkdir -p "$BUILD/bin"

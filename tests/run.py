@@ -5,6 +5,7 @@
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process that can only use the ports it named, in ten seconds of reading
   programs runs real servers and clients under rulesets that grant only what they need
+  command uses the command portlock, and runs the tests of its workspace
   fuzz    compares C Landlock, Portlock and the specification, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock, or under other mechanisms
   mutate  breaks the code on purpose, and sees that some test notices
@@ -22,7 +23,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import bench, catalogue, fuzz, mutate, peers, programs, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, command, fuzz, mutate, peers, programs, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -37,7 +38,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | fuzz | bench | mutate | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | command | fuzz | bench | mutate | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -71,6 +72,11 @@ def _arguments() -> argparse.Namespace:
         "with each right of each rule taken away, and with and without the sandbox to compare the time. `make programs` gets them.")
     real.add_argument("--name", metavar="TEXT", help="only programs whose name has this in it")
     real.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
+
+    used = commands.add_parser(
+        "command", parents=[places], help="use the command portlock, and run the tests of its workspace",
+        description="Runs cargo test on tools/portlock, and the command in a guest, as somebody without privileges. `make portlock` builds it.")
+    used.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
 
     random = commands.add_parser(
         "fuzz", parents=[places], help="compare C Landlock, Portlock and the specification",
@@ -131,6 +137,8 @@ def main() -> int:
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
         if arguments.command == "programs":
             return programs.run(paths, arguments.name or None, arguments.patience)
+        if arguments.command == "command":
+            return command.run(paths, arguments.patience)
         if arguments.command == "mutate":
             return mutate.run(paths, arguments.name or None)
         if arguments.command == "bench":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import fuzz, interleave, programs, report, units
+from . import command, fuzz, interleave, programs, report, units
 from . import guest as guests
 from .base import HarnessError, Paths
 from .catalogue import jobs
@@ -94,13 +94,14 @@ def _run(paths: Paths, choice: Choice, list_only: bool) -> int:
 
 
 def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[BootResult]:
-    """The unit tests, the orders of threads, a fuzz round and real programs, each told as it ends."""
+    """The unit tests, the orders of threads, a fuzz round, real programs and the command, each told as it ends."""
     progress = report.Progress()
     rounds: list[Callable[[], BootResult]] = []
     if choice.whole:
         rounds += [lambda: units.run(paths), lambda: interleave.run(paths),
                    lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress),
-                   lambda: programs.outcomes(paths, guest, programs.names(), choice.scale, lambda *_: None)]
+                   lambda: programs.outcomes(paths, guest, programs.names(), choice.scale, lambda *_: None),
+                   lambda: command.workspace(paths), lambda: command.outcomes(paths, guest, choice.scale, lambda *_: None)]
     if choice.units:
         rounds.append(lambda: units.run_in_guest(paths, choice.scale))
     results = []

@@ -10,7 +10,7 @@ import unittest
 from dataclasses import replace
 from pathlib import Path
 
-from . import bench, doc, fuzz, fuzz_extended, fuzz_programs, kernel_log, ktap, peers, units
+from . import bench, command, doc, fuzz, fuzz_extended, fuzz_programs, kernel_log, ktap, peers, units
 from .base import REPOSITORY, HarnessError, Paths
 from .catalogue import BOOTS, Expectation, Job, Program, parse_listing, select
 from .cpio import Archive
@@ -378,6 +378,31 @@ class UnitTests(unittest.TestCase):
     def test_suites_are_found_in_the_sources(self) -> None:
         self.assertIn("rust_lsm", units.suites())
         self.assertTrue(any(name.startswith("portlock_") for name in units.suites()))
+
+
+class Command(unittest.TestCase):
+    """What cargo prints of the command's tests."""
+
+    PRINTED = ("     Running unittests src/lib.rs (target/debug/deps/portlock-1)\n\nrunning 2 tests\n"
+               "test place::tests::reads ... ok\ntest place::tests::prints ... ok\n\n"
+               "     Running tests/learn.rs (target/debug/deps/learn-1)\n"
+               "test a_server_is_one_word ... {}\n   Doc-tests portlock\ntest src/a.rs - A (line 1) ... ignored\n")
+
+    def test_each_program_is_an_outcome(self) -> None:
+        outcomes = list(command.judge(self.PRINTED.format("ok"), 0))
+        self.assertEqual([outcome.name for outcome in outcomes], ["src/lib.rs", "tests/learn.rs", "examples of portlock"])
+        self.assertEqual([outcome.count(ktap.PASS) for outcome in outcomes], [2, 1, 0])
+        self.assertEqual(outcomes[2].count(ktap.SKIP), 1)
+
+    def test_a_test_that_fails(self) -> None:
+        failed = [case.name for outcome in command.judge(self.PRINTED.format("FAILED"), 101) for case in outcome.cases
+                  if case.verdict == ktap.FAIL]
+        self.assertEqual(failed, ["a_server_is_one_word", "(output)"])
+
+    def test_what_does_not_build_or_run_is_a_failure(self) -> None:
+        for printed, status in (("error: could not compile", 101), ("", 0), (self.PRINTED.format("ok"), 101)):
+            with self.subTest(printed=printed, status=status):
+                self.assertEqual(sum(outcome.count(ktap.FAIL) for outcome in command.judge(printed, status)), 1)
 
 
 class Layers(unittest.TestCase):

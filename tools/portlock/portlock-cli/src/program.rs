@@ -107,13 +107,13 @@ pub(crate) fn become_it(
 /// have it.
 pub(crate) fn supervise(
     sandbox: Sandbox,
-    mut command: Command,
+    command: Command,
     name: &OsString,
     observer: &mut Observer,
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<u8, Wrong> {
     let signals = Signals::new()?;
-    let mut child = match sandbox.spawn(&mut command, &signals) {
+    let mut child = match sandbox.spawn(command, &signals) {
         Err(failure @ (Failure::System(..) | Failure::Wrong(_) | Failure::Unenforceable(_))) => {
             return Err(failure.into())
         }

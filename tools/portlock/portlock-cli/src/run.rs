@@ -4,7 +4,9 @@
 
 use crate::arguments::{How, Run, Watch};
 use crate::{program, tell, Wrong};
-use portlock::{Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support};
+use portlock::{
+    Advice, Asked, Event, Machine, Observer, Options, Policy, Right, Rules, Sandbox, Support,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,6 +39,12 @@ fn prepare(
 
     program::check_reach(rules, command)?;
 
+    if sandbox.takes_capabilities() && !how.quiet {
+        tell::note(&"CAP_NET_ADMIN and CAP_NET_RAW are taken away, since they lead around rules about addresses.");
+    }
+    if portlock::has_root_capabilities() && !how.quiet {
+        tell::note(&"the program keeps capabilities of root, by which it can leave any sandbox: run it as a user.");
+    }
     // Never quietly.
     for part in &sandbox.dropped {
         tell::note(&format!(
@@ -116,7 +124,9 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
 #[derive(Default)]
 struct Summary {
     count: u64,
-    lookups: u64,
+    has_lookup: bool,
+    /// Whether a UDP socket wanted a port, as some programs do first to look up a name.
+    has_perhaps: bool,
     first: Option<String>,
 }
 
@@ -127,7 +137,8 @@ impl Summary {
             return;
         }
         self.count += 1;
-        self.lookups += u64::from(event.is_lookup(machine));
+        self.has_lookup |= event.is_lookup(machine);
+        self.has_perhaps |= event.asked == Asked::Right(Right::BindUdp) && event.port == 0;
         if self.first.is_none() {
             self.first = event.words();
         }
@@ -141,8 +152,10 @@ impl Summary {
         let first = self.first.as_deref().unwrap_or("lost records");
         let times = tell::count(self.count, "access was refused", "accesses were refused");
 
-        Some(if self.lookups > 0 {
+        Some(if self.has_lookup {
             format!("{times}, and a look-up of a name was among them: add --dns; portlock watch shows each")
+        } else if self.has_perhaps {
+            format!("{times}, the first to {first}, perhaps a look-up of a name: add --dns; portlock watch shows each")
         } else {
             format!("{times}, the first to {first}: portlock watch shows each, with the flag that allows it")
         })

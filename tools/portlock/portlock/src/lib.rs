@@ -28,6 +28,6 @@ pub use policy::{Opened, Origin, Policy, PolicyError, Restrict, Unix, Verb, Word
 pub use ranges::AddressSet;
 pub use rights::{Protocol, Right, Rights};
 pub use rules::{resolvers, Grant, Machine, Made, Note, Rules, Why};
-pub use sandbox::{families, Failure, Options, Sandbox, Support};
+pub use sandbox::{families, has_root_capabilities, Failure, Options, Sandbox, Support};
 pub use sys::{Signal, Signals};
 pub use tell::{advice_to_make, Advice};

@@ -13,6 +13,10 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope, ABI,
 };
 use rustix::net::sockopt;
+use rustix::thread::{
+    capabilities, capability_is_in_bounding_set, remove_capability_from_bounding_set,
+    set_capabilities, CapabilitySet,
+};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
@@ -144,6 +148,7 @@ pub struct Sandbox {
     plain: Option<OwnedFd>,
     extended: Vec<(OwnedFd, u32)>,
     refuses_keys: bool,
+    takes_capabilities: bool,
     /// What the kernel cannot enforce and was left out.
     pub dropped: Vec<String>,
 }
@@ -209,6 +214,9 @@ impl Rules {
         let mut dropped = Vec::new();
         let plain = self.plain(support, &mut dropped)?;
         let has_network = !self.restrict.is_none();
+        let has_addresses = [Protocol::Tcp, Protocol::Udp]
+            .into_iter()
+            .any(|protocol| self.has_addresses(protocol));
         let mut extended = Vec::new();
 
         if has_network && support.portlock > 0 {
@@ -229,6 +237,7 @@ impl Rules {
             plain,
             extended,
             refuses_keys: has_network && !self.keyrings,
+            takes_capabilities: has_network && has_addresses && has_net_capabilities(),
             dropped,
         })
     }
@@ -520,6 +529,9 @@ impl Sandbox {
     }
 
     fn try_enforce(&self) -> io::Result<()> {
+        if self.takes_capabilities {
+            give_up_net_capabilities()?;
+        }
         sys::set_no_new_privs()?;
         if let Some(plain) = &self.plain {
             sys::restrict_self(plain.as_fd(), 0)?;
@@ -538,6 +550,7 @@ impl Sandbox {
         self.plain = self.plain.take().or(other.plain);
         self.extended.extend(other.extended);
         self.refuses_keys |= other.refuses_keys;
+        self.takes_capabilities |= other.takes_capabilities;
         self.dropped.extend(other.dropped);
     }
 
@@ -547,7 +560,7 @@ impl Sandbox {
     /// The error is that of the program, as [`Command::spawn`] has it, or [`Failure::System`].
     pub fn spawn(
         self,
-        command: &mut Command,
+        mut command: Command,
         signals: &Signals,
     ) -> Result<io::Result<Child>, Failure> {
         let before = signals.before();
@@ -559,7 +572,7 @@ impl Sandbox {
             })
         };
 
-        match sys::spawn_after(command, prepare) {
+        match sys::spawn_after(&mut command, prepare) {
             Err(error) => match error.raw_os_error() {
                 Some(number) if number & STEP != 0 => Err(Failure::System(
                     ENFORCE,
@@ -571,10 +584,70 @@ impl Sandbox {
         }
     }
 
+    /// Whether `CAP_NET_ADMIN` and `CAP_NET_RAW` will be given up: a program that has one of them is not held by
+    /// addresses.
+    pub fn takes_capabilities(&self) -> bool {
+        self.takes_capabilities
+    }
+
     /// Whether add_key(2) and request_key(2) will be refused.
     pub fn refuses_keys(&self) -> bool {
         self.refuses_keys
     }
+}
+
+const NET_CAPABILITIES: [CapabilitySet; 2] = [CapabilitySet::NET_ADMIN, CapabilitySet::NET_RAW];
+
+/// Whether a program that is started now would have a capability by which it goes around addresses.
+fn has_net_capabilities() -> bool {
+    let Ok(sets) = capabilities(None) else {
+        return true;
+    };
+    // Root gets what is in the bounding set when it starts a program.
+    let is_root = rustix::process::getuid().is_root() || rustix::process::geteuid().is_root();
+    let is_bounded = |one| capability_is_in_bounding_set(one).unwrap_or(true);
+    let held = sets.permitted | sets.effective | sets.inheritable;
+
+    NET_CAPABILITIES
+        .into_iter()
+        .any(|one| held.contains(one) || is_root && is_bounded(one))
+}
+
+/// Gives these capabilities up, for this thread and all that it starts.
+fn give_up_net_capabilities() -> io::Result<()> {
+    let is_root = rustix::process::getuid().is_root() || rustix::process::geteuid().is_root();
+
+    for one in NET_CAPABILITIES {
+        // Who is not root gets nothing from this set, since there are no new privileges.
+        if is_root && capability_is_in_bounding_set(one)? {
+            remove_capability_from_bounding_set(one)?;
+        }
+    }
+
+    let mut sets = capabilities(None)?;
+
+    for set in [
+        &mut sets.effective,
+        &mut sets.permitted,
+        &mut sets.inheritable,
+    ] {
+        NET_CAPABILITIES.into_iter().for_each(|one| set.remove(one));
+    }
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// Whether this process has capabilities of root, by which a program can leave any sandbox of the network.
+///
+/// ```
+/// let _is_root = portlock::has_root_capabilities();
+/// ```
+pub fn has_root_capabilities() -> bool {
+    let strong = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::SYS_MODULE
+        | CapabilitySet::SYS_RAWIO
+        | CapabilitySet::BPF;
+
+    capabilities(None).is_ok_and(|sets| sets.permitted.intersects(strong))
 }
 
 /// Whether the kernel has sockets of a protocol's two families: IPv4 and IPv6.

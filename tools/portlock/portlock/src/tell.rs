@@ -131,6 +131,9 @@ impl Rules {
                 Advice::Flag("--dns".into())
             }
             Right::ConnectTcp | Right::ConnectSendUdp => flag("connect", known, port),
+            Right::BindUdp if port == 0 && !self.grants.iter().any(|grant| grant.rights.has(Right::ConnectSendUdp)) => {
+                Advice::Flag("--connect udp:PORT, or --dns if it looks up a name".into())
+            }
             Right::BindTcp | Right::BindUdp if port == 0 => flag("bind", known, 0),
             Right::BindTcp | Right::BindUdp | Right::ListenTcp => flag("serve", known, port),
             Right::AcceptTcp if known.is_none() => flag("serve", None, port),

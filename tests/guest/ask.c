@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ask WHAT...: makes a call and prints the name of its error, or "success".
+ *
+ * The shell of the guest cannot make these calls.
+ */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int result(long ret)
+{
+	puts(ret < 0 ? strerrorname_np(errno) : "success");
+	return 0;
+}
+
+static int kind(char *argv[])
+{
+	return result(socket(atoi(argv[0]), atoi(argv[1]), atoi(argv[2])));
+}
+
+static int pair(char *argv[])
+{
+	int fds[2];
+
+	return result(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+}
+
+static int key(char *argv[])
+{
+	return result(syscall(SYS_request_key, "user", "portlock", NULL, 0));
+}
+
+static int new_key(char *argv[])
+{
+	return result(syscall(SYS_add_key, "user", "portlock", "x", 1, -1));
+}
+
+/* A name that begins with @ is one of the abstract namespace. */
+static int unix_call(char *argv[], int (*call)(int fd, const struct sockaddr *,
+					       socklen_t))
+{
+	struct sockaddr_un addr = {
+		.sun_family = AF_UNIX,
+	};
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	const socklen_t len = offsetof(struct sockaddr_un, sun_path) +
+			      strlen(argv[0]);
+
+	strncpy(addr.sun_path, argv[0], sizeof(addr.sun_path) - 1);
+	if (addr.sun_path[0] == '@')
+		addr.sun_path[0] = 0;
+	if (fd < 0 || call(fd, (struct sockaddr *)&addr, len))
+		return result(-1);
+	return fd;
+}
+
+static int reach(char *argv[])
+{
+	return unix_call(argv, connect) ? result(0) : 0;
+}
+
+/* Listens until it is killed. */
+static int offer(char *argv[])
+{
+	const int fd = unix_call(argv, bind);
+
+	if (fd && !listen(fd, 1))
+		pause();
+	return 0;
+}
+
+/* Sends a datagram to an address and port. */
+static int datagram(char *argv[])
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(atoi(argv[1])),
+	};
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, argv[0], &addr.sin_addr);
+	return result(fd < 0 ? -1 : sendto(fd, "x", 1, 0,
+					   (struct sockaddr *)&addr,
+					   sizeof(addr)));
+}
+
+/* Gets a page from a web server, and prints it. */
+static int get(char *argv[])
+{
+	static const char request[] = "GET /hello HTTP/1.0\r\n\r\n";
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(atoi(argv[1])),
+	};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char answer[512];
+	ssize_t len;
+
+	inet_pton(AF_INET, argv[0], &addr.sin_addr);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    write(fd, request, strlen(request)) < 0) {
+		result(-1);
+		return 1;
+	}
+	while ((len = read(fd, answer, sizeof(answer))) > 0)
+		fwrite(answer, 1, len, stdout);
+	return len < 0 ? !result(-1) : 0;
+}
+
+static const struct {
+	const char *name;
+	int words;
+	int (*call)(char *argv[]);
+} calls[] = {
+	{ "kind", 3, kind },	     { "pair", 0, pair },
+	{ "key", 0, key },	     { "new_key", 0, new_key },
+	{ "reach", 1, reach },	     { "offer", 1, offer },
+	{ "datagram", 2, datagram }, { "get", 2, get },
+};
+
+int main(int argc, char *argv[])
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (!strcmp(argv[1], calls[i].name) &&
+		    argc == calls[i].words + 2)
+			return calls[i].call(argv + 2);
+	fprintf(stderr, "ask: unknown call\n");
+	return 1;
+}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command portlock: the tests of its workspace on this machine, and its use in a guest. A part of a whole `run.py test`,
+and `run.py command`."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from . import guest as guests
+from . import ktap, report
+from .base import REPOSITORY, TESTS, HarnessError, Paths
+from .catalogue import Boot, Expectation, Job, Program, expectations
+from .cpio import Archive
+from .session import BootResult, Finished, Outcome, Session
+
+BOOT = Boot("command", "landlock,portlock", "both")
+HOST = Boot("workspace", "none", "unit")
+
+SCRIPTS = TESTS / "guest/command"
+_SUITE = "command"
+
+_TEST = re.compile(r"^test (.+) \.\.\. (ok|FAILED|ignored)")
+_PROGRAM = re.compile(r"^\s+(?:Running (?:unittests )?(\S+)|Doc-tests (\S+))")
+
+#: How a line begins that belongs into the report.
+_SEEN = "# seen: "
+
+
+def run(paths: Paths, scale: float) -> int:
+    """Run these tests alone. Returns the exit status, 0 only if something ran and nothing failed."""
+    paths.check()
+    if not _program(paths).is_file():
+        raise HarnessError("build/portlock is missing: run `make portlock`.")
+    progress = report.Progress()
+    try:
+        guest = guests.build(paths, progress.step, with_tests=False)
+        results = [workspace(paths), outcomes(paths, guest, scale, progress.finished)]
+    finally:
+        progress.end()
+    for outcome in results[0].outcomes:
+        progress.finished(HOST, outcome)
+    log = paths.log / f"test-{BOOT.name}.results.log"
+    seen = "\n".join(line.removeprefix(_SEEN) for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(_SEEN))
+    for text in (seen, report.details(results)):
+        if text:
+            print(f"\n{text}")
+    passed, failed, skipped = report.totals(results)
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed else 0
+
+
+def workspace(paths: Paths) -> BootResult:
+    """Run `cargo test`. One outcome a test program."""
+    began = time.monotonic()
+    if not _program(paths).is_file():
+        return BootResult(HOST, [Outcome("cargo test", [ktap.Case("(all)", ktap.SKIP, "build/portlock is not there")])])
+    done = subprocess.run([REPOSITORY / "scripts/portlock.sh", "test"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    (paths.log / "command.log").write_text(done.stdout, "utf-8")
+    return BootResult(HOST, list(judge(done.stdout, done.returncode)), time.monotonic() - began)
+
+
+def judge(printed: str, status: int) -> Iterator[Outcome]:
+    """What cargo printed of its tests."""
+    lines = printed.splitlines()
+    outcome = Outcome("(start)")
+    failed = 0
+    for line in lines:
+        if found := _PROGRAM.match(line):
+            if outcome.cases:
+                yield outcome
+            outcome = Outcome(found[1] or f"examples of {found[2]}")
+        elif found := _TEST.match(line):
+            verdict = {"ok": ktap.PASS, "FAILED": ktap.FAIL, "ignored": ktap.SKIP}[found[2]]
+            failed += verdict == ktap.FAIL
+            outcome.cases.append(ktap.Case(found[1], verdict))
+    if status and not failed:
+        outcome.cases.append(ktap.Case("(end)", ktap.FAIL, f"cargo test ended with status {status}", lines[-20:]))
+    elif not outcome.cases:
+        outcome.cases.append(ktap.Case("(end)", ktap.FAIL, "no test ran", lines[-20:]))
+    if failed:
+        outcome.cases.append(ktap.Case("(output)", ktap.FAIL, "what the failed tests printed", lines[-60:]))
+    yield outcome
+
+
+def outcomes(paths: Paths, guest: guests.Guest, scale: float, finished: Finished) -> BootResult:
+    """Use the command in a boot of its own."""
+    scripts = sorted(file.name for file in SCRIPTS.iterdir())
+    if not _program(paths).is_file():
+        skips = [Outcome(f"{_SUITE}/{name}", [ktap.Case("(all)", ktap.SKIP, "build/portlock is not there")]) for name in scripts]
+        return BootResult(BOOT, skips)
+    expected = expectations(_SUITE)
+    job = Job(BOOT, [Program(_SUITE, name, [], [], expected.get(name, Expectation())) for name in scripts])
+    archive = Archive()
+    archive.file("bin/portlock", _program(paths))
+    archive.file("bin/ask", guests.compile_program(paths, TESTS / "guest/ask.c"))
+    for name in scripts:
+        archive.file(f"selftests/{_SUITE}/{name}", SCRIPTS / name)
+    session = Session(paths, replace(guest, archive=guest.archive + archive.finish(), modules=[]), job, scale)
+    return session.run(finished)
+
+
+def _program(paths: Paths) -> Path:
+    return paths.build / "portlock"
