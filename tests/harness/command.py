@@ -10,13 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import guest as guests
-from . import ktap, report
+from . import ktap, programs, report
 from .base import REPOSITORY, TESTS, HarnessError, Paths
 from .catalogue import Boot, Expectation, Job, Program, expectations
 from .cpio import Archive
 from .session import BootResult, Finished, Outcome, Session
 
-BOOT = Boot("command", "landlock,portlock", "both")
+#: What runs where: the scripts of each boot.
+BOOTS = {
+    Boot("command", "landlock,portlock", "both"): ("portlock", "programs"),
+    Boot("command-landlock", "landlock", "landlock"): ("landlock",),
+}
 HOST = Boot("workspace", "none", "unit")
 
 SCRIPTS = TESTS / "guest/command"
@@ -37,13 +41,13 @@ def run(paths: Paths, scale: float) -> int:
     progress = report.Progress()
     try:
         guest = guests.build(paths, progress.step, with_tests=False)
-        results = [workspace(paths), outcomes(paths, guest, scale, progress.finished)]
+        results = [workspace(paths), *(outcomes(paths, guest, boot, scale, progress.finished) for boot in BOOTS)]
     finally:
         progress.end()
     for outcome in results[0].outcomes:
         progress.finished(HOST, outcome)
-    log = paths.log / f"test-{BOOT.name}.results.log"
-    seen = "\n".join(line.removeprefix(_SEEN) for line in log.read_text("utf-8", "replace").splitlines() if line.startswith(_SEEN))
+    logs = [(paths.log / f"test-{boot.name}.results.log").read_text("utf-8", "replace") for boot in BOOTS]
+    seen = "\n".join(line.removeprefix(_SEEN) for log in logs for line in log.splitlines() if line.startswith(_SEEN))
     for text in (seen, report.details(results)):
         if text:
             print(f"\n{text}")
@@ -86,20 +90,21 @@ def judge(printed: str, status: int) -> Iterator[Outcome]:
     yield outcome
 
 
-def outcomes(paths: Paths, guest: guests.Guest, scale: float, finished: Finished) -> BootResult:
-    """Use the command in a boot of its own."""
-    scripts = sorted(file.name for file in SCRIPTS.iterdir())
+def outcomes(paths: Paths, guest: guests.Guest, boot: Boot, scale: float, finished: Finished) -> BootResult:
+    """Use the command in one of its boots."""
+    scripts = BOOTS[boot]
     if not _program(paths).is_file():
         skips = [Outcome(f"{_SUITE}/{name}", [ktap.Case("(all)", ktap.SKIP, "build/portlock is not there")]) for name in scripts]
-        return BootResult(BOOT, skips)
+        return BootResult(boot, skips)
     expected = expectations(_SUITE)
-    job = Job(BOOT, [Program(_SUITE, name, [], [], expected.get(name, Expectation())) for name in scripts])
+    job = Job(boot, [Program(_SUITE, name, [], [], expected.get(name, Expectation())) for name in scripts])
     archive = Archive()
     archive.file("bin/portlock", _program(paths))
     archive.file("bin/ask", guests.compile_program(paths, TESTS / "guest/ask.c"))
-    for name in scripts:
-        archive.file(f"selftests/{_SUITE}/{name}", SCRIPTS / name)
-    session = Session(paths, replace(guest, archive=guest.archive + archive.finish(), modules=[]), job, scale)
+    for file in sorted(SCRIPTS.iterdir()):
+        archive.file(f"selftests/{_SUITE}/{file.name}", file)
+    real = programs.archive(paths) if programs.are_there(paths) else b""
+    session = Session(paths, replace(guest, archive=guest.archive + archive.finish() + real, modules=[]), job, scale)
     return session.run(finished)
 
 

@@ -52,14 +52,19 @@ def run(paths: Paths, pattern: str | None, scale: float) -> int:
 def outcomes(paths: Paths, guest: guests.Guest, chosen: list[str], scale: float, finished: Finished) -> BootResult:
     """Run the tests of the chosen programs in a boot of their own."""
     _results(paths).unlink(missing_ok=True)
-    if not (paths.build / "programs/key").is_file():
+    if not are_there(paths):
         reason = "the programs are not there; make programs gets them from Debian"
         skips = [Outcome(f"{_SUITE}/{name}", [ktap.Case("(all)", ktap.SKIP, reason)]) for name in chosen]
         return BootResult(BOOT, skips)
     expected = expectations(_SUITE)
     job = Job(BOOT, [Program(_SUITE, name, [], [], expected.get(name, Expectation())) for name in chosen])
-    session = Session(paths, replace(guest, archive=guest.archive + _archive(paths), modules=[]), job, scale)
+    session = Session(paths, replace(guest, archive=guest.archive + archive(paths), modules=[]), job, scale)
     return session.run(finished)
+
+
+def are_there(paths: Paths) -> bool:
+    """Whether the programs were downloaded."""
+    return (paths.build / "programs/key").is_file()
 
 
 def _results(paths: Paths) -> Path:
@@ -72,16 +77,16 @@ def _seen(paths: Paths) -> str:
     return "\n".join(line.removeprefix(_SEEN) for line in printed.splitlines() if line.startswith(_SEEN))
 
 
-def _archive(paths: Paths) -> bytes:
+def archive(paths: Paths) -> bytes:
     """The programs with their libraries, their scripts, and what puts them into a sandbox, as an archive to append."""
-    archive = Archive()
+    made = Archive()
     folder = paths.build / "programs"
     # In place of this machine's libraries, if the guest has some.
     for part, target in (("bin", "bin"), ("lib", "lib/x86_64-linux-gnu")):
         for file in sorted((folder / part).iterdir()):
-            archive.file(f"{target}/{file.name}", file)
-    archive.file(f"lib64/{_LOADER}", folder / "lib" / _LOADER)
-    archive.file("bin/held", guests.compile_program(paths, TESTS / "guest/held.c"))
+            made.file(f"{target}/{file.name}", file)
+    made.file(f"lib64/{_LOADER}", folder / "lib" / _LOADER)
+    made.file("bin/held", guests.compile_program(paths, TESTS / "guest/held.c"))
     for file in sorted(SCRIPTS.iterdir()):
-        archive.file(f"selftests/{_SUITE}/{file.name}", file)
-    return archive.finish()
+        made.file(f"selftests/{_SUITE}/{file.name}", file)
+    return made.finish()

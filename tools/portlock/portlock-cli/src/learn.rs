@@ -72,7 +72,7 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
 
     command.args(&arguments.command[1..]);
 
-    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
         lost += event.lost;
         if event.cookie == OWN_WAY {
             if let Asked::Right(right) = event.asked {
@@ -89,13 +89,15 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
         }
         Ok(())
     })?;
+    // Who asks a server to end has seen enough.
+    let failed = Some(ended.status).filter(|status| *status != 0 && !ended.is_asked);
     let learned = Learned::from_trace(&seen, &machine);
 
-    file.write_all(text(arguments, &learned, status, lost, &ways).as_bytes())?;
+    file.write_all(text(arguments, &learned, failed, lost, &ways).as_bytes())?;
 
     let shown = arguments.output.display();
 
-    if status != 0 || lost > 0 {
+    if failed.is_some() || lost > 0 {
         tell::note(&format!(
             "{shown} is marked as partial: see its first lines"
         ));
@@ -104,13 +106,13 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
             "{shown} is written: try it with portlock watch --profile {shown} -- COMMAND"
         ));
     }
-    Ok(status)
+    Ok(ended.status)
 }
 
 fn text(
     arguments: &Learn,
     learned: &Learned,
-    status: u8,
+    failed: Option<u8>,
     lost: u64,
     ways: &[(Protocol, String)],
 ) -> String {
@@ -121,7 +123,7 @@ fn text(
         .collect();
     let mut text = format!("# Learned by portlock from: {}\n", words.join(" "));
 
-    if status != 0 {
+    if let Some(status) = failed {
         text += &format!("# PARTIAL: the program ended with status {status}. It may need more than it came to.\n");
     }
     if lost > 0 {

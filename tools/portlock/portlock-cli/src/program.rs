@@ -103,15 +103,22 @@ pub(crate) fn become_it(
     Ok(status)
 }
 
-/// Runs the program to its end, and tells `heard` each record. Returns the exit status, as env(1) and timeout(1)
-/// have it.
+/// How a program ended.
+pub(crate) struct Ended {
+    /// The exit status, as env(1) and timeout(1) have it.
+    pub(crate) status: u8,
+    /// Whether somebody sent a signal to it, such as one that asks it to end.
+    pub(crate) is_asked: bool,
+}
+
+/// Runs the program to its end, and tells `heard` each record.
 pub(crate) fn supervise(
     sandbox: Sandbox,
     command: Command,
     name: &OsString,
     observer: &mut Observer,
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
-) -> Result<u8, Wrong> {
+) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
     let mut child = match sandbox.spawn(command, &signals) {
         Err(failure @ (Failure::System(..) | Failure::Wrong(_) | Failure::Unenforceable(_))) => {
@@ -121,23 +128,28 @@ pub(crate) fn supervise(
             let (status, sentence) = not_started(name, &error);
 
             crate::tell::error(&sentence);
-            return Ok(status);
+            return Ok(Ended {
+                status,
+                is_asked: false,
+            });
         }
         Ok(Ok(child)) => child,
     };
-    let status = wait(&mut child, &signals, observer, &mut heard)?;
+    let (status, is_asked) = wait(&mut child, &signals, observer, &mut heard)?;
 
     // What the program was refused was recorded before it ended.
     for event in observer.poll()?.unwrap_or_default() {
         heard(&event)?;
     }
-    Ok(match status.signal() {
+    let status = match status.signal() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         None => status
             .code()
             .and_then(|code| u8::try_from(code).ok())
             .unwrap_or(MISTAKE),
-    })
+    };
+
+    Ok(Ended { status, is_asked })
 }
 
 fn wait(
@@ -145,10 +157,10 @@ fn wait(
     signals: &Signals,
     observer: &mut Observer,
     heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
-) -> Result<ExitStatus, Wrong> {
+) -> Result<(ExitStatus, bool), Wrong> {
     let pid = Pid::from_child(child);
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut is_observing = true;
+    let (mut is_observing, mut is_asked) = (true, false);
 
     loop {
         let [has_signal, has_event, has_ended] = {
@@ -179,6 +191,8 @@ fn wait(
         if has_signal {
             let signal = signals.next()?;
 
+            is_asked = true;
+
             // A key of the terminal reaches the program too.
             if let (false, Some(number)) =
                 (signal.is_kernels, Signal::from_named_raw(signal.number))
@@ -188,7 +202,7 @@ fn wait(
             }
         }
         if has_ended {
-            return Ok(child.wait()?);
+            return Ok((child.wait()?, is_asked));
         }
     }
 }

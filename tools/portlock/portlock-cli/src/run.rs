@@ -4,9 +4,7 @@
 
 use crate::arguments::{How, Run, Watch};
 use crate::{program, tell, Wrong};
-use portlock::{
-    Advice, Asked, Event, Machine, Observer, Options, Policy, Right, Rules, Sandbox, Support,
-};
+use portlock::{Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -109,7 +107,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         },
     )?;
     let mut summary = Summary::default();
-    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
         summary.add(event, &rules, &machine);
         Ok(())
     })?;
@@ -117,7 +115,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
     if let Some(text) = summary.text() {
         tell::refused(&text);
     }
-    Ok(status)
+    Ok(ended.status)
 }
 
 /// What was refused in all.
@@ -125,7 +123,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
 struct Summary {
     count: u64,
     has_lookup: bool,
-    /// Whether a UDP socket wanted a port, as some programs do first to look up a name.
+    /// Whether one may have begun.
     has_perhaps: bool,
     first: Option<String>,
 }
@@ -138,7 +136,7 @@ impl Summary {
         }
         self.count += 1;
         self.has_lookup |= event.is_lookup(machine);
-        self.has_perhaps |= event.asked == Asked::Right(Right::BindUdp) && event.port == 0;
+        self.has_perhaps |= rules.may_begin_lookup(event);
         if self.first.is_none() {
             self.first = event.words();
         }
@@ -206,7 +204,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         }
         Ok(())
     };
-    let status = program::supervise(sandbox, command, name, &mut observer, |event| {
+    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
         let text = if arguments.json {
             teller.object(event)
         } else {
@@ -221,7 +219,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
             print(text)?;
         }
     }
-    Ok(status)
+    Ok(ended.status)
 }
 
 /// Tells records in words.

@@ -3,7 +3,11 @@
 //! Network sandboxes of Portlock: policies, rulesets and observers.
 //!
 //! A [`Policy`] is what a person writes, as flags or as a file. [`Policy::rules`] compiles it for a
-//! machine: [`Rules`] are what the kernel gets, each with the reason for it.
+//! machine: [`Rules`] are what the kernel gets, each with the reason for it. [`Rules::sandbox`] makes layers of
+//! them, as far as the running kernel can enforce them, and a [`Sandbox`] is enforced once. An [`Observer`] tells
+//! what its layers refuse.
+
+#![deny(unsafe_code)]
 
 mod compare;
 mod kind;
@@ -16,6 +20,7 @@ mod rights;
 mod rules;
 mod sandbox;
 mod suggest;
+#[allow(unsafe_code)]
 mod sys;
 mod tell;
 

@@ -121,6 +121,18 @@ impl Rules {
                  network namespace",
             );
         }
+        // Nothing of the protocol is allowed: what is refused first says little.
+        if port == 0 && !self.is_about(protocol) {
+            let or = if protocol == Protocol::Udp {
+                ", or --dns if it looks up a name"
+            } else {
+                ""
+            };
+
+            return Advice::Flag(format!(
+                "--connect {protocol}:PORT or --serve {protocol}:PORT{or}"
+            ));
+        }
         match right {
             Right::SetsockoptTcp | Right::SetsockoptUdp if address.is_none() && self.granting(right, 0, None).is_some() => {
                 Advice::Nothing("options by which a socket chooses its own way, and filters, are refused whatever the flags")
@@ -131,9 +143,6 @@ impl Rules {
                 Advice::Flag("--dns".into())
             }
             Right::ConnectTcp | Right::ConnectSendUdp => flag("connect", known, port),
-            Right::BindUdp if port == 0 && !self.grants.iter().any(|grant| grant.rights.has(Right::ConnectSendUdp)) => {
-                Advice::Flag("--connect udp:PORT, or --dns if it looks up a name".into())
-            }
             Right::BindTcp | Right::BindUdp if port == 0 => flag("bind", known, 0),
             Right::BindTcp | Right::BindUdp | Right::ListenTcp => flag("serve", known, port),
             Right::AcceptTcp if known.is_none() => flag("serve", None, port),
@@ -141,6 +150,29 @@ impl Rules {
             Right::ReceiveUdp => flag("receive", None, 0),
             _ => flag(right.verb(), known, port),
         }
+    }
+
+    /// Whether a client or a server of the protocol is allowed anywhere.
+    fn is_about(&self, protocol: Protocol) -> bool {
+        let first = match protocol {
+            Protocol::Tcp => Rights::from(Right::ConnectTcp) | Right::ListenTcp.into(),
+            Protocol::Udp => Rights::from(Right::ConnectSendUdp) | Right::BindUdp.into(),
+        };
+
+        self.grants
+            .iter()
+            .any(|grant| !grant.rights.and(first).is_empty())
+    }
+
+    /// Whether a refusal may be the beginning of a look-up of a name: a UDP socket gets its first option or its
+    /// port, where nothing of UDP is allowed.
+    pub fn may_begin_lookup(&self, event: &Event) -> bool {
+        let is_first = matches!(
+            event.asked,
+            Asked::Right(Right::BindUdp | Right::SetsockoptUdp)
+        ) && event.port == 0;
+
+        is_first && !self.is_about(Protocol::Udp)
     }
 
     /// What to do about a record.
