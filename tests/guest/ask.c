@@ -94,6 +94,45 @@ static int datagram(char *argv[])
 					   sizeof(addr)));
 }
 
+/* Is refused that many times, as fast as it can. */
+static int many(char *argv[])
+{
+	int refused = 0;
+
+	for (int left = atoi(argv[0]); left > 0; left--)
+		refused += socket(AF_PACKET, SOCK_RAW, 0) < 0 && errno == EACCES;
+	printf("refused %d\n", refused);
+	return 0;
+}
+
+/* Becomes a program that has a listening socket as its descriptor 3. */
+static int pass(char *argv[])
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(atoi(argv[0])),
+	};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(fd, 1) || (fd != 3 && dup2(fd, 3) < 0))
+		return result(-1);
+	execvp(argv[1], argv + 1);
+	return result(-1);
+}
+
+/* Serves one client of the descriptor 3. */
+static int serve(char *argv[])
+{
+	const int fd = accept(3, NULL, NULL);
+	char request[64];
+
+	if (fd < 0 || read(fd, request, sizeof(request)) < 0 ||
+	    write(fd, "passed-on", 9) != 9 || shutdown(fd, SHUT_WR))
+		return result(-1);
+	return result(0);
+}
+
 /* Gets a page from a web server, and prints it. */
 static int get(char *argv[])
 {
@@ -119,6 +158,7 @@ static int get(char *argv[])
 
 static const struct {
 	const char *name;
+	/* -1 is two or more. */
 	int words;
 	int (*call)(char *argv[]);
 } calls[] = {
@@ -126,13 +166,16 @@ static const struct {
 	{ "key", 0, key },	     { "new_key", 0, new_key },
 	{ "reach", 1, reach },	     { "offer", 1, offer },
 	{ "datagram", 2, datagram }, { "get", 2, get },
+	{ "many", 1, many },	     { "pass", -1, pass },
+	{ "serve", 0, serve },
 };
 
 int main(int argc, char *argv[])
 {
 	for (size_t i = 0; argc > 1 && i < sizeof(calls) / sizeof(calls[0]); i++)
 		if (!strcmp(argv[1], calls[i].name) &&
-		    argc == calls[i].words + 2)
+		    (argc == calls[i].words + 2 ||
+		     (calls[i].words < 0 && argc > 3)))
 			return calls[i].call(argv + 2);
 	fprintf(stderr, "ask: unknown call\n");
 	return 1;

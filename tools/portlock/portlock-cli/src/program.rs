@@ -138,8 +138,8 @@ pub(crate) fn supervise(
     let (status, is_asked) = wait(&mut child, &signals, observer, &mut heard)?;
 
     // What the program was refused was recorded before it ended.
-    for event in observer.poll()?.unwrap_or_default() {
-        heard(&event)?;
+    while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
+        events.iter().try_for_each(&mut heard)?;
     }
     let status = match status.signal() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
