@@ -94,6 +94,23 @@ static int datagram(char *argv[])
 					   sizeof(addr)));
 }
 
+/* Ties a TCP socket to the loopback interface. */
+static int device(char *argv[])
+{
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return result(fd < 0 ? -1 : setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE,
+					       "lo", 3));
+}
+
+/* Listens on a port of the kernel's choice, without bind(2). */
+static int unbound(char *argv[])
+{
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return result(fd < 0 ? -1 : listen(fd, 1));
+}
+
 /* Is refused that many times, as fast as it can. */
 static int many(char *argv[])
 {
@@ -137,16 +154,23 @@ static int serve(char *argv[])
 static int get(char *argv[])
 {
 	static const char request[] = "GET /hello HTTP/1.0\r\n\r\n";
-	struct sockaddr_in addr = {
+	struct sockaddr_in in = {
 		.sin_family = AF_INET,
 		.sin_port = htons(atoi(argv[1])),
 	};
-	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in6 in6 = {
+		.sin6_family = AF_INET6,
+		.sin6_port = in.sin_port,
+	};
+	const int is_inet6 = inet_pton(AF_INET, argv[0], &in.sin_addr) != 1;
+	const int fd = socket(is_inet6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 	char answer[512];
 	ssize_t len;
 
-	inet_pton(AF_INET, argv[0], &addr.sin_addr);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	inet_pton(AF_INET6, argv[0], &in6.sin6_addr);
+	if (fd < 0 ||
+	    connect(fd, is_inet6 ? (void *)&in6 : (void *)&in,
+		    is_inet6 ? sizeof(in6) : sizeof(in)) ||
 	    write(fd, request, strlen(request)) < 0) {
 		result(-1);
 		return 1;
@@ -167,7 +191,8 @@ static const struct {
 	{ "reach", 1, reach },	     { "offer", 1, offer },
 	{ "datagram", 2, datagram }, { "get", 2, get },
 	{ "many", 1, many },	     { "pass", -1, pass },
-	{ "serve", 0, serve },
+	{ "serve", 0, serve },	     { "device", 0, device },
+	{ "unbound", 0, unbound },
 };
 
 int main(int argc, char *argv[])

@@ -346,6 +346,25 @@ impl Policy {
                 }
                 _ => {}
             }
+
+            let names = |text: &str| place.terms.iter().any(|term| term.to_string() == text);
+
+            if word.verb == Verb::Serve
+                && place.protocol == Protocol::Tcp
+                && names("0.0.0.0")
+                && !names("[::]")
+            {
+                let list: Vec<String> = place.ports.iter().map(Ports::to_string).collect();
+
+                note(
+                    false,
+                    format!(
+                        "{flag}: libc may name [::] first, and then a program serves both families on that: write --serve \
+                         tcp:{} unless it is told its address.",
+                        list.join(",")
+                    ),
+                );
+            }
             if is_any
                 && left_out(Named::Private)
                 && !(left_out(Named::Localhost) && left_out(Named::LinkLocal))
@@ -383,7 +402,7 @@ impl Policy {
             let create = if self.restrict.create {
                 ""
             } else {
-                "create (MPTCP and raw sockets are ways around rules)"
+                "create (raw sockets, and MPTCP where there is only Landlock, are ways around rules)"
             };
             let list: Vec<String> = free
                 .iter()

@@ -116,10 +116,15 @@ impl Rules {
         };
 
         if self.granting(right, port, address).is_some() {
-            return Advice::Nothing(
+            let is_option =
+                matches!(right, Right::SetsockoptTcp | Right::SetsockoptUdp) && port == 0;
+
+            return Advice::Nothing(if is_option {
+                "options by which a socket chooses its own way, and filters, are refused whatever the flags"
+            } else {
                 "a rule allows this, but not for a socket that chooses its own way (a device, a route), or is in another \
-                 network namespace",
-            );
+                 network namespace"
+            });
         }
         // Nothing of the protocol is allowed: what is refused first says little.
         if port == 0 && !self.is_about(protocol) {
@@ -134,11 +139,9 @@ impl Rules {
             ));
         }
         match right {
-            Right::SetsockoptTcp | Right::SetsockoptUdp if address.is_none() && self.granting(right, 0, None).is_some() => {
-                Advice::Nothing("options by which a socket chooses its own way, and filters, are refused whatever the flags")
-            }
             Right::ConnectTcp | Right::ConnectSendUdp
-                if port == 53 && known.is_some_and(|address| machine.resolvers.contains(&address)) =>
+                if port == 53
+                    && known.is_some_and(|address| machine.resolvers.contains(&address)) =>
             {
                 Advice::Flag("--dns".into())
             }
