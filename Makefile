@@ -76,7 +76,7 @@ kernel: apply
 kunit: apply
 	@scripts/kunit.sh
 
-portlock: setup
+portlock:
 	@scripts/setup.sh portlock
 	@scripts/portlock.sh
 

@@ -20,7 +20,7 @@ pub(crate) fn check(arguments: &Check) -> Result<u8, Wrong> {
         let more: Vec<_> = more.iter().map(ToString::to_string).collect();
         let notes: Vec<_> = new.notes.iter().map(|note| &note.text).collect();
 
-        println!("{}", json!({ "more": more, "notes": notes }));
+        say!("{}", json!({ "more": more, "notes": notes }));
         return Ok(status);
     }
     for note in &new.notes {
@@ -30,17 +30,17 @@ pub(crate) fn check(arguments: &Check) -> Result<u8, Wrong> {
     let shown = arguments.file.display();
 
     match &arguments.against {
-        None => println!("{shown}: no mistake"),
+        None => say!("{shown}: no mistake"),
         Some(old) if more.is_empty() => {
-            println!("{shown} allows nothing that {} does not", old.display())
+            say!("{shown} allows nothing that {} does not", old.display())
         }
         Some(old) => {
-            println!(
+            say!(
                 "{shown} allows what {} does not, for example:",
                 old.display()
             );
             for witness in more {
-                println!("  {witness}");
+                say!("  {witness}");
             }
         }
     }

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod tell;
+
 mod arguments;
 mod check;
 mod learn;
@@ -12,7 +15,6 @@ mod pages;
 mod program;
 mod run;
 mod show;
-mod tell;
 mod why;
 
 use arguments::{Cli, Command};

@@ -7,12 +7,15 @@ use crate::Wrong;
 use clap::CommandFactory;
 
 pub(crate) fn completions(arguments: &Completions) -> Result<u8, Wrong> {
+    let mut script = Vec::new();
+
     clap_complete::generate(
         arguments.shell,
         &mut Cli::command(),
         "portlock",
-        &mut std::io::stdout(),
+        &mut script,
     );
+    say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(0)
 }
 

@@ -67,9 +67,9 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
 
     if arguments.explain {
         if arguments.json {
-            println!("{}", explain_json(&policy, &rules));
+            say!("{}", explain_json(&policy, &rules));
         } else {
-            print!("{}", rules.explain());
+            say!("{}", rules.explain().trim_end());
             if arguments.command.is_empty() {
                 print_notes(&rules);
             }
@@ -199,7 +199,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     let mut print = |text: String| -> Result<(), Wrong> {
         match &mut file {
             Some(file) => writeln!(file, "{text}")?,
-            None if arguments.json => eprintln!("{text}"),
+            None if arguments.json => tell::plain(&text),
             None => tell::refused(&text),
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! `portlock show` and `portlock resolve`.
 
 use crate::arguments::{Resolve, Show};
-use crate::Wrong;
+use crate::{tell, Wrong};
 use portlock::{families, Machine, Protocol, Right, Rights, Support};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ pub(crate) fn show(arguments: &Show) -> Result<u8, Wrong> {
     let lowest = lowest_port();
 
     if arguments.json {
-        println!(
+        say!(
             "{}",
             json!({
                 "portlock": support.portlock,
@@ -34,7 +34,7 @@ pub(crate) fn show(arguments: &Show) -> Result<u8, Wrong> {
         );
         return Ok(0);
     }
-    println!(
+    say!(
         "{}",
         match (support.portlock, support.landlock) {
             (0, 0) if support.is_off =>
@@ -45,7 +45,7 @@ pub(crate) fn show(arguments: &Show) -> Result<u8, Wrong> {
             (portlock, landlock) => format!("Portlock {portlock}, with Landlock {landlock}: every word can be enforced"),
         }
     );
-    println!(
+    say!(
         "can restrict: {}",
         if rights.is_empty() {
             "nothing of the network".into()
@@ -57,13 +57,13 @@ pub(crate) fn show(arguments: &Show) -> Result<u8, Wrong> {
     let missing = Rights::ALL.without(rights);
 
     if !missing.is_empty() {
-        println!("cannot restrict: {missing}, create (which sockets are made)");
+        say!("cannot restrict: {missing}, create (which sockets are made)");
     }
-    println!("IPv4: {}, IPv6: {}", yes(v4), yes(v6));
-    println!("resolvers (--dns): {}", resolvers.join(", "));
-    println!("ports that the kernel chooses from: {}", machine.ephemeral);
+    say!("IPv4: {}, IPv6: {}", yes(v4), yes(v6));
+    say!("resolvers (--dns): {}", resolvers.join(", "));
+    say!("ports that the kernel chooses from: {}", machine.ephemeral);
     if let Some(lowest) = lowest.filter(|lowest| *lowest > 0) {
-        println!("ports below {lowest} cannot be bound by users (net.ipv4.ip_unprivileged_port_start), whatever a policy says");
+        say!("ports below {lowest} cannot be bound by users (net.ipv4.ip_unprivileged_port_start), whatever a policy says");
     }
     Ok(0)
 }
@@ -113,11 +113,11 @@ pub(crate) fn resolve(arguments: &Resolve) -> Result<u8, Wrong> {
         })
         .collect();
 
-    println!("{}", list.join(","));
-    eprintln!(
-        "portlock: these are the addresses of now; another host may get them, and {name} others: --connect tcp:{}:443",
+    say!("{}", list.join(","));
+    tell::note(&format!(
+        "these are the addresses of now; another host may get them, and {name} others: --connect tcp:{}:443",
         list.join(",")
-    );
+    ));
     Ok(0)
 }
 

@@ -207,16 +207,16 @@ pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
             .map(|(line, is)| json!({ "answer": line, "allowed": is }))
             .collect();
 
-        println!(
+        say!(
             "{}",
             json!({ "allowed": is_allowed, "answers": answers, "other_causes": others })
         );
     } else {
         for (line, _) in answers {
-            println!("{line}");
+            say!("{line}");
         }
         for other in others {
-            println!("other cause: {other}");
+            say!("other cause: {other}");
         }
     }
     Ok(u8::from(!is_allowed))

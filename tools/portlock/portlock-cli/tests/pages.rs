@@ -61,6 +61,35 @@ fn shells_complete_each_command() {
 }
 
 #[test]
+fn who_closes_the_output_breaks_nothing() {
+    use std::os::{fd::OwnedFd, unix::net::UnixStream};
+
+    for arguments in [
+        &["completions", "bash"][..],
+        &["show"],
+        &["run", "--explain", "--dns"],
+        &["rum"],
+    ] {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        let errors = writer.try_clone().unwrap();
+
+        drop(reader);
+
+        let status = Command::new(env!("CARGO_BIN_EXE_portlock"))
+            .args(arguments)
+            .stdout(OwnedFd::from(writer))
+            .stderr(OwnedFd::from(errors))
+            .status()
+            .unwrap();
+
+        assert!(
+            [Some(0), Some(125)].contains(&status.code()),
+            "{arguments:?}: {status}"
+        );
+    }
+}
+
+#[test]
 fn the_explanation_is_also_json() {
     let text = printed(&[
         "run",
