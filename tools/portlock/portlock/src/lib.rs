@@ -6,6 +6,31 @@
 //! machine: [`Rules`] are what the kernel gets, each with the reason for it. [`Rules::sandbox`] makes layers of
 //! them, as far as the running kernel can enforce them, and a [`Sandbox`] is enforced once. An [`Observer`] tells
 //! what its layers refuse.
+//!
+//! This runs a program that can only use HTTPS, and tells what else it tries:
+//!
+//! ```no_run
+//! use portlock::{Machine, Observer, Options, Policy, Signals, Support};
+//! use std::process::Command;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::from_toml("connect = ['tcp:443']\ndns = true", "built in")?;
+//! let rules = policy.rules(&Machine::read());
+//! let mut observer = Observer::new()?;
+//! let options = Options { observer: Some((&observer, 0)), ..Options::default() };
+//! let sandbox = rules.sandbox(Support::read(), options)?;
+//! let mut command = Command::new("curl");
+//!
+//! command.arg("https://example.org");
+//! sandbox.spawn(command, &Signals::new()?)??.wait()?;
+//! while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
+//!     for event in events {
+//!         println!("refused: {}", event.words().unwrap_or_default());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![deny(unsafe_code)]
 

@@ -10,6 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// What is wrong with a piece of text, and what to write instead.
+///
+/// ```
+/// use portlock::Place;
+///
+/// let mistake = "tcp:70000".parse::<Place>().unwrap_err();
+/// assert_eq!(mistake.to_string(), "port 70000 is too large: the last port is 65535");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// The bytes of the text that are wrong.
@@ -46,6 +53,14 @@ impl fmt::Display for Mistake {
 impl std::error::Error for Mistake {}
 
 /// Ports from the first to the last.
+///
+/// ```
+/// use portlock::Ports;
+///
+/// let ports = Ports { first: 8000, last: 8100 };
+/// assert!(ports.has(8080) && !ports.has(80));
+/// assert_eq!((ports.to_string(), Ports::ALL.to_string()), ("8000-8100".into(), "*".into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ports {
     /// The first one.
@@ -86,6 +101,15 @@ impl fmt::Display for Ports {
 }
 
 /// A set of addresses that has a name.
+///
+/// ```
+/// use portlock::{Named, Place};
+///
+/// assert_eq!(Named::Localhost.texts(), ["127.0.0.0/8", "::1/128"]);
+/// let place: Place = "tcp:internet:443".parse()?;
+/// assert!(!place.set().has("169.254.169.254".parse().unwrap()));
+/// # Ok::<(), portlock::Mistake>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Named {
     /// This machine.
@@ -244,6 +268,16 @@ impl fmt::Display for Term {
 }
 
 /// The addresses that a rule is about.
+///
+/// ```
+/// use portlock::{Nets, Place};
+///
+/// let nets = "tcp:localhost:80".parse::<Place>()?.nets();
+/// assert!(nets.is_local() && nets.has("127.0.0.1".parse().ok()));
+/// // Without an address, only rules for any address match.
+/// assert!(!nets.has(None) && Nets::Any.has(None));
+/// # Ok::<(), portlock::Mistake>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Nets {
     /// Every address, known or not.

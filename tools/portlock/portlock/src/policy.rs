@@ -94,6 +94,14 @@ impl PartialEq for Origin {
 impl Eq for Origin {}
 
 /// A verb with a place.
+///
+/// ```
+/// use portlock::{Verb, Word};
+///
+/// assert_eq!(Word::new(Verb::Serve, "tcp:8080")?.flag(), "--serve tcp:8080");
+/// assert!(Word::new(Verb::Listen, "udp:53").is_err());
+/// # Ok::<(), portlock::Mistake>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     /// What may be done.
@@ -163,6 +171,14 @@ impl Word {
 }
 
 /// A socket that is open when the program starts.
+///
+/// ```
+/// use portlock::{Opened, Right};
+///
+/// let opened: Opened = "3:accept-tcp,send-tcp".parse()?;
+/// assert!(opened.fd == 3 && opened.rights.is_some_and(|rights| rights.has(Right::AcceptTcp)));
+/// # Ok::<(), portlock::Mistake>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opened {
     /// The file descriptor.
@@ -369,6 +385,14 @@ pub(crate) const KEYS: [&str; 8] = [
 ];
 
 /// A mistake in a policy, with the text around it.
+///
+/// ```
+/// let error = portlock::Policy::from_toml("conect = ['tcp:443']", "web.toml").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "web.toml:1:1: \"conect\" is no word of a policy: write connect\n    conect = ['tcp:443']\n    ^^^^^^"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     /// The name of the file, or the flag.

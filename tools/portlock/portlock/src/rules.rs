@@ -130,6 +130,13 @@ pub struct Made {
 }
 
 /// What a person should know before the program starts.
+///
+/// ```
+/// let policy = portlock::Policy::from_toml("bind = ['udp:53']", "example")?;
+/// let rules = policy.rules(&portlock::Machine::default());
+/// assert!(rules.notes[0].is_mistake && rules.notes[0].text.contains("cannot answer"));
+/// # Ok::<(), portlock::PolicyError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// One or two sentences.

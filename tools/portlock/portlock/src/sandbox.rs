@@ -78,6 +78,13 @@ impl Support {
     }
 
     /// The rights that the kernel can restrict.
+    ///
+    /// ```
+    /// use portlock::{Rights, Support};
+    ///
+    /// assert_eq!(Support { portlock: 1, landlock: 11, is_off: false }.rights(), Rights::ALL);
+    /// assert_eq!(Support { portlock: 0, landlock: 4, is_off: false }.rights().to_string(), "connect-tcp, bind-tcp");
+    /// ```
     pub fn rights(self) -> Rights {
         match (self.portlock, self.landlock) {
             (1.., _) => Rights::ALL,
@@ -92,6 +99,14 @@ impl Support {
 }
 
 /// Why a program is not started.
+///
+/// ```
+/// use portlock::{Failure, Machine, Options, Policy, Support};
+///
+/// let rules = Policy::default().rules(&Machine::default());
+/// let failure = rules.sandbox(Support::default(), Options::default()).unwrap_err();
+/// assert!(matches!(failure, Failure::Unenforceable(_)));
+/// ```
 #[derive(Debug)]
 pub enum Failure {
     /// The kernel cannot enforce these parts of the policy.
