@@ -4,17 +4,42 @@
 
 use crate::arguments::{How, Run, Watch};
 use crate::{program, tell, Wrong};
-use portlock::{Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support};
+use portlock::{
+    Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support, Unix,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 /// Prints what a person should know of a policy.
 fn print_notes(rules: &Rules) {
     for note in &rules.notes {
         tell::note(&note.text);
+    }
+}
+
+/// Says so if a service cannot tell its manager that it is ready.
+fn check_notify_socket(rules: &Rules) {
+    let (Unix::Below(paths), Some(socket)) = (&rules.unix, std::env::var_os("NOTIFY_SOCKET"))
+    else {
+        return;
+    };
+
+    if !paths
+        .iter()
+        .any(|path| Path::new(&socket).starts_with(path))
+    {
+        let socket = socket.to_string_lossy();
+        let path = if socket.starts_with('@') {
+            "any"
+        } else {
+            &socket
+        };
+
+        tell::note(&format!("NOTIFY_SOCKET ({socket}) is out of reach for the program: add --unix {path} if it tells there that it is ready."));
     }
 }
 
@@ -26,6 +51,7 @@ fn prepare(
 ) -> Result<Sandbox, Wrong> {
     if !how.quiet {
         print_notes(rules);
+        check_notify_socket(rules);
     }
     let sandbox = rules.sandbox(
         Support::read(),
