@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int result(long ret)
@@ -69,14 +71,15 @@ static int reach(char *argv[])
 	return unix_call(argv, connect) ? result(0) : 0;
 }
 
-/* Listens until it is killed. */
+/* Accepts whoever comes, until it is killed. */
 static int offer(char *argv[])
 {
 	const int fd = unix_call(argv, bind);
 
-	if (fd && !listen(fd, 1))
-		pause();
-	return 0;
+	if (!fd || listen(fd, 8))
+		return 1;
+	for (;;)
+		close(accept(fd, NULL, NULL));
 }
 
 /* Sends a datagram to an address and port. */
@@ -109,6 +112,39 @@ static int unbound(char *argv[])
 	const int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	return result(fd < 0 ? -1 : listen(fd, 1));
+}
+
+/* Runs a program on a terminal of its own, and presses ^C when it is ready. */
+static int terminal(char *argv[])
+{
+	const int master = posix_openpt(O_RDWR | O_NOCTTY);
+	char all[512] = "";
+	size_t len = 0;
+	ssize_t got;
+	int status, slave, pressed = 0;
+	pid_t pid;
+
+	if (master < 0 || unlockpt(master))
+		return result(-1);
+	pid = fork();
+	if (!pid) {
+		setsid();
+		slave = open(ptsname(master), O_RDWR);
+		for (int fd = 0; fd < 3; fd++)
+			dup2(slave, fd);
+		execvp(argv[0], argv);
+		_exit(1);
+	}
+	while (len < sizeof(all) - 1 &&
+	       (got = read(master, all + len, sizeof(all) - 1 - len)) > 0) {
+		len += got;
+		all[len] = 0;
+		if (!pressed && strstr(all, "ready"))
+			pressed = write(master, "\x03", 1);
+	}
+	waitpid(pid, &status, 0);
+	printf("%sstatus %d\n", all, WEXITSTATUS(status));
+	return 0;
 }
 
 /* Is refused that many times, as fast as it can. */
@@ -192,7 +228,7 @@ static const struct {
 	{ "datagram", 2, datagram }, { "get", 2, get },
 	{ "many", 1, many },	     { "pass", -1, pass },
 	{ "serve", 0, serve },	     { "device", 0, device },
-	{ "unbound", 0, unbound },
+	{ "unbound", 0, unbound },   { "terminal", -1, terminal },
 };
 
 int main(int argc, char *argv[])

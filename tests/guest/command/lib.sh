@@ -89,10 +89,11 @@ all() {
 	echo hello-there >/srv/hello
 	httpd -p 127.0.0.1:8080 -h /srv
 	httpd -p 127.0.0.1:8081 -h /srv
-	ask offer /tmp/offered &
-	ask offer @offered &
+	for name in /tmp/offered @offered; do
+		(umask 0 && exec ask offer $name) &
+		until [ "$(ask reach $name)" = success ]; do usleep 20000; done
+	done
 	listens 8080 && listens 8081
-	chmod 666 /tmp/offered
 	su -s /bin/sh nobody -c "sh $0 as_user"
 	run_tests $((count + 1)) "$@"
 }
