@@ -220,6 +220,11 @@ const FILES: &[(&str, &str, &str)] = &[
         "dns is true or false: write dns = true",
     ),
     ("read = ['usr']", "1:10:", "write a path that begins with /"),
+    (
+        "read = ['/usr/../etc']",
+        "1:10:",
+        "write the path that is meant",
+    ),
     ("read = []", "1:8:", "leave read out to leave files alone"),
     ("restrict = []", "1:12:", "write restrict = [\"none\"]"),
     ("restrict = ['all', 'create']", "1:14:", "all stands alone"),

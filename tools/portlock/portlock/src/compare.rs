@@ -2,7 +2,7 @@
 
 //! What one policy allows and another does not, decided exactly.
 
-use crate::kind::Kind;
+use crate::kind::{Kind, SMC};
 use crate::place::Nets;
 use crate::policy::Unix;
 use crate::ranges::AddressSet;
@@ -11,7 +11,7 @@ use crate::rules::{Rules, Why};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Something that one policy allows and the other does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub enum Witness {
     Opened(i32, Rights),
     /// An option can be set that makes a socket choose its own way, such as `SO_BINDTODEVICE`.
     OwnWay(Protocol),
+    /// A filter can be attached to a socket, which a layer refuses that restricts to receive.
+    Filter(Protocol),
+    /// A socket of SMC can be used, which a layer refuses that restricts anything of TCP.
+    Smc,
     /// A file can be read.
     Read(PathBuf),
     /// A file can be written.
@@ -77,6 +81,8 @@ impl fmt::Display for Witness {
             Self::OwnWay(protocol) => {
                 write!(f, "set an option by which a {protocol} socket chooses its way, such as SO_BINDTODEVICE")
             }
+            Self::Filter(protocol) => write!(f, "attach a filter to a {protocol} socket"),
+            Self::Smc => f.write_str("use a socket of SMC"),
             Self::Read(path) => write!(f, "read {}", path.display()),
             Self::Write(path) => write!(f, "write {}", path.display()),
             Self::Unix(path) => write!(f, "reach the AF_UNIX socket {}", path.display()),
@@ -172,9 +178,27 @@ impl Rules {
             if old.has_addresses(protocol) && !self.has_addresses(protocol) && can_set {
                 all.push(Witness::OwnWay(protocol));
             }
+
+            let receive = match protocol {
+                Protocol::Tcp => Right::ReceiveTcp,
+                Protocol::Udp => Right::ReceiveUdp,
+            };
+
+            if old.restrict.net.has(receive) && !self.restrict.net.has(receive) && can_set {
+                all.push(Witness::Filter(protocol));
+            }
+        }
+
+        let holds_tcp =
+            |rules: &Self| !rules.restrict.net.and(Rights::of(Protocol::Tcp)).is_empty();
+        let makes_smc =
+            !self.restrict.create || self.kinds.iter().any(|made| made.kind.family == SMC);
+
+        if holds_tcp(old) && !holds_tcp(self) && makes_smc {
+            all.push(Witness::Smc);
         }
         self.files_beyond(old, &mut all);
-        if self.keyrings && !old.keyrings {
+        if old.refuses_keys() && !self.refuses_keys() {
             all.push(Witness::Keyrings);
         }
         all
@@ -277,7 +301,12 @@ impl Rules {
 
     fn files_beyond(&self, old: &Self, all: &mut Vec<Witness>) {
         let is_below = |path: &Path, folders: &[PathBuf]| {
-            folders.iter().any(|folder| path.starts_with(folder))
+            // What goes up again may lead anywhere.
+            let goes_up = path.components().any(|part| part == Component::ParentDir);
+
+            folders
+                .iter()
+                .any(|folder| path == folder || !goes_up && path.starts_with(folder))
         };
 
         if old.holds_files() && !self.holds_files() {

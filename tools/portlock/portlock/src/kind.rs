@@ -30,6 +30,7 @@ pub(crate) const UNIX: u8 = 1;
 pub(crate) const INET: u8 = 2;
 pub(crate) const INET6: u8 = 10;
 pub(crate) const NETLINK: u8 = 16;
+pub(crate) const SMC: u8 = 43;
 pub(crate) const STREAM: u8 = 1;
 pub(crate) const DGRAM: u8 = 2;
 pub(crate) const RAW: u8 = 3;
@@ -55,7 +56,7 @@ const FAMILIES: [(&str, u8); 18] = [
     ("alg", 38),
     ("vsock", 40),
     ("kcm", 41),
-    ("smc", 43),
+    ("smc", SMC),
     ("xdp", 44),
 ];
 const TYPES: [(&str, u8); 4] = [

@@ -296,6 +296,11 @@ impl Nets {
         }
     }
 
+    /// Whether they come to a rule about addresses.
+    pub(crate) fn is_rule(&self) -> bool {
+        matches!(self, Self::Of(nets) if !nets.is_empty())
+    }
+
     /// Whether all of them are this machine's own.
     pub fn is_local(&self) -> bool {
         let local = Named::Localhost.nets();
@@ -369,6 +374,19 @@ impl fmt::Display for Place {
     }
 }
 
+/// The prefixes of a set that the kernel takes. It has no rule inside of the prefix of IPv4-mapped addresses, and none
+/// is needed: they are addresses of IPv4.
+fn rules_of(set: &AddressSet) -> Vec<IpNet> {
+    let mapped = IpNet::from(Ipv6Net::new_assert(
+        Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(),
+        96,
+    ));
+    let mut nets = set.prefixes();
+
+    nets.retain(|net| !mapped.contains(net));
+    nets
+}
+
 impl Place {
     /// The addresses as the kernel takes them. Exceptions become what is left.
     pub fn nets(&self) -> Nets {
@@ -379,16 +397,34 @@ impl Place {
             return Nets::Any;
         }
 
-        // The kernel has no rule inside of the prefix of IPv4-mapped addresses, and none is needed: they
-        // are addresses of IPv4.
-        let mapped = Ipv6Net::new_assert(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96);
-        let is_mapped = |net: &IpNet| IpNet::from(mapped).contains(net);
+        Nets::Of(rules_of(&self.set()))
+    }
 
-        Nets::Of(
-            (self.set().prefixes().into_iter())
-                .filter(|net| !is_mapped(net))
-                .collect(),
-        )
+    /// The same, as addresses of this machine to bind. Who binds a wildcard is reached at every address: exceptions
+    /// take it away, unless it is named.
+    pub(crate) fn own_nets(&self) -> Nets {
+        let Nets::Of(nets) = self.nets() else {
+            return Nets::Any;
+        };
+
+        if !self.terms.iter().any(|term| term.is_exception) {
+            return Nets::Of(nets);
+        }
+
+        let mut set = self.set();
+
+        for wildcard in [
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            Ipv6Addr::UNSPECIFIED.into(),
+        ] {
+            let net = IpNet::from(wildcard);
+            let is_named = |term: &Term| !term.is_exception && term.item == Item::Net(net);
+
+            if !self.terms.iter().any(is_named) {
+                set.remove(net);
+            }
+        }
+        Nets::Of(rules_of(&set))
     }
 
     /// The addresses that the terms name, all of them if there is no term.

@@ -575,6 +575,13 @@ impl Policy {
 
                         return Err(Mistake::new(span, sentence));
                     }
+                    if path.split('/').any(|part| part == "..") {
+                        let sentence = format!(
+                            "{path:?} goes up by ..: write the path that is meant, without it"
+                        );
+
+                        return Err(Mistake::new(span, sentence));
+                    }
                     self.add_path(key, PathBuf::from(path));
                 }
             }

@@ -476,10 +476,20 @@ impl Rules {
         });
     }
 
+    /// Binding port 0 grants nothing while listening there is restricted. Else it would make a server of any client.
+    fn grant_probe(&mut self, nets: &Nets, why: Why) {
+        if self.restrict.net.has(Right::ListenTcp) {
+            self.grant(&[Right::BindTcp], Ports::one(0), unchosen(nets), why);
+        }
+    }
+
     /// Adds what a word says and implies. `flag` is the word, or what it comes from.
     fn add(&mut self, word: &Word, flag: &str, machine: &Machine) {
         let because = |reason| why(flag, &word.origin, reason);
-        let nets = word.place.nets();
+        let nets = match word.verb {
+            Verb::Bind | Verb::Listen | Verb::Serve => word.place.own_nets(),
+            _ => word.place.nets(),
+        };
         let (udp, tcp) = (
             word.place.protocol == Protocol::Udp,
             word.place.protocol == Protocol::Tcp,
@@ -491,12 +501,7 @@ impl Rules {
                     self.grant(&[Right::ConnectTcp], ports, nets.clone(), because(""));
                     self.grant(&USE_TCP, ports, nets.clone(), because(USED));
                     self.grant(&OPTIONS_TCP, Ports::one(0), Nets::Any, because(EARLY));
-                    self.grant(
-                        &[Right::BindTcp],
-                        Ports::one(0),
-                        unchosen(&nets),
-                        because(PROBED),
-                    );
+                    self.grant_probe(&nets, because(PROBED));
                 }
                 Verb::Connect => {
                     self.grant(&[Right::ConnectSendUdp], ports, nets.clone(), because(""));
@@ -541,12 +546,7 @@ impl Rules {
                         self.grant(&ACCEPTED, machine.ephemeral, Nets::Any, because(CHOSEN));
                     }
                     self.grant(&OPTIONS_TCP, Ports::one(0), Nets::Any, because(EARLY));
-                    self.grant(
-                        &[Right::BindTcp],
-                        Ports::one(0),
-                        unchosen(&nets),
-                        because(PROBED),
-                    );
+                    self.grant_probe(&nets, because(PROBED));
                 }
                 Verb::Serve => {
                     let clients = if nets.is_local() {
@@ -628,13 +628,18 @@ impl Rules {
         !self.restrict.create || self.kinds.iter().any(|made| made.kind.covers(kind))
     }
 
+    /// Whether add_key(2) and request_key(2) are refused: they lead around rules about the network.
+    pub fn refuses_keys(&self) -> bool {
+        !self.keyrings && !self.restrict.is_none()
+    }
+
     /// Whether rules about addresses grant a right of the protocol that is restricted. Then no socket of it
     /// may choose a way of its own.
     pub fn has_addresses(&self, protocol: Protocol) -> bool {
         let about = Rights::of(protocol).and(self.restrict.net);
 
         (self.grants.iter())
-            .any(|grant| grant.nets != Nets::Any && !grant.rights.and(about).is_empty())
+            .any(|grant| grant.nets.is_rule() && !grant.rights.and(about).is_empty())
     }
 }
 

@@ -160,7 +160,7 @@ pub struct Options<'a> {
 /// Layers that are ready to be enforced.
 #[derive(Debug)]
 pub struct Sandbox {
-    plain: Option<OwnedFd>,
+    plain: Vec<OwnedFd>,
     extended: Vec<(OwnedFd, u32)>,
     refuses_keys: bool,
     takes_capabilities: bool,
@@ -242,16 +242,20 @@ impl Rules {
             };
 
             extended.push((self.extended(options)?, flags));
-        } else if options.permissive {
+        } else if options.permissive && has_network {
             dropped.push("a trial run, for which Portlock is needed".into());
+        } else if options.permissive {
+            return Err(Failure::Wrong(
+                "a trial is about the network, and this policy restricts nothing of it: leave --restrict none or --trial out".into(),
+            ));
         }
         if !dropped.is_empty() && !options.best_effort {
             return Err(Failure::Unenforceable(dropped));
         }
         Ok(Sandbox {
-            plain,
+            plain: plain.into_iter().collect(),
             extended,
-            refuses_keys: has_network && !self.keyrings,
+            refuses_keys: self.refuses_keys(),
             takes_capabilities: has_network && has_addresses && has_net_capabilities(),
             dropped,
         })
@@ -548,7 +552,7 @@ impl Sandbox {
             give_up_net_capabilities()?;
         }
         sys::set_no_new_privs()?;
-        if let Some(plain) = &self.plain {
+        for plain in &self.plain {
             sys::restrict_self(plain.as_fd(), 0)?;
         }
         for (extended, flags) in &self.extended {
@@ -562,7 +566,7 @@ impl Sandbox {
 
     /// Adds the layer of other rules, which is enforced after those that are there.
     pub fn and(&mut self, other: Self) {
-        self.plain = self.plain.take().or(other.plain);
+        self.plain.extend(other.plain);
         self.extended.extend(other.extended);
         self.refuses_keys |= other.refuses_keys;
         self.takes_capabilities |= other.takes_capabilities;

@@ -120,7 +120,8 @@ impl Rules {
                 matches!(right, Right::SetsockoptTcp | Right::SetsockoptUdp) && port == 0;
 
             return Advice::Nothing(if is_option {
-                "options by which a socket chooses its own way, and filters, are refused whatever the flags"
+                "options by which a socket chooses its own way are refused beside words with addresses, and filters beside any \
+                 rule to receive: leave the addresses of this protocol out"
             } else {
                 "a rule allows this, but not for a socket that chooses its own way (a device, a route), or is in another \
                  network namespace"
@@ -266,10 +267,12 @@ impl Rules {
         } else {
             text += "files are left alone\n";
         }
-        text += if self.keyrings {
+        text += if self.refuses_keys() {
+            "request_key(2) and add_key(2) are refused, since the kernel would look up names for the program\n"
+        } else if self.keyrings {
             "--keyrings\n    request_key(2) and add_key(2), by which the kernel may look up any name for the program\n"
         } else {
-            "request_key(2) and add_key(2) are refused, since the kernel would look up names for the program\n"
+            "request_key(2) and add_key(2) are left alone, since the network is not restricted\n"
         };
 
         let free = Rights::ALL.without(self.restrict.net);

@@ -398,6 +398,30 @@ fn a_comparison_sees_what_is_not_a_port() {
         more("keyrings = true", ""),
         ["request_key(2) and add_key(2)"]
     );
+    // Without a restriction of the network, keys are left alone.
+    assert_eq!(
+        more(
+            "restrict = ['none']",
+            "restrict = ['send-udp']\nsend = ['udp:*']"
+        ),
+        ["request_key(2) and add_key(2)"]
+    );
+    assert_eq!(more("keyrings = true", "restrict = ['none']"), [""; 0]);
+    // What a layer refuses whatever its rules.
+    assert_eq!(
+        more(
+            "restrict = ['setsockopt-udp']\nsetsockopt = ['udp:*']",
+            "restrict = ['setsockopt-udp', 'receive-udp']\nsetsockopt = ['udp:*']\nreceive = ['udp:*']"
+        ),
+        ["attach a filter to a udp socket"]
+    );
+    assert_eq!(
+        more(
+            "restrict = ['receive-udp']",
+            "restrict = ['bind-tcp']\nbind = ['tcp:*']"
+        ),
+        ["use a socket of SMC"]
+    );
     assert_eq!(
         more("opened = ['3:send-tcp']", "opened = ['3:accept-tcp']"),
         ["use the open socket 3: send-tcp"]
@@ -417,6 +441,14 @@ fn a_comparison_sees_what_is_not_a_port() {
         more("unix = ['any']", "unix = ['/run']"),
         ["reach the AF_UNIX socket /"]
     );
+    // A list that leaves no prefix for the kernel is no rule about addresses.
+    assert!(more(
+        "send = ['tcp:[::fffe:0:0]/95,![::fffe:0:0]/96:1']\nsetsockopt = ['tcp:*']",
+        "send = ['tcp:10.0.0.0/8:1']\nsetsockopt = ['tcp:*']"
+    )
+    .contains(
+        &"set an option by which a tcp socket chooses its way, such as SO_BINDTODEVICE".into()
+    ));
     // Rules without addresses free the options by which a socket chooses its way.
     let ways = more(
         "connect = ['tcp:443']",
@@ -434,4 +466,59 @@ fn a_comparison_sees_what_is_not_a_port() {
         ways.contains(&"connect tcp *:443 (test:1: connect tcp:443)".into()),
         "{ways:?}"
     );
+}
+
+#[test]
+fn a_path_that_goes_up_is_below_nothing_else() {
+    let below = |path: &str| {
+        let mut policy = Policy::default();
+
+        policy.add_path("read", path.into());
+        policy.rules(&machine())
+    };
+
+    assert_eq!(below("/usr/../etc").beyond(&below("/usr")).len(), 1);
+    assert_eq!(below("/usr/../etc").beyond(&below("/usr/../etc")), []);
+    assert_eq!(below("/usr/lib").beyond(&below("/usr")), []);
+}
+
+// Who binds a wildcard is reached at the addresses that were taken away.
+#[test]
+fn exceptions_take_the_wildcards_away_from_servers() {
+    for wildcard in ["0.0.0.0", "::"] {
+        let address = wildcard.parse().ok();
+        let allows = |text: &str| rules(text).allows(BindTcp, 80, address);
+
+        assert!(!allows("serve = ['tcp:any,!private:80']"), "{wildcard}");
+        assert!(!allows("bind = ['tcp:any,!10.0.0.0/8:80']"), "{wildcard}");
+        assert!(
+            allows("bind = ['tcp:any,0.0.0.0,[::],!10.0.0.0/8:80']"),
+            "{wildcard}"
+        );
+        assert!(allows("bind = ['tcp:0.0.0.0/0,[::]/0:80']"), "{wildcard}");
+    }
+    assert!(rules("serve = ['tcp:any,!private:80']").allows(BindTcp, 80, "192.0.2.1".parse().ok()));
+}
+
+#[test]
+fn a_client_can_listen_nowhere_or_gets_no_port_for_it() {
+    let bind = |text: &str| {
+        rules(text)
+            .granting(BindTcp, 0, "0.0.0.0".parse().ok())
+            .is_some()
+    };
+
+    assert!(bind("connect = ['tcp:443']"));
+    assert!(!bind(
+        "connect = ['tcp:443']\nrestrict = ['connect-tcp', 'bind-tcp']"
+    ));
+}
+
+#[test]
+fn the_explanation_says_whether_keys_are_refused() {
+    let says = |text: &str, part: &str| assert!(rules(text).explain().contains(part), "{text}");
+
+    says("", "add_key(2) are refused");
+    says("restrict = ['none']", "add_key(2) are left alone");
+    says("keyrings = true", "may look up any name");
 }
