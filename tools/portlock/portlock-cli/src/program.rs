@@ -18,6 +18,9 @@ use std::process::{Child, Command, ExitStatus};
 /// line of flags for each sandbox, the outer one first. It is a note of the one who started it, and no proof.
 pub(crate) const NOTED: &str = "PORTLOCK_POLICY";
 
+/// The most that is noted, in bytes.
+const MOST_NOTED: usize = 64 << 10;
+
 /// The command, with the policy in its environment.
 pub(crate) fn command(words: &[OsString], policy: &Policy) -> Command {
     let mut command = Command::new(&words[0]);
@@ -30,10 +33,15 @@ pub(crate) fn command(words: &[OsString], policy: &Policy) -> Command {
     let outer = env::var(NOTED).ok();
 
     command.args(&words[1..]);
-    command.env(
-        NOTED,
-        outer.map_or(line.clone(), |outer| format!("{outer}\n{line}")),
-    );
+
+    let noted = outer.map_or(line.clone(), |outer| format!("{outer}\n{line}"));
+
+    // The kernel starts no program with a variable of 128 KiB. A part of the policy would be a lie.
+    if noted.len() < MOST_NOTED {
+        command.env(NOTED, noted);
+    } else {
+        command.env_remove(NOTED);
+    }
     command
 }
 

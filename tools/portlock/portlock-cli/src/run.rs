@@ -78,6 +78,14 @@ fn prepare(
     Ok(sandbox)
 }
 
+/// Checks the open sockets, before a file of this program gets the number of one that is missing.
+fn check_opened(policy: &Policy) -> Result<(), Wrong> {
+    for opened in &policy.opened {
+        opened.granted()?;
+    }
+    Ok(())
+}
+
 /// Whether something else knows this process by its number, so that it has to become the program.
 fn is_known_by_number() -> bool {
     ["LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID"]
@@ -92,13 +100,20 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
     let rules = policy.rules(&machine);
 
     if arguments.explain {
-        if arguments.json {
-            say!("{}", explain_json(&policy, &rules));
+        let text = if arguments.json {
+            explain_json(&policy, &rules).to_string()
         } else {
-            say!("{}", rules.explain().trim_end());
-            if arguments.command.is_empty() {
+            rules.explain().trim_end().to_owned()
+        };
+
+        // Beside a program, standard output is the program's.
+        if arguments.command.is_empty() {
+            say!("{text}");
+            if !arguments.json {
                 print_notes(&rules);
             }
+        } else {
+            tell::plain(&text);
         }
     }
 
@@ -110,6 +125,9 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
             "there is no program to run: write -- and the program after the flags".into(),
         ));
     };
+
+    check_opened(&policy)?;
+
     let command = program::command(&arguments.command, &policy);
 
     if arguments.exec
@@ -188,6 +206,9 @@ impl Summary {
 
 pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     let policy = arguments.words.policy()?;
+
+    check_opened(&policy)?;
+
     let machine = Machine::read();
     let rules = policy.rules(&machine);
     let name = &arguments.command[0];
@@ -223,8 +244,17 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         lost: 0,
     };
     let mut print = |text: String| -> Result<(), Wrong> {
-        match &mut file {
-            Some(file) => writeln!(file, "{text}")?,
+        let written = file.as_mut().map(|file| writeln!(file, "{text}"));
+
+        // The program runs on, and somebody has to wait for it.
+        if let Some(Err(error)) = &written {
+            tell::note(&format!(
+                "the file takes no more ({error}): the rest is told here"
+            ));
+            file = None;
+        }
+        match file {
+            Some(_) => {}
             None if arguments.json => tell::plain(&text),
             None => tell::refused(&text),
         }
