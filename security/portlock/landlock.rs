@@ -9,8 +9,7 @@ use crate::{
         RulesetAttr,
         AF_INET,
         AF_INET6,
-        MAX_LAYERS,
-        PERMISSIVE, //
+        MAX_LAYERS, //
     },
     access::{
         Access,
@@ -106,14 +105,9 @@ pub(crate) fn stack<T>(
     cred: &mut PreparedCred,
     ruleset: &LockedCRuleset<'_, T>,
     flags: u32,
+    is_permissive: bool,
 ) -> Result<u8> {
-    merge(
-        call,
-        cred,
-        ruleset.0.ruleset.as_ptr(),
-        flags & !PERMISSIVE,
-        flags & PERMISSIVE != 0,
-    )
+    merge(call, cred, ruleset.0.ruleset.as_ptr(), flags, is_permissive)
 }
 
 fn merge(

@@ -342,10 +342,13 @@ fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result
         .is_ok_and(|ruleset| ruleset.handled.is_extended);
 
     // For all else this is an unknown flag, as for Landlock.
-    if flags & PERMISSIVE != 0 && !is_extended {
+    let is_permissive = flags & PERMISSIVE != 0;
+    let flags = flags & !PERMISSIVE;
+
+    if is_permissive && !is_extended {
         return Err(EINVAL);
     }
-    landlock::may_restrict_self(call, flags & !PERMISSIVE)?;
+    landlock::may_restrict_self(call, flags)?;
 
     // Only this may be asked without a ruleset.
     let only_log = ruleset_fd == -1 && flags & !TSYNC == LOG_SUBDOMAINS_OFF;
@@ -354,18 +357,24 @@ fn restrict_self(call: &mut SystemCall, ruleset_fd: c_int, flags: u32) -> Result
     let mut cred = PreparedCred::new()?;
 
     match &ruleset {
-        Some(ruleset) => stack(call, &mut cred, ruleset, flags)?,
+        Some(ruleset) => stack(call, &mut cred, ruleset, flags, is_permissive)?,
         None => landlock::set_log_flags(call, &mut cred, flags)?,
     }
 
     // No lock is held here: the threads to synchronize may be waiting for it.
-    landlock::commit(call, cred, ruleset.is_some(), flags & !PERMISSIVE)
+    landlock::commit(call, cred, ruleset.is_some(), flags)
 }
 
 /// Stacks both parts of `ruleset` on the domains of `cred`.
-fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u32) -> Result {
+fn stack(
+    call: &SystemCall,
+    cred: &mut PreparedCred,
+    ruleset: &Ruleset,
+    flags: u32,
+    is_permissive: bool,
+) -> Result {
     let mut rules = ruleset.rules.lock();
-    let level = landlock::stack(call, cred, &rules, flags)?;
+    let level = landlock::stack(call, cred, &rules, flags, is_permissive)?;
 
     if ruleset.handled.is_nothing() {
         return Ok(());
@@ -375,7 +384,7 @@ fn stack(call: &SystemCall, cred: &mut PreparedCred, ruleset: &Ruleset, flags: u
     let (frozen, index) = rules.freeze(ruleset.handled, ruleset.reporter.as_ref())?;
     let layer = Layer {
         level,
-        is_permissive: flags & PERMISSIVE != 0,
+        is_permissive,
         net: current_net_cookie(),
         frozen,
     };
