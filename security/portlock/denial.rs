@@ -69,37 +69,42 @@ impl<'a> Refusal<'a> {
     /// Tells of the refusal by each of `layers`, the youngest first.
     ///
     /// Returns `EACCES` if one of them is not permissive. Of those, audit and trace hear of the first.
-    pub(crate) fn by<'b>(&self, mut layers: impl Iterator<Item = Refusing<'b>>) -> Result {
-        self.told_by(&mut layers)
+    pub(crate) fn by<'b>(&self, layers: impl Iterator<Item = Refusing<'b>>) -> Result {
+        self.answer_of(layers).unwrap_or(Ok(()))
     }
 
     /// [`Refusal::by`], where at least one layer refuses: else something is wrong, and it is `EACCES`.
     pub(crate) fn by_some<'b>(&self, layers: impl Iterator<Item = Refusing<'b>>) -> Result {
-        let mut layers = layers.peekable();
-
-        if layers.peek().is_none() {
-            return Err(EACCES);
-        }
-        self.told_by(&mut layers)
+        self.answer_of(layers).unwrap_or(Err(EACCES))
     }
 
+    /// [`Refusal::by`], or `None` if there are no layers.
+    fn answer_of<'b>(&self, layers: impl Iterator<Item = Refusing<'b>>) -> Option<Result> {
+        let mut answer = None;
+
+        layers.for_each(|layer| {
+            let before = answer.unwrap_or(Ok(()));
+
+            self.tell(&layer, before.is_ok());
+            answer = Some(if layer.is_permissive {
+                before
+            } else {
+                Err(EACCES)
+            });
+        });
+        answer
+    }
+
+    /// Tells of the refusal by `layer`. `is_allowed` is whether all younger layers let it pass.
     #[cold]
     #[inline(never)]
-    fn told_by(&self, layers: &mut dyn Iterator<Item = Refusing<'_>>) -> Result {
-        let mut answer = Ok(());
-
-        for layer in layers {
-            if layer.is_permissive || answer.is_ok() {
-                self.log(&layer);
-            }
-            if !layer.is_permissive {
-                answer = Err(EACCES);
-            }
-            if let Some(reporter) = layer.reporter.filter(|_| !layer.quiet) {
-                reporter.report(self.event(layer.is_permissive));
-            }
+    fn tell(&self, layer: &Refusing<'_>, is_allowed: bool) {
+        if layer.is_permissive || is_allowed {
+            self.log(layer);
         }
-        answer
+        if let Some(reporter) = layer.reporter.filter(|_| !layer.quiet) {
+            reporter.report(self.event(layer.is_permissive));
+        }
     }
 
     /// Counts the refusal by `layer`, and tells audit and trace of it.

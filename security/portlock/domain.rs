@@ -563,6 +563,13 @@ impl Domain {
                 is_by_address: true,
             };
         }
+        if self.outer.is_empty() && !self.is_about_sockets(question.access) {
+            return Answer {
+                is_granted: false,
+                is_refused: !self.youngest.is_permissive,
+                is_by_address: false,
+            };
+        }
         self.answer_of_each(question)
     }
 
