@@ -545,7 +545,8 @@ impl Socket {
     fn send_to_peer(&mut self, stack: &Stack<'_>, way: Way) -> Answer {
         const RIGHT: u64 = CONNECT_SEND_UDP;
 
-        let (port, address) = self.peer.unwrap_or((0, Address::wildcard(self.family)));
+        let wildcard = (0, Address::wildcard(self.family));
+        let (port, address) = self.remote().unwrap_or(wildcard);
         let is_own_way = way.is_own(Some(address));
         let refuses = |layer: &Layer<'_>| {
             layer.has_address_rule(Udp)

@@ -287,8 +287,6 @@ struct Traits {
     accepted: Option<(u16, (u16, Address))>,
     /// Whether its state is `SS_CONNECTED`, if it was accepted and that is known.
     is_connected: Option<bool>,
-    /// A peer whose port is 0, which getpeername(2) does not tell.
-    peer: Option<(u16, Address)>,
     /// Nothing is known of it any more.
     is_unsure: bool,
 }
@@ -626,7 +624,7 @@ impl Program {
                 is_listening: number(is_listening) != 0,
                 local: name(local).unwrap_or((0, Address::wildcard(family))),
                 is_port_named: traits.keeps_port,
-                peer: name(peer).or(traits.peer),
+                peer: name(peer),
                 accepted: traits.accepted,
                 is_connected: traits.is_connected == Some(true),
                 // As if the number was the cookie.
@@ -1297,9 +1295,6 @@ impl Program {
                         traits.is_connected = Some(false);
                     } else {
                         traits.note_connected(is_done && seen.is_up(), result);
-                    }
-                    if is_done {
-                        traits.peer = endpoint(&address).filter(|(port, _)| *port == 0);
                     }
                 }
             }

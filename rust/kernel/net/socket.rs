@@ -717,8 +717,8 @@ impl<'a> SockKind<'a> {
     }
 
     /// Returns the remote port, in host byte order, and the remote address, read without a lock: 0
-    /// and the wildcard if the socket has no peer. The address belongs to [`family`](Self::family),
-    /// the one reading of it.
+    /// and the wildcard if the socket has no peer, or one at port 0. The address belongs to
+    /// [`family`](Self::family), the one reading of it.
     ///
     /// Another thread may be changing them: the port can be an old one and the address a new one, and
     /// so can the words of an IPv6 address.
@@ -729,11 +729,23 @@ impl<'a> SockKind<'a> {
     pub fn peer(self) -> (u16, IpAddr) {
         let port = self.remote_port();
 
+        // Without a port, the address can be that of the last peer: `__udp_disconnect()` leaves it.
         #[cfg(CONFIG_IPV6)]
         if self.family == AF_INET6 {
-            return (port, self.ipv6_peer().into());
+            let address = match port {
+                0 => Ipv6Addr::UNSPECIFIED,
+                _ => self.ipv6_peer(),
+            };
+
+            return (port, address.into());
         }
-        (port, Ipv4Addr::from(self.ipv4_peer().to_ne_bytes()).into())
+
+        let address = match port {
+            0 => Ipv4Addr::UNSPECIFIED,
+            _ => Ipv4Addr::from(self.ipv4_peer().to_ne_bytes()),
+        };
+
+        (port, address.into())
     }
 
     /// Returns the remote port as [`SockKind::peer`] does.
@@ -779,7 +791,7 @@ impl<'a> SockKind<'a> {
     }
 
     /// [`SockKind::peer`], with the address as one of IPv6: an IPv4 address is a mapped one,
-    /// `::ffff:0:0/96`. It is cheaper to compare.
+    /// `::ffff:0:0/96`. It is cheaper to compare. Without a port, it can be that of the last peer.
     #[inline(always)]
     pub fn peer_as_ipv6(self) -> (u16, Ipv6Addr) {
         let port = self.remote_port();

@@ -305,6 +305,23 @@ TEST_F(observer, hears_the_service_port_and_the_peer)
 	EXPECT_EQ(0, drain(self->fd));
 }
 
+/* A disconnect leaves the address of the last peer in a socket of IPv6. */
+TEST_F(observer, hears_of_no_peer_that_is_gone)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	const int fd = make_socket(AF_INET6, SOCK_DGRAM, 0);
+	const int ruleset = observed(self->fd, SEND_UDP);
+
+	ASSERT_EQ(0, connect_to(fd, "::1", PORT));
+	ASSERT_EQ(0, connect(fd, &none, sizeof(none)));
+	ASSERT_EQ(0, add_net(ruleset, SEND_UDP, PORT, PORT, "::1/128"));
+	ASSERT_EQ(0, enforce(ruleset));
+	EXPECT_EQ(-1, send(fd, "x", 1, MSG_DONTROUTE));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_HEARD(self->fd, SEND_UDP, UDP_OVER(AF_INET6), AT_IPV6(0, "::"));
+	EXPECT_EQ(0, close(fd));
+}
+
 TEST_F(observer, hears_of_a_connection_that_is_closed)
 {
 	const int listener = listen_at(0, "127.0.0.1", PORT);
