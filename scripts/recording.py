@@ -60,11 +60,12 @@ def draw(lines: list[str]) -> str:
     columns = max(len(_LOOK.sub("", line)) for line in lines)
     width, height = round(columns * WIDTH) + 2 * EDGE, len(lines) * HEIGHT + 2 * EDGE
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        'xml:space="preserve">',
         "<!-- SPDX-License-Identifier: GPL-2.0 -->",
         "<!-- Made by scripts/recording.py. -->",
         "<title>portlock watch and portlock learn on a terminal</title>",
-        "<style>text { font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #d8dee9; white-space: pre }",
+        "<style>text { font: 14px ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #d8dee9 }",
         ".b { font-weight: bold; fill: #fff } .r { fill: #ff7b72 } .y { fill: #e3b341 } .m { fill: #e39bf0 }</style>",
         f'<rect width="{width}" height="{height}" rx="8" fill="#1b2028" stroke="#57606a"/>',
         *(f'<text x="{EDGE}" y="{EDGE + number * HEIGHT + 14}">{"".join(_spans(line))}</text>' for number, line in enumerate(lines) if line),
