@@ -1617,9 +1617,11 @@ fn extended_attr(op: &Op) -> (Option<RulesetAttr>, bool) {
         observer_cookie: word(32),
     };
 
+    let can_read = can_read(op.arg[3]);
+
     (
-        Some(attr).filter(|_| can_read(op.arg[3])),
-        op.arg[10] != 0 && SIZE + tail < size,
+        Some(attr).filter(|_| can_read),
+        can_read && op.arg[10] != 0 && SIZE + tail < size,
     )
 }
 
