@@ -217,11 +217,10 @@ impl Words {
     }
 
     fn of_flags(&self) -> Result<Policy, Wrong> {
-        let mut policy = Policy {
-            dns: self.dns,
-            keyrings: self.keyrings,
-            ..Policy::default()
-        };
+        let mut policy = Policy::default();
+
+        policy.dns = self.dns;
+        policy.keyrings = self.keyrings;
 
         for (verb, places) in [
             (Verb::Connect, &self.connect),

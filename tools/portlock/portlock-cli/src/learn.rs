@@ -45,21 +45,21 @@ pub(crate) fn learn(arguments: &Learn) -> Result<u8, Wrong> {
 fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wrong> {
     let machine = Machine::read();
     let name = &arguments.command[0];
-    let nothing = Policy {
-        unix: Unix::Any,
-        keyrings: true,
-        ..Policy::default()
-    };
+    let mut nothing = Policy::default();
+
+    nothing.unix = Unix::Any;
+    nothing.keyrings = true;
+
     let mut rules = nothing.rules(&machine);
 
     // Whatever is made is told.
     rules.kinds.clear();
 
     let mut observer = Observer::new()?;
-    let options = |number| Options {
-        permissive: true,
-        observer: Some((&observer, number)),
-        best_effort: false,
+    let options = |number| {
+        Options::default()
+            .permissive(true)
+            .observer(&observer, number)
     };
     let mut sandbox = rules.sandbox(support, options(RULES))?;
 

@@ -3,7 +3,7 @@
 //! The program that is run: how it starts, how signals reach it, and how it ends.
 
 use crate::{Wrong, MISTAKE};
-use portlock::{Event, Failure, Observer, Policy, Rules, Sandbox, Signals};
+use portlock::{Event, Observer, Policy, Rules, Sandbox, Signals};
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::process::{kill_process, pidfd_open, Pid, PidfdFlags, Signal};
 use std::env;
@@ -128,11 +128,8 @@ pub(crate) fn supervise(
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
-    let mut child = match sandbox.spawn(command, &signals) {
-        Err(failure @ (Failure::System(..) | Failure::Wrong(_) | Failure::Unenforceable(_))) => {
-            return Err(failure.into())
-        }
-        Ok(Err(error)) => {
+    let mut child = match sandbox.spawn(command, &signals)? {
+        Err(error) => {
             let (status, sentence) = not_started(name, &error);
 
             crate::tell::error(&sentence);
@@ -141,7 +138,7 @@ pub(crate) fn supervise(
                 is_asked: false,
             });
         }
-        Ok(Ok(child)) => child,
+        Ok(child) => child,
     };
     let (status, is_asked) = wait(&mut child, &signals, observer, &mut heard)?;
 

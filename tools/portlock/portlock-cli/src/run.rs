@@ -53,13 +53,7 @@ fn prepare(
         print_notes(rules);
         check_notify_socket(rules);
     }
-    let sandbox = rules.sandbox(
-        Support::read(),
-        Options {
-            best_effort: how.best_effort,
-            ..options
-        },
-    )?;
+    let sandbox = rules.sandbox(Support::read(), options.best_effort(how.best_effort))?;
 
     program::check_reach(rules, command)?;
 
@@ -145,10 +139,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         &rules,
         &arguments.how,
         name,
-        Options {
-            observer: Some((&observer, 0)),
-            ..Options::default()
-        },
+        Options::default().observer(&observer, 0),
     )?;
     let mut summary = Summary::default();
     let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
@@ -229,11 +220,9 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         ),
     };
     let mut observer = Observer::new()?;
-    let options = Options {
-        permissive: arguments.trial,
-        observer: Some((&observer, 0)),
-        ..Options::default()
-    };
+    let options = Options::default()
+        .permissive(arguments.trial)
+        .observer(&observer, 0);
     let sandbox = prepare(&rules, &arguments.how, name, options)?;
     let command = program::command(&arguments.command, &policy);
     let mut teller = Teller {

@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Something that one policy allows and the other does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Witness {
     /// An access. Without an address, it is one of a socket that has no peer or chooses its own way.
     Access {

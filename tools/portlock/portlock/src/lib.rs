@@ -17,7 +17,7 @@
 //! let policy = Policy::from_toml("connect = ['tcp:443']\ndns = true", "built in")?;
 //! let rules = policy.rules(&Machine::read());
 //! let mut observer = Observer::new()?;
-//! let options = Options { observer: Some((&observer, 0)), ..Options::default() };
+//! let options = Options::default().observer(&observer, 0);
 //! let sandbox = rules.sandbox(Support::read(), options)?;
 //! let mut command = Command::new("curl");
 //!
@@ -50,6 +50,16 @@ mod sys;
 mod tell;
 
 pub use compare::Witness;
+/// The crate of the prefixes in [`Item`] and [`Nets`].
+///
+/// ```
+/// use portlock::{ipnet::IpNet, Nets, Place};
+///
+/// let net: IpNet = "10.0.0.0/8".parse()?;
+/// assert_eq!("tcp:10.0.0.0/8:443".parse::<Place>()?.nets(), Nets::Of(vec![net]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use ipnet;
 pub use kind::Kind;
 pub use learn::{Learned, Seen};
 pub use observer::{Asked, Event, Observer};

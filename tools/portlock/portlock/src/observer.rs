@@ -15,6 +15,7 @@ const RECORD: usize = 88;
 
 /// What a layer refuses, or would refuse if it were not permissive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Asked {
     /// A right.
     Right(Right),
@@ -28,6 +29,7 @@ pub enum Asked {
 
 /// A record of an observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
     /// Its number, which rises from record to record.
     pub id: u64,
@@ -50,6 +52,31 @@ pub struct Event {
 }
 
 impl Event {
+    /// A record that no kernel wrote, to try things with. All but what was asked for can be set then.
+    ///
+    /// ```
+    /// use portlock::{Asked, Event, Right};
+    ///
+    /// let mut event = Event::new(Asked::Right(Right::ConnectTcp));
+    ///
+    /// event.port = 443;
+    /// event.address = Some([192, 0, 2, 1].into());
+    /// assert_eq!(event.words().as_deref(), Some("connect tcp 192.0.2.1:443"));
+    /// ```
+    pub fn new(asked: Asked) -> Self {
+        Self {
+            id: 0,
+            lost: 0,
+            cookie: 0,
+            is_permissive: false,
+            asked,
+            thread: None,
+            socket: (0, 0, 0),
+            port: 0,
+            address: None,
+        }
+    }
+
     /// Reads a record of at least 88 bytes.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let u32_at = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));

@@ -111,6 +111,7 @@ impl fmt::Display for Ports {
 /// # Ok::<(), portlock::Mistake>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Named {
     /// This machine.
     Localhost,
@@ -227,6 +228,7 @@ pub(crate) fn around(net: Ipv4Net) -> Vec<Ipv6Net> {
 
 /// A part of a list of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Item {
     /// Any address.
     Any,

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 /// What a word lets a program do at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Verb {
     /// Be a client, with all that it needs.
     Connect,
@@ -358,6 +359,7 @@ impl Default for Unix {
 /// # Ok::<(), portlock::PolicyError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Policy {
     /// Places with what may be done there.
     pub words: Vec<Word>,

@@ -157,6 +157,7 @@ pub struct Note {
 /// # Ok::<(), portlock::PolicyError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rules {
     /// What is restricted.
     pub restrict: Restrict,

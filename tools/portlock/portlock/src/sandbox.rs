@@ -108,6 +108,7 @@ impl Support {
 /// assert!(matches!(failure, Failure::Unenforceable(_)));
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Failure {
     /// The kernel cannot enforce these parts of the policy.
     Unenforceable(Vec<String>),
@@ -147,14 +148,38 @@ impl std::error::Error for Failure {}
 const ENFORCE: &str = "the kernel does not enforce the policy";
 
 /// How to make the layers of some rules.
+///
+/// ```
+/// let _options = portlock::Options::default().best_effort(true);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
+    best_effort: bool,
+    permissive: bool,
+    observer: Option<(&'a Observer, u64)>,
+}
+
+impl<'a> Options<'a> {
     /// To leave out what the kernel cannot enforce, and say so.
-    pub best_effort: bool,
+    pub fn best_effort(self, best_effort: bool) -> Self {
+        Self {
+            best_effort,
+            ..self
+        }
+    }
+
     /// To only tell what would be refused. It needs Portlock, and frees nothing of a file.
-    pub permissive: bool,
+    pub fn permissive(self, permissive: bool) -> Self {
+        Self { permissive, ..self }
+    }
+
     /// Who hears what is refused, with a number for it.
-    pub observer: Option<(&'a Observer, u64)>,
+    pub fn observer(self, observer: &'a Observer, cookie: u64) -> Self {
+        Self {
+            observer: Some((observer, cookie)),
+            ..self
+        }
+    }
 }
 
 /// Layers that are ready to be enforced.

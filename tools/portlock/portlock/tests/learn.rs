@@ -13,17 +13,13 @@ fn machine() -> Machine {
 }
 
 fn seen(asked: Asked, port: u16, address: Option<&str>) -> Seen {
-    let event = Event {
-        id: 1,
-        lost: 0,
-        cookie: 1,
-        is_permissive: true,
-        asked,
-        thread: Some(7),
-        socket: (2, 1, 6),
-        port,
-        address: address.map(|address| address.parse().unwrap()),
-    };
+    let mut event = Event::new(asked);
+
+    event.is_permissive = true;
+    event.thread = Some(7);
+    event.socket = (2, 1, 6);
+    event.port = port;
+    event.address = address.map(|address| address.parse().unwrap());
 
     Seen {
         event,

@@ -140,8 +140,17 @@ prop_compose! {
         keyrings in any::<bool>(),
         restrict in restrict(),
     ) -> Policy {
-        let mut policy = Policy { words, dns, opened, create, read, write, unix, keyrings, restrict };
+        let mut policy = Policy::default();
 
+        policy.words = words;
+        policy.dns = dns;
+        policy.opened = opened;
+        policy.create = create;
+        policy.read = read;
+        policy.write = write;
+        policy.unix = unix;
+        policy.keyrings = keyrings;
+        policy.restrict = restrict;
         policy.sort();
         policy
     }
