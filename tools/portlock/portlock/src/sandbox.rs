@@ -230,12 +230,12 @@ impl Opened {
     /// The rights that the socket gets, those that suit it if none are named.
     pub fn granted(&self) -> Result<Rights, Failure> {
         let fd = self.fd;
-        let socket = sys::borrow(fd).map_err(|_| {
+        let socket = sys::duplicate(fd).map_err(|_| {
             Failure::Wrong(format!(
                 "--opened {fd}: no file is open with this number: pass the socket on"
             ))
         })?;
-        let suitable = suitable(socket).ok_or_else(|| {
+        let suitable = suitable(socket.as_fd()).ok_or_else(|| {
             Failure::Wrong(format!(
                 "--opened {fd}: this is no socket of TCP, MPTCP or UDP: leave it out, since other files need no rule"
             ))

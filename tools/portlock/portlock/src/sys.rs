@@ -223,12 +223,13 @@ pub(crate) fn refuse_keys() -> Result<()> {
     .map(|_| ())
 }
 
-/// The open file with this number, if there is one.
-pub(crate) fn borrow(fd: RawFd) -> Result<BorrowedFd<'static>> {
-    // SAFETY: The call takes no pointer.
-    result(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
-    // SAFETY: It is open, and this program closes only what it has opened itself.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+/// A file descriptor of its own for the open file with this number, if there is one.
+pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: The call takes no pointer, and changes no file descriptor that is there.
+    let fd = result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) }.into())?;
+
+    // SAFETY: It is a new file descriptor, which nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Starts a command after `prepare`, which runs in the new process before the program does.
