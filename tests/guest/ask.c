@@ -9,6 +9,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,10 +116,24 @@ static int unbound(char *argv[])
 	return result(fd < 0 ? -1 : listen(fd, 1));
 }
 
-/* Runs a program on a terminal of its own, and presses ^C when it is ready. */
+/* Becomes a program with these as its first file descriptors. */
+static void become(int in, int out, int err, char *argv[])
+{
+	dup2(in, 0);
+	dup2(out, 1);
+	dup2(err, 2);
+	execvp(argv[0], argv);
+	_exit(1);
+}
+
+/*
+ * Runs a program as the leader of a session on a terminal. When it is ready,
+ * presses ^C, or takes the terminal away.
+ */
 static int terminal(char *argv[])
 {
-	const int master = posix_openpt(O_RDWR | O_NOCTTY);
+	const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	const int hangs_up = !strcmp(argv[0], "hangup");
 	char all[512] = "";
 	size_t len = 0;
 	ssize_t got;
@@ -126,24 +142,167 @@ static int terminal(char *argv[])
 
 	if (master < 0 || unlockpt(master))
 		return result(-1);
+	alarm(20);
 	pid = fork();
 	if (!pid) {
 		setsid();
 		slave = open(ptsname(master), O_RDWR);
-		for (int fd = 0; fd < 3; fd++)
-			dup2(slave, fd);
-		execvp(argv[0], argv);
-		_exit(1);
+		become(slave, slave, slave, argv + 1);
 	}
 	while (len < sizeof(all) - 1 &&
 	       (got = read(master, all + len, sizeof(all) - 1 - len)) > 0) {
 		len += got;
 		all[len] = 0;
 		if (!pressed && strstr(all, "ready"))
-			pressed = write(master, "\x03", 1);
+			pressed = hangs_up ? !close(master) :
+					     write(master, "\x03", 1);
 	}
 	waitpid(pid, &status, 0);
 	printf("%sstatus %d\n", all, WEXITSTATUS(status));
+	return 0;
+}
+
+/*
+ * Runs a program as a shell runs a job, on a terminal. When it is ready,
+ * presses the key ^Z, if that is asked for, and enter. When the job stops,
+ * continues all its processes, or only the first one.
+ */
+static int job(char *argv[])
+{
+	const int master = posix_openpt(O_RDWR | O_NOCTTY);
+	const char *keys = strcmp(argv[0], "^Z") ? "\n" : "\x1a\n";
+	const int one = !strcmp(argv[1], "one");
+	char all[512] = "";
+	size_t len = 0;
+	ssize_t got;
+	int status, slave, stops = 0;
+	pid_t pid;
+
+	/* The first of its session gets the terminal. */
+	if (setsid() < 0 || master < 0 || unlockpt(master) ||
+	    (slave = open(ptsname(master), O_RDWR)) < 0)
+		return result(-1);
+	alarm(20);
+	pid = fork();
+	if (!pid) {
+		setpgid(0, 0);
+		signal(SIGTTOU, SIG_IGN);
+		tcsetpgrp(slave, getpid());
+		signal(SIGTTOU, SIG_DFL);
+		become(slave, slave, slave, argv + 2);
+	}
+	while (!strstr(all, "ready") && len < sizeof(all) - 1 &&
+	       (got = read(master, all + len, sizeof(all) - 1 - len)) > 0) {
+		len += got;
+		all[len] = 0;
+	}
+	if (write(master, keys, strlen(keys)) < 0)
+		return result(-1);
+	while (waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status)) {
+		stops++;
+		kill(one ? pid : -pid, SIGCONT);
+	}
+	printf("stopped %d times, status %d\n", stops, WEXITSTATUS(status));
+	return 0;
+}
+
+/* Prints the number of each signal that it gets. The last one is SIGTERM. */
+static int catch(char *argv[])
+{
+	sigset_t all;
+	int signal;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	puts("ready");
+	do {
+		fflush(stdout);
+		signal = sigwaitinfo(&all, NULL);
+		printf("%d\n", signal);
+	} while (signal != SIGTERM);
+	return 0;
+}
+
+/*
+ * Runs "catch" by a program, and sends that every signal but those of faults,
+ * those of libc, and SIGCHLD, SIGKILL and SIGSTOP. The last one is SIGTERM.
+ */
+static int signals(char *argv[])
+{
+	static const int others[] = { SIGILL,  SIGTRAP, SIGBUS, SIGFPE,
+				      SIGSEGV, SIGSYS,	SIGCHLD, SIGKILL,
+				      SIGSTOP, SIGTERM, 32,	33 };
+	char line[64] = "";
+	int fds[2], count = 0;
+	struct pollfd in;
+	pid_t pid;
+
+	if (pipe(fds))
+		return result(-1);
+	pid = fork();
+	if (!pid) {
+		setsid();
+		become(0, fds[1], 2, argv);
+	}
+	in.fd = fds[0];
+	in.events = POLLIN;
+	if (read(in.fd, line, sizeof(line)) < 0)
+		return result(-1);
+	for (int signal = 1; signal <= SIGRTMAX + 1; signal++) {
+		const int last = signal > SIGRTMAX;
+		const int now = last ? SIGTERM : signal;
+		int is_other = 0;
+
+		for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+			is_other |= signal == others[i];
+		if (is_other)
+			continue;
+		memset(line, 0, sizeof(line));
+		kill(pid, now);
+		if (poll(&in, 1, 5000) != 1 ||
+		    read(in.fd, line, sizeof(line) - 1) < 0 ||
+		    atoi(line) != now || strchr(line, '\n')[1]) {
+			printf("%d: \"%s\"\n", now, line);
+			kill(-pid, SIGKILL);
+			return 0;
+		}
+		count++;
+	}
+	waitpid(pid, NULL, 0);
+	printf("%d signals, each once\n", count);
+	return 0;
+}
+
+/* Becomes a program that gets SIGALRM in a second. */
+static int later(char *argv[])
+{
+	alarm(1);
+	execvp(argv[0], argv);
+	return result(-1);
+}
+
+/*
+ * Makes a child that sends a signal to the whole process group, and prints how
+ * often that comes.
+ */
+static int group(char *argv[])
+{
+	/* These are counted, even if they come at once. */
+	const int signal = SIGRTMIN + 1;
+	const struct timespec second = {
+		.tv_sec = 1,
+	};
+	sigset_t set;
+	int times = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (!fork())
+		_exit(kill(0, signal));
+	while (sigtimedwait(&set, NULL, &second) == signal)
+		times++;
+	printf("came %d times\n", times);
 	return 0;
 }
 
@@ -229,6 +388,9 @@ static const struct {
 	{ "many", 1, many },	     { "pass", -1, pass },
 	{ "serve", 0, serve },	     { "device", 0, device },
 	{ "unbound", 0, unbound },   { "terminal", -1, terminal },
+	{ "job", -1, job },	     { "catch", 0, catch },
+	{ "signals", -1, signals },  { "group", 0, group },
+	{ "alarm", -1, later },
 };
 
 int main(int argc, char *argv[])

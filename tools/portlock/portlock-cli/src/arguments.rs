@@ -277,7 +277,7 @@ pub(crate) struct Run {
     pub(crate) words: Words,
     #[command(flatten)]
     pub(crate) how: How,
-    /// Become the program, instead of waiting for it to say at the end what was refused
+    /// Become the program, instead of passing signals on to it and saying at the end what was refused
     #[arg(long)]
     pub(crate) exec: bool,
     /// Print what each word implies, and why

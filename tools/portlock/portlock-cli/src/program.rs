@@ -5,12 +5,12 @@
 use crate::{Wrong, MISTAKE};
 use portlock::{Event, Observer, Policy, Rules, Sandbox, Signals};
 use rustix::event::{poll, PollFd, PollFlags};
-use rustix::process::{kill_process, pidfd_open, Pid, PidfdFlags, Signal};
+use rustix::process::{pidfd_open, Pid, PidfdFlags};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
@@ -98,14 +98,8 @@ pub(crate) fn not_started(name: &OsString, error: &io::Error) -> (u8, String) {
 }
 
 /// Becomes the program.
-pub(crate) fn become_it(
-    sandbox: &Sandbox,
-    mut command: Command,
-    name: &OsString,
-) -> Result<u8, Wrong> {
-    sandbox.enforce()?;
-
-    let (status, sentence) = not_started(name, &command.exec());
+pub(crate) fn become_it(sandbox: Sandbox, command: Command, name: &OsString) -> Result<u8, Wrong> {
+    let (status, sentence) = not_started(name, &sandbox.exec(command)?);
 
     crate::tell::error(&sentence);
     Ok(status)
@@ -115,7 +109,7 @@ pub(crate) fn become_it(
 pub(crate) struct Ended {
     /// The exit status, as env(1) and timeout(1) have it.
     pub(crate) status: u8,
-    /// Whether somebody sent a signal to it, such as one that asks it to end.
+    /// Whether a signal came for it that ends a program which does not expect it.
     pub(crate) is_asked: bool,
 }
 
@@ -128,7 +122,7 @@ pub(crate) fn supervise(
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
-    let mut child = match sandbox.spawn(command, &signals)? {
+    let mut child = match sandbox.spawn(command, Some(&signals))? {
         Err(error) => {
             let (status, sentence) = not_started(name, &error);
 
@@ -194,17 +188,7 @@ fn wait(
             }
         }
         if has_signal {
-            let signal = signals.next()?;
-
-            is_asked = true;
-
-            // A key of the terminal reaches the program too.
-            if let (false, Some(number)) =
-                (signal.is_kernels, Signal::from_named_raw(signal.number))
-            {
-                // It may have ended already.
-                let _ = kill_process(pid, number);
-            }
+            is_asked |= signals.pass_on(child)?;
         }
         if has_ended {
             return Ok((child.wait()?, is_asked));

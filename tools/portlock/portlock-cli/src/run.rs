@@ -131,7 +131,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
     {
         let sandbox = prepare(&rules, &arguments.how, name, Options::default())?;
 
-        return program::become_it(&sandbox, command, name);
+        return program::become_it(sandbox, command, name);
     }
 
     let mut observer = Observer::new()?;

@@ -10,7 +10,7 @@
 //! This runs a program that can only use HTTPS, and tells what else it tries:
 //!
 //! ```no_run
-//! use portlock::{Machine, Observer, Options, Policy, Signals, Support};
+//! use portlock::{Machine, Observer, Options, Policy, Support};
 //! use std::process::Command;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@
 //! let mut command = Command::new("curl");
 //!
 //! command.arg("https://example.org");
-//! sandbox.spawn(command, &Signals::new()?)??.wait()?;
+//! sandbox.spawn(command, None)??.wait()?;
 //! while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
 //!     for event in events {
 //!         println!("refused: {}", event.words().unwrap_or_default());
@@ -44,6 +44,7 @@ mod ranges;
 mod rights;
 mod rules;
 mod sandbox;
+mod signals;
 mod suggest;
 #[allow(unsafe_code)]
 mod sys;
@@ -69,5 +70,5 @@ pub use ranges::AddressSet;
 pub use rights::{Protocol, Right, Rights};
 pub use rules::{resolvers, Grant, Machine, Made, Note, Rules, Why};
 pub use sandbox::{families, has_root_capabilities, Failure, Options, Sandbox, Support};
-pub use sys::{Signal, Signals};
+pub use signals::Signals;
 pub use tell::{advice_to_make, Advice};

@@ -7,7 +7,8 @@ use crate::place::{Nets, Ports};
 use crate::policy::{Opened, Unix};
 use crate::rights::{Protocol, Right, Rights};
 use crate::rules::Rules;
-use crate::sys::{self, Signals};
+use crate::signals::Signals;
+use crate::sys::{self, Mask};
 use landlock::{
     Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope, ABI,
@@ -598,18 +599,54 @@ impl Sandbox {
         self.dropped.extend(other.dropped);
     }
 
-    /// Starts a command in the sandbox, and gives up the layers here, so that an observer can end. `signals`
-    /// are not held back in the command.
+    /// Becomes a command in the sandbox. Returns only if it does not.
     ///
-    /// The error is that of the program, as [`Command::spawn`] has it, or [`Failure::System`].
+    /// The error is that of the program, as [`CommandExt::exec`](std::os::unix::process::CommandExt::exec) has it, or
+    /// a [`Failure`]. As with env(1), a signal that this process was started to ignore is ignored in the command.
+    ///
+    /// ```no_run
+    /// use portlock::{Machine, Options, Policy, Support};
+    /// use std::process::Command;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rules = Policy::from_toml("connect = ['tcp:443']", "built in")?.rules(&Machine::read());
+    /// let sandbox = rules.sandbox(Support::read(), Options::default())?;
+    ///
+    /// Err(sandbox.exec(Command::new("curl"))?.into())
+    /// # }
+    /// ```
+    pub fn exec(self, mut command: Command) -> Result<io::Error, Failure> {
+        self.enforce()?;
+        Ok(sys::exec(&mut command))
+    }
+
+    /// Starts a command in the sandbox, and gives up the layers here, so that an observer can end.
+    ///
+    /// The error is that of the program, as [`Command::spawn`] has it, or [`Failure::System`]. As with env(1), a
+    /// signal that this process was started to ignore is ignored in the command. `signals`, if there are any, are
+    /// not held back in it.
+    ///
+    /// ```no_run
+    /// use portlock::{Machine, Options, Policy, Support};
+    /// use std::process::Command;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rules = Policy::from_toml("connect = ['tcp:443']", "built in")?.rules(&Machine::read());
+    /// let sandbox = rules.sandbox(Support::read(), Options::default())?;
+    ///
+    /// assert!(sandbox.spawn(Command::new("curl"), None)??.wait()?.success());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spawn(
         self,
         mut command: Command,
-        signals: &Signals,
+        signals: Option<&Signals>,
     ) -> Result<io::Result<Child>, Failure> {
-        let before = signals.before();
+        let before = signals.map(Signals::before);
         let prepare = move || {
-            let held = self.try_enforce().and_then(|()| before.restore());
+            let held = self.try_enforce();
+            let held = held.and_then(|()| before.map_or(Ok(()), Mask::restore));
 
             held.map_err(|error| {
                 io::Error::from_raw_os_error(STEP | error.raw_os_error().unwrap_or(libc::EIO))

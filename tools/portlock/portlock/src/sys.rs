@@ -5,11 +5,12 @@
 
 use std::ffi::{c_int, c_long, c_void};
 use std::io::{Error, Result};
-use std::mem::{offset_of, size_of};
+use std::mem::{self, offset_of, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("Portlock is for Linux on x86-64: the numbers of system calls below are its own");
@@ -232,124 +233,126 @@ pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Starts a command after `prepare`, which runs in the new process before the program does.
-///
-/// `prepare` may only make system calls: the process is a copy of one that may have had other threads.
+/// Whether this process was started with SIGPIPE ignored.
+static IGNORES_PIPE: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_pipe() {
+    // SAFETY: It is integers and a pointer that may be NULL.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: The call only writes to the structure.
+    let ret = unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), &mut action) };
+
+    IGNORES_PIPE.store(
+        ret == 0 && action.sa_sigaction == libc::SIG_IGN,
+        Ordering::Relaxed,
+    );
+}
+
+/// The loader calls it before `main`. Later is too late: Rust's runtime ignores SIGPIPE first.
+#[used]
+#[link_section = ".init_array"]
+static NOTE_PIPE: extern "C" fn() = note_pipe;
+
+/// Calls `prepare` in the process of the command before that starts. SIGPIPE is then as it was when this process
+/// was started, as it is for all other signals.
+fn before_start(
+    command: &mut Command,
+    mut prepare: impl FnMut() -> Result<()> + Send + Sync + 'static,
+) {
+    let prepare = move || {
+        prepare()?;
+        // The standard library has given it its default.
+        if IGNORES_PIPE.load(Ordering::Relaxed) {
+            // SAFETY: No handler is set.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        }
+        Ok(())
+    };
+
+    // SAFETY: The new process is a copy of one that may have had other threads. So the function may only do what is
+    // safe in a handler of signals. It makes system calls, and `Sandbox`, from which the rest of it comes, allocates
+    // nothing there and takes no lock.
+    unsafe { command.pre_exec(prepare) };
+}
+
+/// Starts a command after `prepare`, which runs in the new process before the program does. It may only make
+/// system calls.
 pub(crate) fn spawn_after(
     command: &mut Command,
     prepare: impl FnMut() -> Result<()> + Send + Sync + 'static,
 ) -> Result<Child> {
-    // SAFETY: The callers of this module pass functions that make system calls and allocate nothing.
-    unsafe { command.pre_exec(prepare) };
+    before_start(command, prepare);
     command.spawn()
 }
 
-/// Signals that are held back from this thread, and can be read instead.
-#[derive(Debug)]
-pub struct Signals {
-    fd: OwnedFd,
-    before: SavedMask,
+/// Becomes a command.
+pub(crate) fn exec(command: &mut Command) -> Error {
+    before_start(command, || Ok(()));
+    command.exec()
 }
 
-/// What was held back before.
+/// Sends a signal, which may be one that has only a number, to a child that was not waited for yet.
+pub(crate) fn kill(child: &Child, signal: c_int) -> Result<()> {
+    // CAST: The numbers of processes fit.
+    let pid = child.id() as libc::pid_t;
+
+    // SAFETY: The call takes no pointer.
+    result(unsafe { libc::kill(pid, signal) }.into()).map(|_| ())
+}
+
+/// Signals that a thread holds back.
 #[derive(Clone, Copy)]
-pub(crate) struct SavedMask(libc::sigset_t);
+pub(crate) struct Mask(libc::sigset_t);
 
-impl std::fmt::Debug for SavedMask {
+impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SavedMask")
+        f.write_str("Mask")
     }
 }
 
-impl SavedMask {
-    /// Holds back what was held back before, and nothing else.
-    pub(crate) fn restore(self) -> Result<()> {
-        // SAFETY: The pointer is that of a mask, which is only read.
-        result(
-            unsafe {
-                libc::sigprocmask(libc::SIG_SETMASK, ptr::from_ref(&self.0), ptr::null_mut())
-            }
-            .into(),
-        )
-        .map(|_| ())
-    }
-}
+impl Mask {
+    /// All but some. The C library keeps the two that are its own out of it.
+    pub(crate) fn all_but(some: &[c_int]) -> Self {
+        // SAFETY: It is integers, which may be 0.
+        let mut mask: libc::sigset_t = unsafe { mem::zeroed() };
 
-/// A signal that another process sent, or the terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signal {
-    /// Its number.
-    pub number: i32,
-    /// Whether the kernel sent it, as it does for a key of the terminal: then to all processes before it.
-    pub is_kernels: bool,
-}
-
-impl Signals {
-    /// Those that a program which waits for another passes on.
-    pub const PASSED_ON: [i32; 7] = [
-        libc::SIGHUP,
-        libc::SIGINT,
-        libc::SIGQUIT,
-        libc::SIGTERM,
-        libc::SIGUSR1,
-        libc::SIGUSR2,
-        libc::SIGALRM,
-    ];
-
-    /// Holds [`Self::PASSED_ON`] back from now on.
-    pub fn new() -> Result<Self> {
-        // SAFETY: These are integers, which may be 0. The calls below write a mask to each.
-        let (mut mask, mut before): (libc::sigset_t, libc::sigset_t) =
-            unsafe { std::mem::zeroed() };
-
-        // SAFETY: The pointers are those of masks, and the signals exist.
-        unsafe {
-            libc::sigemptyset(&mut mask);
-            for signal in Self::PASSED_ON {
-                libc::sigaddset(&mut mask, signal);
-            }
+        // SAFETY: The pointer is that of a mask.
+        unsafe { libc::sigfillset(&mut mask) };
+        for signal in some {
+            // SAFETY: The pointer is that of a mask.
+            unsafe { libc::sigdelset(&mut mask, *signal) };
         }
-        // SAFETY: The pointers are those of masks.
-        result(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &mask, &mut before) }.into())?;
+        Self(mask)
+    }
 
+    /// Holds these back in this thread too. Returns what was held back before.
+    pub(crate) fn hold_back(self) -> Result<Self> {
+        self.set(libc::SIG_BLOCK)
+    }
+
+    /// Holds back these in this thread, and nothing else.
+    pub(crate) fn restore(self) -> Result<()> {
+        self.set(libc::SIG_SETMASK).map(|_| ())
+    }
+
+    fn set(self, how: c_int) -> Result<Self> {
+        let mut before = self.0;
+
+        // SAFETY: The pointers are those of masks. The first one is only read.
+        match unsafe { libc::pthread_sigmask(how, &self.0, &mut before) } {
+            0 => Ok(Self(before)),
+            error => Err(Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// A file descriptor that these can be read from, which does not wait.
+    pub(crate) fn file(self) -> Result<OwnedFd> {
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: The pointer is that of a mask, which is only read.
-        let fd = result(unsafe { libc::signalfd(-1, &mask, libc::SFD_CLOEXEC) }.into())?;
+        let fd = result(unsafe { libc::signalfd(-1, &self.0, flags) }.into())?;
 
         // SAFETY: It is a new file descriptor, which nothing else owns.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-
-        Ok(Self {
-            fd,
-            before: SavedMask(before),
-        })
-    }
-
-    pub(crate) fn before(&self) -> SavedMask {
-        self.before
-    }
-
-    /// The next signal. Waits for one.
-    pub fn next(&self) -> Result<Signal> {
-        let mut bytes = [0u8; size_of::<libc::signalfd_siginfo>()];
-
-        rustix::io::read(&self.fd, &mut bytes)?;
-
-        let number = |at: usize| {
-            let field = bytes[at..at + 4].try_into();
-
-            field.map(i32::from_ne_bytes).unwrap_or_default()
-        };
-
-        Ok(Signal {
-            number: number(offset_of!(libc::signalfd_siginfo, ssi_signo)),
-            is_kernels: number(offset_of!(libc::signalfd_siginfo, ssi_code)) == libc::SI_KERNEL,
-        })
-    }
-}
-
-impl std::os::fd::AsFd for Signals {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signals that are held back, on any kernel. That they are passed on is tested in `tests/guest`.
+
+use portlock::{Machine, Options, Policy, Sandbox, Signals, Support};
+use std::process::{Command, Stdio};
+
+/// A sandbox that any kernel has.
+fn sandbox() -> Sandbox {
+    let policy = Policy::from_toml("restrict = ['none']\nunix = ['any']", "test").unwrap();
+
+    policy
+        .rules(&Machine::default())
+        .sandbox(Support::read(), Options::default())
+        .unwrap()
+}
+
+/// The set in the line of a status file that begins with this.
+fn set_in(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+
+    u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
+}
+
+fn held_back() -> u64 {
+    set_in(
+        &std::fs::read_to_string("/proc/thread-self/status").unwrap(),
+        "SigBlk:",
+    )
+}
+
+/// What the program holds back that is started so.
+fn held_back_in_program(signals: Option<&Signals>) -> u64 {
+    let mut command = Command::new("cat");
+
+    command.arg("/proc/self/status").stdout(Stdio::piped());
+
+    let child = sandbox().spawn(command, signals).unwrap().unwrap();
+
+    set_in(
+        &String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(),
+        "SigBlk:",
+    )
+}
+
+#[test]
+fn signals_are_held_back_until_they_are_dropped() {
+    let before = held_back();
+    let signals = Signals::new().unwrap();
+    let faults_and_libcs = [4, 5, 7, 8, 9, 11, 19, 31, 32, 33];
+    let all = (1..=64)
+        .filter(|signal| !faults_and_libcs.contains(signal))
+        .fold(before, |set, signal| set | 1 << (signal - 1));
+
+    assert_eq!(held_back(), all);
+    assert_eq!(held_back_in_program(Some(&signals)), before);
+    drop(signals);
+    assert_eq!(held_back(), before);
+}
+
+#[test]
+fn a_program_can_be_started_without_them() {
+    let before = held_back();
+
+    assert_eq!(held_back_in_program(None), before);
+    assert_eq!(held_back(), before);
+}
