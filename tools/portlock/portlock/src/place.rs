@@ -123,7 +123,8 @@ pub enum Named {
     Metadata,
     /// Groups of hosts.
     Multicast,
-    /// Everything but the sets above, and what has no host.
+    /// Hosts that have an address for all the world: none of the sets above, and none that a registry of
+    /// special addresses keeps for something else.
     Internet,
 }
 
@@ -150,7 +151,8 @@ impl Named {
         }
     }
 
-    /// The prefixes that it is made of. [`Named::Internet`] is made of what is left out.
+    /// The prefixes that it is made of. [`Named::Internet`] is made of what these leave: they are the special
+    /// addresses that IANA's registries do not call globally reachable.
     pub const fn texts(self) -> &'static [&'static str] {
         match self {
             Self::Localhost => &["127.0.0.0/8", "::1/128"],
@@ -164,24 +166,64 @@ impl Named {
             ],
             Self::LinkLocal => &["169.254.0.0/16", "fe80::/10"],
             Self::Metadata => &[
+                // Most clouds, and inside of GKE.
                 "169.254.169.254/32",
+                "169.254.169.252/32",
+                // Amazon: tasks of ECS, pods of EKS, machines.
                 "169.254.170.2/32",
-                "168.63.129.16/32",
-                "100.100.100.200/32",
+                "169.254.170.23/32",
+                "fd00:ec2::23/128",
                 "fd00:ec2::254/128",
+                // Google.
                 "fd20:ce::254/128",
+                // Azure.
+                "168.63.129.16/32",
+                // Alibaba.
+                "100.100.100.200/32",
+                "fd00:100::100:200/128",
+                // Oracle.
+                "192.0.0.192/32",
+                "fd00:c1::a9fe:a9fe/128",
+                // Tencent.
+                "169.254.0.23/32",
+                // Scaleway.
+                "169.254.42.42/32",
+                "fd00:42::42/128",
+                // Akamai.
+                "fd00:a9fe:a9fe::1/128",
+                // OpenStack, and Akamai.
+                "fe80::a9fe:a9fe/128",
             ],
             Self::Multicast => &["224.0.0.0/4", "ff00::/8"],
-            // "This network" and reserved addresses, the broadcast address among them.
-            Self::Internet => &["0.0.0.0/8", "240.0.0.0/4", "::/128"],
+            Self::Internet => &[
+                // "This network".
+                "0.0.0.0/8",
+                // Assignments of protocols.
+                "192.0.0.0/24",
+                // Documentation.
+                "192.0.2.0/24",
+                "198.51.100.0/24",
+                "203.0.113.0/24",
+                // Relays of 6to4.
+                "192.88.99.0/24",
+                // Benchmarks.
+                "198.18.0.0/15",
+                // Reserved, and the broadcast address.
+                "240.0.0.0/4",
+                // Assignments of protocols: Teredo, benchmarks, ORCHID.
+                "2001::/23",
+                // Documentation.
+                "2001:db8::/32",
+                "3fff::/20",
+                // 6to4.
+                "2002::/16",
+            ],
         }
     }
 
     /// The prefixes of the texts.
     fn nets(self) -> Vec<IpNet> {
-        (self.texts().iter())
-            .filter_map(|text| text.parse().ok())
-            .collect()
+        parsed(self.texts())
     }
 
     fn set(self) -> AddressSet {
@@ -189,41 +231,50 @@ impl Named {
             return AddressSet::of(&self.nets());
         }
 
-        let mut set = AddressSet::all();
+        // Hosts of IPv6 get their addresses from 2000::/3. NAT64 leads to those of IPv4.
+        let every = ["0.0.0.0/0", "2000::/3", "64:ff9b::/96"];
+        let mut set = AddressSet::of(&parsed(&every));
 
-        for named in Self::ALL {
-            for net in named.nets() {
-                remove(&mut set, net);
-            }
+        for net in Self::ALL.into_iter().flat_map(Self::nets) {
+            remove(&mut set, net);
         }
         set
     }
 }
 
-/// Takes a prefix away, and with one of IPv4 the addresses of IPv6 that reach its hosts: those of NAT64
-/// (RFC 6052, and all of RFC 8215's, whose form is a network's own) and of 6to4.
+fn parsed(texts: &[&str]) -> Vec<IpNet> {
+    (texts.iter())
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+/// Takes a prefix away, and with one of IPv4 the addresses of IPv6 that reach its hosts.
 fn remove(set: &mut AddressSet, net: IpNet) {
     set.remove(net);
     if let IpNet::V4(net) = net {
-        for around in around(net) {
-            set.remove(around.into());
-        }
+        set.subtract(&around(net));
     }
 }
 
-/// The prefixes of IPv6 that reach hosts of `net`.
-pub(crate) fn around(net: Ipv4Net) -> Vec<Ipv6Net> {
+/// The addresses of IPv6 that reach hosts of `net`: those of NAT64 (RFC 6052, and all of RFC 8215's, whose form is a
+/// network's own), of 6to4, and of automatic tunnels (RFC 4291, 2.5.5.1), in whose prefix :: and ::1 are not meant.
+fn around(net: Ipv4Net) -> AddressSet {
     let bits = u128::from(u32::from(net.network()));
     let nat64 = 0x0064_ff9b_u128 << 96;
     let made = [
+        (bits, 96 + net.prefix_len()),
         (nat64 | bits, 96 + net.prefix_len()),
         (nat64 | 1 << 80, 48),
         (0x2002_u128 << 112 | bits << 80, 16 + net.prefix_len()),
     ];
-
-    (made.into_iter())
+    let nets: Vec<IpNet> = (made.into_iter())
         .filter_map(|(at, len)| Ipv6Net::new(Ipv6Addr::from(at), len).ok())
-        .collect()
+        .map(IpNet::from)
+        .collect();
+    let mut set = AddressSet::of(&nets);
+
+    set.subtract(&AddressSet::of(&parsed(&["::/127"])));
+    set
 }
 
 /// A part of a list of addresses.
@@ -853,7 +904,14 @@ mod tests {
     fn no_exception_is_forgotten() {
         let set = place("tcp:any,!private,!metadata:443").set();
 
-        for inside in ["8.8.8.8", "2606:4700::1111", "127.0.0.1", "169.254.1.1"] {
+        for inside in [
+            "8.8.8.8",
+            "2606:4700::1111",
+            "127.0.0.1",
+            "169.254.1.1",
+            "::1",
+            "::808:808",
+        ] {
             assert!(set.has(inside.parse().unwrap()), "{inside}");
         }
         for outside in [
@@ -865,6 +923,8 @@ mod tests {
             "64:ff9b::a01:203",
             "64:ff9b:1::a01:203",
             "2002:a01:203::1",
+            // So does an automatic tunnel.
+            "::a01:203",
         ] {
             assert!(!set.has(outside.parse().unwrap()), "{outside}");
         }
@@ -883,15 +943,67 @@ mod tests {
             "224.0.0.1",
             "255.255.255.255",
             "0.0.0.0",
+            "192.0.0.9",
+            "192.0.2.1",
+            "192.88.99.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
             "::",
             "::1",
+            "::a00:1",
+            "::808:808",
+            "100::1",
+            "2001::1",
+            "2001:2::1",
+            "2001:db8::1",
+            "2002:808:808::1",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
             "fe80::1",
+            "fec0::1",
             "ff02::1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1::808:808",
             "168.63.129.16",
         ] {
             assert!(!set.has(outside.parse().unwrap()), "{outside}");
         }
+    }
+
+    // Each is named by the documents of the cloud, or by cloud-init.
+    #[test]
+    fn metadata_are_what_clouds_name() {
+        let (set, rest) = (
+            place("tcp:metadata:80").set(),
+            place("tcp:any,!metadata:80").set(),
+        );
+
+        for address in [
+            "169.254.169.254",
+            "169.254.169.252",
+            "169.254.170.2",
+            "169.254.170.23",
+            "169.254.0.23",
+            "169.254.42.42",
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:100::100:200",
+            "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
+            "fe80::a9fe:a9fe",
+        ] {
+            let address = address.parse().unwrap();
+
+            assert!(set.has(address) && !rest.has(address), "{address}");
+        }
+        assert!(!set.has("169.254.1.1".parse().unwrap()));
     }
 
     #[test]
