@@ -21,8 +21,10 @@ use std::path::PathBuf;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// The resolvers of `/etc/resolv.conf`.
+    /// The resolvers of `/etc/resolv.conf` that a rule can be about.
     pub resolvers: Vec<IpAddr>,
+    /// A resolver there that is a wildcard. As a remote address it is in no prefix.
+    pub wildcard: Option<IpAddr>,
     /// The ports that the kernel chooses from.
     pub ephemeral: Ports,
 }
@@ -32,6 +34,7 @@ impl Default for Machine {
     fn default() -> Self {
         Self {
             resolvers: vec![Ipv4Addr::LOCALHOST.into()],
+            wildcard: None,
             ephemeral: Ports {
                 first: 32768,
                 last: 60999,
@@ -44,9 +47,9 @@ impl Machine {
     /// Reads the settings of this machine. What is missing is what libc and the kernel use then.
     pub fn read() -> Self {
         let default = Self::default();
-        let resolvers = std::fs::read_to_string("/etc/resolv.conf")
-            .map(|text| resolvers(&text))
-            .unwrap_or_default();
+        let conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let (wildcards, resolvers): (Vec<_>, Vec<_>) =
+            (resolvers(&conf).into_iter()).partition(IpAddr::is_unspecified);
         let range =
             std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let mut numbers = range
@@ -59,6 +62,7 @@ impl Machine {
             } else {
                 resolvers
             },
+            wildcard: wildcards.first().copied(),
             ephemeral: match (numbers.next(), numbers.next()) {
                 (Some(first), Some(last)) if first <= last => Ports { first, last },
                 _ => default.ephemeral,
@@ -67,11 +71,13 @@ impl Machine {
     }
 }
 
-/// The addresses of the name servers that a resolv.conf(5) names, the first three as libc takes them.
+/// The addresses of the name servers that a resolv.conf(5) names, the first three as libc takes them. libc asks each as
+/// it is written. An IPv4-mapped one is one of IPv4 in rules.
 ///
 /// ```
-/// let text = "search example.org\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\n";
-/// assert_eq!(portlock::resolvers(text).len(), 2);
+/// let text = "search example.org\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver ::ffff:192.0.2.1\n";
+/// let all: Vec<String> = portlock::resolvers(text).iter().map(ToString::to_string).collect();
+/// assert_eq!(all, ["192.0.2.53", "fe80::1", "192.0.2.1"]);
 /// ```
 pub fn resolvers(text: &str) -> Vec<IpAddr> {
     (text.lines())
@@ -83,6 +89,7 @@ pub fn resolvers(text: &str) -> Vec<IpAddr> {
                 .flatten()
         })
         .filter_map(|address| address.split('%').next()?.parse().ok())
+        .map(|address: IpAddr| address.to_canonical())
         .take(3)
         .collect()
 }
@@ -233,7 +240,11 @@ impl Policy {
                 })
                 .collect::<Vec<_>>();
 
-            for protocol in [Protocol::Udp, Protocol::Tcp] {
+            // Without a resolver, no terms would be every address.
+            for protocol in [Protocol::Udp, Protocol::Tcp]
+                .into_iter()
+                .filter(|_| !terms.is_empty())
+            {
                 let place = Place {
                     protocol,
                     terms: terms.clone(),
@@ -264,12 +275,12 @@ impl Policy {
                 why("", &Origin::default(), PAIRS),
             );
         }
-        self.note(&mut rules);
+        self.note(&mut rules, machine);
         rules
     }
 
     /// Says what is probably not meant, and what is wide.
-    fn note(&self, rules: &mut Rules) {
+    fn note(&self, rules: &mut Rules, machine: &Machine) {
         let mut note = |is_mistake, text: String| rules.notes.push(Note { text, is_mistake });
         let has = |verb, protocol| {
             (self.words.iter()).any(|word| word.verb == verb && word.place.protocol == protocol)
@@ -388,6 +399,17 @@ impl Policy {
         }
         if self.dns {
             note(false, "--dns: data can leave in look-ups, since the resolver asks whom a name belongs to.".into());
+        }
+        if let Some(wildcard) = machine.wildcard.filter(|_| self.dns) {
+            let meant = if wildcard.is_ipv4() { "127.0.0.1" } else { "::1" };
+
+            note(
+                true,
+                format!(
+                    "--dns cannot allow the resolver {wildcard} of /etc/resolv.conf, since a wildcard is in no rule with \
+                     addresses: write {meant} there, or add --connect udp:53 --connect tcp:53, which is for every address."
+                ),
+            );
         }
         for kind in &self.create {
             if [INET, INET6].contains(&kind.family)

@@ -522,3 +522,45 @@ fn the_explanation_says_whether_keys_are_refused() {
     says("restrict = ['none']", "add_key(2) are left alone");
     says("keyrings = true", "may look up any name");
 }
+
+// libc connects to what is written (seen with strace), and the kernel takes a mapped address for one of IPv4.
+#[test]
+fn look_ups_are_allowed_to_resolvers_as_the_kernel_sees_them() {
+    let machine = Machine {
+        resolvers: resolvers("nameserver ::ffff:192.0.2.53\n"),
+        ..Machine::default()
+    };
+    let rules = Policy::from_toml("dns = true", "test")
+        .unwrap()
+        .rules(&machine);
+
+    for address in ["192.0.2.53", "::ffff:192.0.2.53"] {
+        assert!(rules.allows(ConnectSendUdp, 53, address.parse().ok()));
+    }
+}
+
+#[test]
+fn a_resolver_that_no_rule_can_be_about_is_told() {
+    for (wildcard, meant) in [("0.0.0.0", "write 127.0.0.1"), ("::", "write ::1")] {
+        let address = wildcard.parse().ok();
+        let machine = Machine {
+            resolvers: Vec::new(),
+            wildcard: address,
+            ..Machine::default()
+        };
+        let rules = |text| Policy::from_toml(text, "test").unwrap().rules(&machine);
+        let with = rules("dns = true");
+
+        assert!(
+            with.notes
+                .iter()
+                .any(|note| note.is_mistake && note.text.contains(meant)),
+            "{:?}",
+            with.notes
+        );
+        assert!(rules("").notes.is_empty());
+        // Without a resolver, nothing is allowed, and not everything.
+        assert!(!with.allows(ConnectSendUdp, 53, address));
+        assert!(!with.allows(ConnectSendUdp, 53, "192.0.2.1".parse().ok()));
+    }
+}
