@@ -127,6 +127,14 @@ pub struct Grant {
     pub why: Why,
 }
 
+impl Grant {
+    /// Whether it lets a program bind port 0 to see what the machine can do. Where listening is free, that makes a
+    /// server of any client.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.why.reason == PROBED
+    }
+}
+
 /// A kind of sockets that may be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
@@ -401,7 +409,11 @@ impl Policy {
             note(false, "--dns: data can leave in look-ups, since the resolver asks whom a name belongs to.".into());
         }
         if let Some(wildcard) = machine.wildcard.filter(|_| self.dns) {
-            let meant = if wildcard.is_ipv4() { "127.0.0.1" } else { "::1" };
+            let meant = if wildcard.is_ipv4() {
+                "127.0.0.1"
+            } else {
+                "::1"
+            };
 
             note(
                 true,

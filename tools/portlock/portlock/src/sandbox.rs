@@ -502,8 +502,9 @@ impl Plain<'_> {
         }
         // A rule of Landlock's is for every address.
         for right in can.iter() {
-            let narrow = (self.rules.grants.iter())
-                .find(|grant| grant.rights.has(right) && grant.nets != Nets::Any);
+            let narrow = (self.rules.grants.iter()).find(|grant| {
+                grant.rights.has(right) && grant.nets != Nets::Any && !grant.is_probe()
+            });
 
             if let Some(grant) = narrow {
                 dropped.push(format!(
@@ -511,6 +512,15 @@ impl Plain<'_> {
                     grant.why
                 ));
             }
+        }
+        // Whatever binds can listen, which Landlock does not restrict.
+        if let Some(probe) =
+            (self.rules.grants.iter()).find(|grant| can.has(Right::BindTcp) && grant.is_probe())
+        {
+            dropped.push(format!(
+                "the bind of port 0 that {} implies (it would be a server's)",
+                probe.why
+            ));
         }
         for opened in &self.rules.opened {
             dropped.push(format!("rules about single sockets (--opened {opened})"));
@@ -522,7 +532,7 @@ impl Plain<'_> {
     fn ports(&self, net: Rights) -> impl Iterator<Item = (Right, u16)> + '_ {
         net.iter().flat_map(|right| {
             let mut ports: Vec<Ports> = (self.rules.grants.iter())
-                .filter(|grant| grant.rights.has(right))
+                .filter(|grant| grant.rights.has(right) && !grant.is_probe())
                 .map(|grant| grant.ports)
                 .collect();
 

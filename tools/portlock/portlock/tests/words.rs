@@ -564,3 +564,32 @@ fn a_resolver_that_no_rule_can_be_about_is_told() {
         assert!(!with.allows(ConnectSendUdp, 53, "192.0.2.1".parse().ok()));
     }
 }
+
+// Landlock alone does not restrict listening.
+#[test]
+fn a_client_binds_no_port_under_landlock_alone() {
+    let support = Support {
+        portlock: 0,
+        ..Support::read()
+    };
+    let binds = |text: &'static str| {
+        let held = std::thread::spawn(move || {
+            let options = Options::default().best_effort(true);
+
+            (rules(text).sandbox(support, options).unwrap())
+                .enforce()
+                .unwrap();
+            std::net::TcpListener::bind("127.0.0.1:0").is_ok()
+        });
+
+        held.join().unwrap()
+    };
+
+    if support.landlock < 4 {
+        println!("SKIP: this kernel's Landlock has no rules about ports");
+        return;
+    }
+    assert!(!binds("connect = ['tcp:443']"));
+    assert!(!binds("serve = ['tcp:443']"));
+    assert!(binds("serve = ['tcp:0']"));
+}
