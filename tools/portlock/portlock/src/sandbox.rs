@@ -242,7 +242,17 @@ impl Opened {
             ))
         })?;
 
-        Ok(self.rights.unwrap_or(suitable))
+        let rights = self.rights.unwrap_or(suitable);
+        let of_protocol = |right: Right| Rights::of(right.protocol());
+        let strange = rights.without(suitable.iter().next().map_or(Rights::NONE, of_protocol));
+
+        if strange.is_empty() {
+            return Ok(rights);
+        }
+        Err(Failure::Wrong(format!(
+            "--opened {self}: this socket is one of the other protocol, which has no {strange}: leave that out, or write \
+             --opened {fd} for what suits the socket"
+        )))
     }
 }
 

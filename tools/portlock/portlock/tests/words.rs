@@ -593,3 +593,39 @@ fn a_client_binds_no_port_under_landlock_alone() {
     assert!(!binds("serve = ['tcp:443']"));
     assert!(binds("serve = ['tcp:0']"));
 }
+
+#[test]
+fn an_open_socket_gets_rights_of_its_own_protocol() {
+    use std::os::fd::AsRawFd;
+
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let granted = |fd: i32, rights: &str| {
+        let opened: Opened = format!("{fd}{rights}").parse().unwrap();
+
+        opened.granted().map_err(|failure| failure.to_string())
+    };
+
+    assert_eq!(
+        granted(tcp.as_raw_fd(), ":accept-tcp"),
+        Ok(AcceptTcp.into())
+    );
+    assert!(granted(tcp.as_raw_fd(), "").unwrap().has(AcceptTcp));
+    assert!(granted(udp.as_raw_fd(), "").unwrap().has(ReceiveUdp));
+    for (fd, rights, fix) in [
+        (
+            tcp.as_raw_fd(),
+            ":accept-tcp,bind-udp",
+            "has no bind-udp: leave that out",
+        ),
+        (
+            udp.as_raw_fd(),
+            ":accept-tcp",
+            "has no accept-tcp: leave that out",
+        ),
+    ] {
+        let wrong = granted(fd, rights).unwrap_err();
+
+        assert!(wrong.contains(fix), "{wrong}");
+    }
+}
