@@ -2,7 +2,7 @@
 
 //! What one policy allows and another does not, decided exactly.
 
-use crate::kind::{Kind, SMC};
+use crate::kind::Kind;
 use crate::place::Nets;
 use crate::policy::Unix;
 use crate::ranges::AddressSet;
@@ -36,7 +36,7 @@ pub enum Witness {
     OwnWay(Protocol),
     /// A filter can be attached to a socket, which a layer refuses that restricts to receive.
     Filter(Protocol),
-    /// A socket of SMC can be used, which a layer refuses that restricts anything of TCP.
+    /// A socket of SMC can do something, which a layer refuses that restricts it for TCP.
     Smc,
     /// A file can be read.
     Read(PathBuf),
@@ -127,6 +127,31 @@ impl Rules {
             .flatten()
     }
 
+    /// Whether a right is granted on every port, whether there is an address or not.
+    fn grants_all(&self, right: Right) -> bool {
+        (self.steps(right).chain([0])).all(|port| self.granted(right, port).is_any)
+    }
+
+    /// Whether a right is granted on any port, to somebody.
+    fn grants_any(&self, right: Right) -> bool {
+        (self.steps(right).chain([0])).any(|port| {
+            let granted = self.granted(right, port);
+
+            granted.is_any || granted.set.example(!right.is_local()).is_some()
+        })
+    }
+
+    /// Whether a socket of SMC can do what it could not. A layer refuses it each right of TCP that it restricts, and if
+    /// it has addresses for TCP, to bind or connect to an address that names a device.
+    fn frees_smc(&self, old: &Self) -> bool {
+        let restricted = |rules: &Self| rules.restrict.net.and(Rights::of(Protocol::Tcp));
+        let named = Rights::from(Right::BindTcp) | Right::ConnectTcp.into();
+        let frees_device = old.has_addresses(Protocol::Tcp) && !self.has_addresses(Protocol::Tcp);
+
+        !restricted(old).without(restricted(self)).is_empty()
+            || frees_device && !named.without(restricted(self)).is_empty()
+    }
+
     /// What these rules allow and `old` does not: at least one witness for each right and word. There is none if
     /// and only if `old` allows everything that these rules allow. Paths are compared as they are written.
     ///
@@ -151,51 +176,32 @@ impl Rules {
             self.kinds_beyond(old, &mut all);
         }
         for opened in &self.opened {
-            // What suits the socket is known when it is there. So it may be anything.
-            let rights = |rights: Option<Rights>| rights.unwrap_or(Rights::ALL);
             let same = old.opened.iter().filter(|other| other.fd == opened.fd);
             let is_same = same.clone().any(|other| other.rights == opened.rights);
-            let before = same
-                .filter_map(|other| other.rights)
-                .fold(Rights::NONE, |all, rights| all | rights);
-            let more = rights(opened.rights).and(old.restrict.net).without(before);
+            let before = same.fold(Rights::NONE, |all, other| all | other.least());
+            let more: Rights = (opened.most().and(old.restrict.net).without(before).iter())
+                .filter(|right| !old.grants_all(*right))
+                .collect();
 
             if !is_same && !more.is_empty() {
                 all.push(Witness::Opened(opened.fd, more));
             }
         }
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
-            let option = match protocol {
-                Protocol::Tcp => Right::SetsockoptTcp,
-                Protocol::Udp => Right::SetsockoptUdp,
-            };
-            let can_set = !self.restrict.net.has(option)
-                || self.grants.iter().any(|grant| grant.rights.has(option))
-                || self
-                    .opened
-                    .iter()
-                    .any(|opened| opened.rights.is_none_or(|rights| rights.has(option)));
+        for (protocol, option, receive) in [
+            (Protocol::Tcp, Right::SetsockoptTcp, Right::ReceiveTcp),
+            (Protocol::Udp, Right::SetsockoptUdp, Right::ReceiveUdp),
+        ] {
+            let can_set = self.grants_any(option)
+                || (self.opened.iter()).any(|opened| opened.most().has(option));
 
             if old.has_addresses(protocol) && !self.has_addresses(protocol) && can_set {
                 all.push(Witness::OwnWay(protocol));
             }
-
-            let receive = match protocol {
-                Protocol::Tcp => Right::ReceiveTcp,
-                Protocol::Udp => Right::ReceiveUdp,
-            };
-
             if old.restrict.net.has(receive) && !self.restrict.net.has(receive) && can_set {
                 all.push(Witness::Filter(protocol));
             }
         }
-
-        let holds_tcp =
-            |rules: &Self| !rules.restrict.net.and(Rights::of(Protocol::Tcp)).is_empty();
-        let makes_smc =
-            !self.restrict.create || self.kinds.iter().any(|made| made.kind.family == SMC);
-
-        if holds_tcp(old) && !holds_tcp(self) && makes_smc {
+        if self.frees_smc(old) {
             all.push(Witness::Smc);
         }
         self.files_beyond(old, &mut all);

@@ -515,6 +515,9 @@ impl Place {
     }
 }
 
+/// The sentence about a list of addresses that is empty.
+pub(crate) const NO_ADDRESS: &str = "the exceptions leave no address: take some of them away";
+
 impl std::str::FromStr for Place {
     type Err = Mistake;
 
@@ -592,11 +595,8 @@ impl std::str::FromStr for Place {
             ports,
         };
 
-        if place.set().is_empty() {
-            return Err(Mistake::new(
-                start..ports_at - 1,
-                "the exceptions leave no address: take some of them away",
-            ));
+        if place.nets() == Nets::Of(Vec::new()) {
+            return Err(Mistake::new(start..ports_at - 1, NO_ADDRESS));
         }
         Ok(place)
     }

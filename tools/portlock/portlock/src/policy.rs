@@ -3,7 +3,7 @@
 //! A policy: the words that a person writes, as flags or in a file.
 
 use crate::kind::Kind;
-use crate::place::{Mistake, Place};
+use crate::place::{Mistake, Nets, Place, NO_ADDRESS};
 use crate::rights::{Protocol, Right, Rights};
 use crate::suggest;
 use std::fmt;
@@ -158,11 +158,26 @@ impl Word {
                 }
             }
         }
-        Ok(Self {
+
+        let word = Self {
             verb,
             place,
             origin: Origin::default(),
-        })
+        };
+
+        // Exceptions may leave only a wildcard, which they take away too.
+        if word.nets() == Nets::Of(Vec::new()) {
+            return Err(Mistake::new(whole, NO_ADDRESS));
+        }
+        Ok(word)
+    }
+
+    /// The addresses as the kernel takes them: those of this machine, or of others.
+    pub(crate) fn nets(&self) -> Nets {
+        match self.verb {
+            Verb::Bind | Verb::Listen | Verb::Serve => self.place.own_nets(),
+            _ => self.place.nets(),
+        }
     }
 
     /// The word as a flag.
@@ -186,6 +201,58 @@ pub struct Opened {
     pub fd: i32,
     /// The rights, or `None` for those that suit what the socket is then.
     pub rights: Option<Rights>,
+}
+
+impl Opened {
+    /// Rights that suit each socket of their protocol.
+    const USE: [Right; 9] = [
+        Right::SendTcp,
+        Right::ReceiveTcp,
+        Right::ShutdownTcp,
+        Right::GetsockoptTcp,
+        Right::SetsockoptTcp,
+        Right::ReceiveUdp,
+        Right::ShutdownUdp,
+        Right::GetsockoptUdp,
+        Right::SetsockoptUdp,
+    ];
+
+    /// The least that the socket gets, as far as its protocol has these rights. Which ones suit it is known when it is
+    /// there.
+    ///
+    /// ```
+    /// use portlock::{Opened, Right};
+    ///
+    /// let opened: Opened = "3".parse()?;
+    /// assert!(opened.most().has(Right::AcceptTcp) && !opened.least().has(Right::AcceptTcp));
+    /// assert!(!opened.most().has(Right::ListenTcp));
+    /// # Ok::<(), portlock::Mistake>(())
+    /// ```
+    pub fn least(&self) -> Rights {
+        self.rights
+            .unwrap_or_else(|| Self::USE.into_iter().collect())
+    }
+
+    /// The most that the socket gets: if no rights are named, it may also be a listener, or one of UDP without a peer.
+    pub fn most(&self) -> Rights {
+        let more = Rights::from(Right::AcceptTcp) | Right::ConnectSendUdp.into();
+
+        self.rights.unwrap_or(self.least() | more)
+    }
+
+    /// The rights that suit a socket of this protocol.
+    pub(crate) fn suitable(protocol: Protocol, is_listening: bool, has_peer: bool) -> Rights {
+        let own = (Self::USE.into_iter())
+            .filter(|right| right.protocol() == protocol)
+            .collect();
+
+        match protocol {
+            Protocol::Tcp if is_listening => Rights::from(Right::AcceptTcp) | own,
+            // It answers whoever asks.
+            Protocol::Udp if !has_peer => Rights::from(Right::ConnectSendUdp) | own,
+            _ => own,
+        }
+    }
 }
 
 impl fmt::Display for Opened {

@@ -521,10 +521,7 @@ impl Rules {
     /// Adds what a word says and implies. `flag` is the word, or what it comes from.
     fn add(&mut self, word: &Word, flag: &str, machine: &Machine) {
         let because = |reason| why(flag, &word.origin, reason);
-        let nets = match word.verb {
-            Verb::Bind | Verb::Listen | Verb::Serve => word.place.own_nets(),
-            _ => word.place.nets(),
-        };
+        let nets = word.nets();
         let (udp, tcp) = (
             word.place.protocol == Protocol::Udp,
             word.place.protocol == Protocol::Tcp,

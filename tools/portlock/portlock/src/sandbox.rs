@@ -196,35 +196,15 @@ pub struct Sandbox {
 
 /// Rights that suit a socket that is open, for one that only uses it.
 fn suitable(fd: BorrowedFd<'_>) -> Option<Rights> {
-    const USE: [Right; 5] = [
-        Right::SendTcp,
-        Right::ReceiveTcp,
-        Right::ShutdownTcp,
-        Right::GetsockoptTcp,
-        Right::SetsockoptTcp,
-    ];
-    const USE_UDP: [Right; 4] = [
-        Right::ReceiveUdp,
-        Right::ShutdownUdp,
-        Right::GetsockoptUdp,
-        Right::SetsockoptUdp,
-    ];
-
     let is_listening = sockopt::socket_acceptconn(fd).ok()?;
     let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
-    let protocol = sockopt::socket_protocol(fd)
-        .ok()?
-        .map_or(0, |protocol| protocol.as_raw().get());
-    let rights: Vec<Right> = match protocol {
-        6 | 262 if is_listening => [Right::AcceptTcp].into_iter().chain(USE).collect(),
-        6 | 262 => USE.into(),
-        17 if has_peer => USE_UDP.into(),
-        // It answers whoever asks.
-        17 => [Right::ConnectSendUdp].into_iter().chain(USE_UDP).collect(),
+    let protocol = match sockopt::socket_protocol(fd).ok()??.as_raw().get() {
+        6 | 262 => Protocol::Tcp,
+        17 => Protocol::Udp,
         _ => return None,
     };
 
-    Some(rights.into_iter().collect())
+    Some(Opened::suitable(protocol, is_listening, has_peer))
 }
 
 impl Opened {

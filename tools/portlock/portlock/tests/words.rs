@@ -423,6 +423,13 @@ fn a_comparison_sees_what_is_not_a_port() {
         ["use a socket of SMC"]
     );
     assert_eq!(
+        more(
+            "restrict = ['connect-tcp']",
+            "restrict = ['bind-tcp', 'connect-tcp']\nbind = ['tcp:*']"
+        ),
+        ["use a socket of SMC"]
+    );
+    assert_eq!(
         more("opened = ['3:send-tcp']", "opened = ['3:accept-tcp']"),
         ["use the open socket 3: send-tcp"]
     );
@@ -441,14 +448,22 @@ fn a_comparison_sees_what_is_not_a_port() {
         more("unix = ['any']", "unix = ['/run']"),
         ["reach the AF_UNIX socket /"]
     );
-    // A list that leaves no prefix for the kernel is no rule about addresses.
-    assert!(more(
-        "send = ['tcp:[::fffe:0:0]/95,![::fffe:0:0]/96:1']\nsetsockopt = ['tcp:*']",
-        "send = ['tcp:10.0.0.0/8:1']\nsetsockopt = ['tcp:*']"
-    )
-    .contains(
-        &"set an option by which a tcp socket chooses its way, such as SO_BINDTODEVICE".into()
-    ));
+    // A right on every port, for any address, is one on the open socket too.
+    assert_eq!(more("opened = ['3:send-tcp']", "send = ['tcp:*']"), [""; 0]);
+    assert_eq!(
+        more("opened = ['3:send-tcp']", "send = ['tcp:1-65535']"),
+        ["use the open socket 3: send-tcp"]
+    );
+    // What suits a socket is at least to use it, and at most to accept, or to send UDP.
+    assert_eq!(more("opened = ['3:send-tcp']", "opened = [3]"), [""; 0]);
+    assert_eq!(
+        more("opened = ['3:accept-tcp']", "opened = [3]"),
+        ["use the open socket 3: accept-tcp"]
+    );
+    assert_eq!(
+        more("opened = [3]", "opened = ['3:send-tcp,receive-tcp,shutdown-tcp,getsockopt-tcp,setsockopt-tcp']"),
+        ["use the open socket 3: accept-tcp, send-udp, receive-udp, shutdown-udp, getsockopt-udp, setsockopt-udp"]
+    );
     // Rules without addresses free the options by which a socket chooses its way.
     let ways = more(
         "connect = ['tcp:443']",
