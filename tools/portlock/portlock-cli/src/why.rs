@@ -68,7 +68,7 @@ fn layers(arguments: &Why, machine: &Machine) -> Result<Vec<(String, Rules)>, Wr
 }
 
 /// What a verb at a place asks for.
-fn accesses(arguments: &Why) -> Result<Vec<Access>, Wrong> {
+fn accesses(arguments: &Why, machine: &Machine) -> Result<Vec<Access>, Wrong> {
     let verb = Verb::ALL
         .into_iter()
         .find(|verb| verb.name() == arguments.verb)
@@ -132,12 +132,16 @@ fn accesses(arguments: &Why) -> Result<Vec<Access>, Wrong> {
             (Right::SendTcp, port.first, None),
             (Right::ReceiveTcp, port.first, None),
         ],
-        (Verb::Serve, Protocol::Udp) => {
-            vec![
-                (Right::BindUdp, port.first, address),
-                (Right::ReceiveUdp, port.first, None),
-            ]
-        }
+        (Verb::Serve, Protocol::Udp) => vec![
+            (Right::BindUdp, port.first, address),
+            (Right::ReceiveUdp, port.first, None),
+            // A client has a port that its kernel chose, and on this machine an address of it.
+            (
+                Right::ConnectSendUdp,
+                machine.ephemeral.last,
+                address.filter(IpAddr::is_loopback),
+            ),
+        ],
         _ => verb
             .right(protocol)
             .map(|right| (right, port.first, address))
@@ -176,30 +180,16 @@ pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
         }
     } else {
         for (name, rules) in &layers {
-            for (right, port, address) in accesses(arguments)? {
-                let by = rules
-                    .granting(right, port, address)
-                    .map(|grant| grant.why.to_string());
-                let is = rules.allows(right, port, address);
-                let shown = address.map_or("*".into(), |address| address.to_string());
+            for access in accesses(arguments, &machine)? {
+                let (line, is) = answer_to(name, rules, arguments, access, &machine);
 
                 is_allowed &= is;
-                answers.push(answer(
-                    name,
-                    &format!("{} {} {shown} port {port}", right.verb(), right.protocol()),
-                    is,
-                    by,
-                    if is {
-                        Advice::Nothing("")
-                    } else {
-                        advice(rules, arguments, (right, port, address), &machine)
-                    },
-                ));
+                answers.push((line, is));
             }
         }
     }
 
-    let others = others(arguments)?;
+    let others = others(arguments, &machine)?;
 
     if arguments.json {
         let answers: Vec<_> = answers
@@ -220,6 +210,57 @@ pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
         }
     }
     Ok(u8::from(!is_allowed))
+}
+
+/// The answer to a question about ports, and whether it is allowed.
+fn answer_to(
+    layer: &str,
+    rules: &Rules,
+    arguments: &Why,
+    access: Access,
+    machine: &Machine,
+) -> (String, bool) {
+    let (right, port, address) = access;
+    let shown = address.map_or("*".into(), |address| address.to_string());
+    let aim = if arguments.verb == "serve" && right == Right::ConnectSendUdp {
+        ", to answer a client"
+    } else {
+        ""
+    };
+    let what = format!(
+        "{} {} {shown} port {port}{aim}",
+        right.verb(),
+        right.protocol()
+    );
+    let granting = rules.granting(right, port, address);
+    let opened = (rules.opened.iter()).find(|opened| opened.most().has(right));
+
+    if rules.allows(right, port, address) {
+        let by = granting.map(|grant| grant.why.to_string());
+
+        return answer(layer, &what, true, by, Advice::Nothing(""));
+    }
+    if let Some(opened) = opened {
+        let suits = match opened.rights {
+            Some(_) => "",
+            None => ", if it suits that socket",
+        };
+
+        return (
+            format!(
+                "{what}: allowed on the open socket {} only, by --opened {opened}{suits} ({layer})",
+                opened.fd
+            ),
+            true,
+        );
+    }
+    answer(
+        layer,
+        &what,
+        false,
+        None,
+        advice(rules, arguments, access, machine),
+    )
 }
 
 /// What would allow an access. A question about a big word gets a big word as its answer.
@@ -258,13 +299,13 @@ fn answer(
 }
 
 /// What else can fail with EACCES or the like.
-fn others(arguments: &Why) -> Result<Vec<String>, Wrong> {
+fn others(arguments: &Why, machine: &Machine) -> Result<Vec<String>, Wrong> {
     let mut all = Vec::new();
 
     if arguments.verb == "create" {
         return Ok(all);
     }
-    for (right, port, address) in accesses(arguments)? {
+    for (right, port, address) in accesses(arguments, machine)? {
         if is_privileged(right, port) {
             let lowest = crate::show::lowest_port().unwrap_or_default();
 

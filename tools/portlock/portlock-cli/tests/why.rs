@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `portlock why` answers, with its status.
+
+use std::process::Command;
+
+/// The words of a policy, the question, the status, and a part of the answer.
+const QUESTIONS: &[(&[&str], &[&str], i32, &str)] = &[
+    (
+        &["--connect", "tcp:443"],
+        &["connect", "tcp:192.0.2.1:443"],
+        0,
+        "connect tcp 192.0.2.1 port 443: allowed by --connect tcp:443",
+    ),
+    (
+        &["--connect", "tcp:443"],
+        &["connect", "tcp:80"],
+        1,
+        "refused by this policy: add --connect tcp:80",
+    ),
+    // A right on an open socket is one whatever the port, and on no other socket.
+    (
+        &["--accept", "tcp:80", "--opened", "3"],
+        &["accept", "tcp:8080"],
+        0,
+        "accept tcp * port 8080: allowed on the open socket 3 only, by --opened 3, if it suits that socket",
+    ),
+    (
+        &["--opened", "3:accept-tcp"],
+        &["accept", "tcp:8080"],
+        0,
+        "allowed on the open socket 3 only, by --opened 3:accept-tcp (this policy)",
+    ),
+    (
+        &["--opened", "3:accept-tcp"],
+        &["send", "tcp:8080"],
+        1,
+        "refused by this policy: add --send tcp:8080",
+    ),
+    // It may not bind, listen again or connect.
+    (
+        &["--opened", "3"],
+        &["serve", "tcp:8080"],
+        1,
+        "bind tcp * port 8080: refused by this policy: add --serve tcp:8080",
+    ),
+    // A server of UDP that cannot answer is none.
+    (
+        &["--bind", "udp:53", "--receive", "udp:53"],
+        &["serve", "udp:53"],
+        1,
+        "to answer a client: refused by this policy: add --serve udp:53",
+    ),
+    (&["--serve", "udp:53"], &["serve", "udp:53"], 0, "to answer a client: allowed by --serve udp:53"),
+    (
+        &["--serve", "udp:127.0.0.1:53"],
+        &["serve", "udp:127.0.0.1:53"],
+        0,
+        "to answer a client: allowed by --serve udp:127.0.0.1:53",
+    ),
+    (
+        &["--restrict", "bind-tcp"],
+        &["serve", "udp:53"],
+        0,
+        "allowed, since this policy does not restrict it",
+    ),
+    (&[], &["create", "inet:dgram:icmp"], 1, "refused by this policy: add --create inet:dgram:icmp"),
+];
+
+#[test]
+fn each_question_gets_an_answer_and_a_status() {
+    for (words, question, status, part) in QUESTIONS {
+        let output = Command::new(env!("CARGO_BIN_EXE_portlock"))
+            .arg("why")
+            .args(*words)
+            .args(*question)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+
+        assert_eq!(
+            output.status.code(),
+            Some(*status),
+            "{words:?} {question:?}: {said}"
+        );
+        assert!(said.contains(part), "{words:?} {question:?}: {said}");
+    }
+}
