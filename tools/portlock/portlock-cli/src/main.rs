@@ -10,6 +10,7 @@ mod tell;
 
 mod arguments;
 mod check;
+mod explain;
 mod learn;
 mod pages;
 mod program;

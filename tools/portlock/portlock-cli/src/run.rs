@@ -3,7 +3,7 @@
 //! `portlock run` and `portlock watch`.
 
 use crate::arguments::{How, Run, Watch};
-use crate::{program, tell, Wrong};
+use crate::{explain, program, tell, Wrong};
 use portlock::{
     Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support, Unix,
 };
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
 
     if arguments.explain {
         let text = if arguments.json {
-            explain_json(&policy, &rules).to_string()
+            explain::json(&policy, &rules).to_string()
         } else {
             rules.explain().trim_end().to_owned()
         };
@@ -378,27 +378,4 @@ impl Teller<'_> {
         }
         all
     }
-}
-
-fn explain_json(policy: &Policy, rules: &Rules) -> serde_json::Value {
-    let grants: Vec<_> = (rules.grants.iter())
-        .map(|grant| {
-            json!({
-                "rights": grant.rights.iter().map(|right| right.to_string()).collect::<Vec<_>>(),
-                "ports": [grant.ports.first, grant.ports.last],
-                "prefixes": match &grant.nets {
-                    portlock::Nets::Any => None,
-                    portlock::Nets::Of(nets) => Some(nets.iter().map(ToString::to_string).collect::<Vec<_>>()),
-                },
-                "word": grant.why.word,
-                "reason": grant.why.reason,
-            })
-        })
-        .collect();
-    let kinds: Vec<_> = (rules.kinds.iter())
-        .map(|made| json!({ "kind": made.kind.to_string(), "word": made.why.word, "reason": made.why.reason }))
-        .collect();
-    let notes: Vec<_> = rules.notes.iter().map(|note| &note.text).collect();
-
-    json!({ "flags": policy.flags(), "rules": grants, "kinds": kinds, "notes": notes })
 }

@@ -108,3 +108,56 @@ fn the_explanation_is_also_json() {
         .unwrap()
         .contains("still reaches this machine"));
 }
+
+#[test]
+fn the_json_says_all_that_the_words_say() {
+    let explain = |flags: &[&str]| -> serde_json::Value {
+        let arguments = [&["run", "--explain", "--json"], flags].concat();
+
+        serde_json::from_str(&printed(&arguments)).unwrap()
+    };
+    let object = explain(&[
+        "--opened",
+        "3",
+        "--opened",
+        "4:accept-tcp",
+        "--read",
+        "/usr",
+        "--write",
+        "/tmp",
+        "--unix",
+        "/run/dbus",
+        "--keyrings",
+        "--restrict",
+        "bind-tcp,connect-tcp",
+    ]);
+
+    assert_eq!(
+        object["opened"],
+        serde_json::json!([{ "fd": 3, "rights": null }, { "fd": 4, "rights": ["accept-tcp"] }])
+    );
+    assert_eq!(
+        object["files"],
+        serde_json::json!({ "read": ["/usr"], "write": ["/tmp"] })
+    );
+    assert_eq!(object["unix"], serde_json::json!(["/run/dbus"]));
+    assert_eq!(object["keys"], "allowed");
+
+    let free: Vec<&str> = (object["not_restricted"].as_array().unwrap().iter())
+        .filter_map(serde_json::Value::as_str)
+        .collect();
+
+    assert_eq!(free.len(), 14);
+    assert!(
+        free.contains(&"create") && free.contains(&"listen-tcp") && !free.contains(&"bind-tcp")
+    );
+
+    let nothing = explain(&["--unix", "any"]);
+
+    assert_eq!(nothing["files"], serde_json::Value::Null);
+    assert_eq!(
+        (&nothing["unix"], &nothing["keys"]),
+        (&"any".into(), &"refused".into())
+    );
+    assert_eq!(nothing["not_restricted"], serde_json::json!([]));
+}
