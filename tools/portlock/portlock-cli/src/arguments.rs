@@ -443,9 +443,10 @@ fn sentence(error: &clap::Error) -> String {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let known = text(ContextKind::ValidValue).map(|list| format!("write one of {list}"));
 
+            // Only a process is a number.
             format!(
                 "{value:?} is not possible for {argument}: {}",
-                hint(&known.unwrap_or("see --help".into()))
+                hint(&known.unwrap_or("write a number".into()))
             )
         }
         ErrorKind::ArgumentConflict => {
@@ -457,6 +458,9 @@ fn sentence(error: &clap::Error) -> String {
                 format!("{argument} and {with} do not go together: leave one of them out")
             }
         }
+        ErrorKind::InvalidUtf8 => {
+            "a flag, or what follows it, is not UTF-8: write it in UTF-8, since only paths may be anything else".to_owned()
+        }
         _ => {
             let all = error.to_string();
             let first = all
@@ -466,7 +470,7 @@ fn sentence(error: &clap::Error) -> String {
                 .trim_start_matches("error: ")
                 .to_owned();
 
-            format!("{first}: see portlock --help")
+            format!("{first}: write what portlock --help shows")
         }
     }
 }

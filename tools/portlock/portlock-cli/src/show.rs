@@ -88,6 +88,13 @@ pub(crate) fn lowest_port() -> Option<u16> {
 /// Prints what getent(1) finds: it asks whom the programs of this machine ask, files and all.
 pub(crate) fn resolve(arguments: &Resolve) -> Result<u8, Wrong> {
     let name = &arguments.name;
+
+    if name.is_empty() {
+        return Err(Wrong(
+            "the name is missing: write that of a host, such as example.org".into(),
+        ));
+    }
+
     let output = Command::new("getent")
         .args(["ahosts", "--", name])
         .output()

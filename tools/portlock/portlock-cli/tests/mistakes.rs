@@ -2,14 +2,72 @@
 
 //! Mistakes: each gets one sentence that names the fix, exit status 125, and nothing is run.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-fn portlock(arguments: &[&str]) -> Output {
+fn portlock<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portlock"))
         .args(arguments)
         .env("NO_COLOR", "1")
         .output()
         .unwrap()
+}
+
+/// A folder of a test, with a file that only a program can make which was run.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("portlock-{name}-{}", std::process::id()));
+
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Gives portlock `arguments` and a program that leaves a mark. Returns what portlock did, and whether the program
+    /// was run.
+    fn run(&self, arguments: &[&str]) -> (Output, bool) {
+        let mark = self.path("mark");
+        let output = portlock(&[arguments, &["touch", &mark]].concat());
+
+        (output, std::fs::remove_file(mark).is_ok())
+    }
+
+    /// A mistake: one sentence that names the fix, and nothing is run.
+    fn fails(&self, arguments: &[&str], fix: &str) -> String {
+        let (output, was_run) = self.run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+
+        assert!(!was_run, "{arguments:?} ran the program: {said}");
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(said.contains(fix), "{arguments:?}: {said}");
+
+        let sentences = said.lines().filter(|line| line.starts_with("portlock: "));
+
+        assert!(said.starts_with("portlock: "), "{arguments:?}: {said}");
+        assert_eq!(sentences.count(), 1, "{arguments:?}: {said}");
+        said
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn without_a_mistake_the_program_leaves_its_mark() {
+    let folder = Folder::new("right");
+    let (output, was_run) = folder.run(&["run", "--best-effort", "--connect", "tcp:443", "--"]);
+
+    assert!(was_run && output.status.success(), "{output:?}");
 }
 
 /// What is wrong with flags, and a part of the sentence that names the fix.
@@ -126,6 +184,18 @@ const FLAGS: &[(&[&str], &str)] = &[
     (&["--create", "inet:stream:tpc"], "write tcp"),
     (&["--create", "300:1:0"], "a number up to 254"),
     (&["--restrict", "conect-tcp"], "write connect-tcp"),
+    (
+        &["--restrict", "connect-tcp,none"],
+        "none stands alone: write it without the others",
+    ),
+    (
+        &["--serve", "tcp:0.0.0.0/31,!0.0.0.1:80"],
+        "the exceptions leave no address: take some of them away",
+    ),
+    (
+        &["--connect", "tcp:[::fffe:0:0]/95,![::fffe:0:0]/96:80"],
+        "the exceptions leave no address: take some of them away",
+    ),
     (&["--read", "/no/such/file"], "create it, or leave it out"),
     (
         &["--read", "/proc/sys"],
@@ -141,62 +211,172 @@ const FLAGS: &[(&[&str], &str)] = &[
 
 #[test]
 fn a_wrong_flag_gets_one_sentence_with_the_fix() {
+    let folder = Folder::new("flags");
+
     assert!(FLAGS.len() >= 40);
     for (flags, fix) in FLAGS {
-        let command = ["run", "--best-effort"]
-            .iter()
-            .chain(*flags)
-            .chain(&["--", "echo", "ran"]);
-        // Rules about single sockets are made for Portlock alone.
-        let is_for_portlock = flags[0] == "--opened" && fix.contains("open")
-            || *fix == "leave it out, since other files need no rule";
-        let output = portlock(&command.copied().collect::<Vec<_>>());
-        let said = String::from_utf8_lossy(&output.stderr);
-
-        if is_for_portlock && portlock::Support::read().portlock == 0 {
-            continue;
-        }
-        assert_eq!(output.status.code(), Some(125), "{flags:?}: {said}");
-        assert!(said.contains(fix), "{flags:?}: {said}");
-        assert!(output.stdout.is_empty(), "{flags:?} ran the program");
-        assert!(said.starts_with("portlock: "), "{flags:?}: {said}");
-        assert_eq!(said.matches("portlock: ").count(), 1, "{flags:?}: {said}");
+        folder.fails(&[&["run", "--best-effort"], *flags, &["--"]].concat(), fix);
     }
 }
 
 #[test]
-fn without_a_program_nothing_is_run() {
+fn a_command_that_is_not_whole_runs_nothing() {
+    let folder = Folder::new("commands");
+
     for (arguments, fix) in [
+        // "--" is missing, and the command.
         (
             &["run", "--connect", "tcp:443"][..],
-            "write -- and the program",
-        ),
-        (
-            &["run", "--connect", "tcp:443", "echo", "ran"],
             "write -- before the program",
         ),
-        (&["runn", "--", "echo", "ran"], "write run"),
         (
             &["watch", "--connect", "tcp:443"],
-            "write -- and the program",
+            "write -- before the program",
         ),
-        (&["learn", "--", "echo", "ran"], "add --output"),
-        (&["echo", "ran"], "write run -- before a program"),
+        (&["runn", "--"], "write run"),
+        (&["learn", "--"], "add --output"),
+        (
+            &["learn", "-o", "/no/such/folder/x", "--"],
+            "name a file that can be written",
+        ),
+        (&["watch", "-o", "/dev/null", "--"], "name a new file"),
+        (&["learn", "-o", "/dev/null", "--"], "name a new file"),
+        (&["why", "--pid", "x", "--"], "write a number"),
+        (&[], "write run -- before a program"),
+    ] {
+        // The kernel is looked at first, since without Portlock there is nothing to write.
+        let needs_portlock = arguments.contains(&"-o") && portlock::Support::read().portlock == 0;
+
+        folder.fails(
+            arguments,
+            if needs_portlock {
+                "boot a kernel with Portlock"
+            } else {
+                fix
+            },
+        );
+    }
+    for arguments in [
+        &["run", "--connect", "tcp:443"][..],
+        &["watch", "--connect", "tcp:443"],
     ] {
         let output = portlock(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
 
         assert_eq!(output.status.code(), Some(125), "{arguments:?}: {said}");
         assert!(
-            said.contains(fix) && output.stdout.is_empty(),
+            said.contains("write -- and the program"),
             "{arguments:?}: {said}"
         );
     }
 }
 
+#[test]
+fn a_kernel_that_cannot_enforce_all_of_it_runs_nothing() {
+    let folder = Folder::new("kernel");
+
+    if portlock::Support::read().portlock > 0 {
+        println!("SKIP: this kernel can enforce all of it");
+        return;
+    }
+    for arguments in [
+        &["run", "--connect", "tcp:443", "--"][..],
+        &["run", "--exec", "--quiet", "--connect", "tcp:443", "--"],
+        &[
+            "run",
+            "--quiet",
+            "--restrict",
+            "listen-tcp",
+            "--unix",
+            "any",
+            "--",
+        ],
+        &[
+            "run",
+            "--quiet",
+            "--restrict",
+            "create",
+            "--unix",
+            "any",
+            "--",
+        ],
+        &["watch", "--connect", "tcp:443", "--"],
+    ] {
+        folder.fails(arguments, "boot a kernel with Portlock");
+    }
+
+    let learned = folder.path("learned");
+
+    folder.fails(
+        &["learn", "-o", &learned, "--"],
+        "boot a kernel with Portlock",
+    );
+}
+
+#[test]
+fn a_flag_of_other_bytes_than_text_runs_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::new("bytes");
+    let mark = folder.path("mark");
+    let output = portlock(&[
+        OsStr::new("run"),
+        OsStr::new("--connect"),
+        OsStr::from_bytes(b"tcp:\xff"),
+        OsStr::new("--"),
+        OsStr::new("touch"),
+        OsStr::new(&mark),
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("write it in UTF-8"), "{said}");
+    assert!(!std::path::Path::new(&mark).exists());
+}
+
+#[test]
+fn a_right_of_another_protocol_than_that_of_the_open_socket_runs_nothing() {
+    let folder = Folder::new("opened");
+    let mark = folder.path("mark");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_portlock"))
+        .args([
+            "run",
+            "--best-effort",
+            "--opened",
+            "0:bind-udp",
+            "--",
+            "touch",
+            &mark,
+        ])
+        .env("NO_COLOR", "1")
+        .stdin(std::os::fd::OwnedFd::from(socket))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("has no bind-udp: leave that out"), "{said}");
+    assert!(!std::path::Path::new(&mark).exists());
+}
+
+#[test]
+fn a_name_that_is_missing_gets_the_fix() {
+    let output = portlock(&["resolve", ""]);
+    let said = String::from_utf8_lossy(&output.stderr);
+
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("write that of a host"), "{said}");
+}
+
 /// What is wrong with a file, where, and a part of the sentence that names the fix.
 const FILES: &[(&str, &str, &str)] = &[
-    ("connect = [\"tcp:443\"", "1:", "this is not TOML"),
+    (
+        "connect = [\"tcp:443\"",
+        "1:",
+        "write lines such as connect = [\"tcp:443\"]",
+    ),
+    ("connect = tcp:443", "1:", "write lines such as"),
     ("conect = ['tcp:443']", "1:1:", "write connect"),
     ("frobnicate = 1", "1:1:", "write one of connect, serve"),
     (
@@ -228,49 +408,42 @@ const FILES: &[(&str, &str, &str)] = &[
     ("read = []", "1:8:", "leave read out to leave files alone"),
     ("restrict = []", "1:12:", "write restrict = [\"none\"]"),
     ("restrict = ['all', 'create']", "1:14:", "all stands alone"),
+    (
+        "restrict = ['all,connect-tcp']",
+        "1:14:",
+        "all stands alone: write it without the others",
+    ),
     ("opened = ['x']", "1:12:", "write its number"),
     (
         "connect = ['tcp:443']\nconnect = ['tcp:80']",
         "2:1:",
-        "this is not TOML",
+        "this key is there twice: write it once",
     ),
 ];
 
 #[test]
 fn a_wrong_file_gets_its_place_and_the_fix() {
-    let folder = std::env::temp_dir().join(format!("portlock-mistakes-{}", std::process::id()));
+    let folder = Folder::new("files");
+    let name = folder.path("policy.toml");
 
-    std::fs::create_dir_all(&folder).unwrap();
-    for (at, (text, place, fix)) in FILES.iter().enumerate() {
-        let path = folder.join(format!("{at}.toml"));
-        let name = path.to_str().unwrap();
-
-        std::fs::write(&path, text).unwrap();
+    for (text, place, fix) in FILES {
+        std::fs::write(&name, text).unwrap();
         for command in [
-            &["check", name][..],
-            &[
-                "run",
-                "--best-effort",
-                "--profile",
-                name,
-                "--",
-                "echo",
-                "ran",
-            ],
+            &["run", "--best-effort", "--profile", &name, "--"][..],
+            &["watch", "--profile", &name, "--"],
         ] {
-            let output = portlock(command);
-            let said = String::from_utf8_lossy(&output.stderr);
+            let said = folder.fails(command, fix);
 
-            assert_eq!(output.status.code(), Some(125), "{text}: {said}");
             assert!(said.contains(&format!("{name}:{place}")), "{text}: {said}");
-            assert!(said.contains(fix), "{text}: {said}");
-            assert!(
-                said.contains('^') && output.stdout.is_empty(),
-                "{text}: {said}"
-            );
+            assert!(said.contains('^'), "{text}: {said}");
         }
+
+        let output = portlock(&["check", &name]);
+        let said = String::from_utf8_lossy(&output.stderr);
+
+        assert_eq!(output.status.code(), Some(125), "{text}: {said}");
+        assert!(said.contains(fix), "{text}: {said}");
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -190,7 +190,12 @@ impl std::str::FromStr for Kind {
         };
         let family: u8 = match number(&FAMILIES, family, "family", 254, false).map_err(wrong(0))? {
             Some(family) => family,
-            None => return Err(Mistake::new(0..text.len(), "a family has to be named")),
+            None => {
+                return Err(Mistake::new(
+                    0..text.len(),
+                    "a family has to be named: write one such as inet",
+                ))
+            }
         };
 
         Ok(Self {

@@ -383,6 +383,13 @@ impl FromStr for Restrict {
         for part in text.split(',') {
             match part {
                 "create" => all.create = true,
+                "all" | "none" => {
+                    let sentence = format!(
+                        "{part} stands alone: write it without the others, or leave it out"
+                    );
+
+                    return Err(Mistake::new(at..at + part.len(), sentence));
+                }
                 _ => {
                     all.net |= right_named(part)
                         .map_err(|sentence| {
@@ -540,10 +547,14 @@ impl Policy {
 
     fn parse(text: &str, source: &str) -> Result<Self, Mistake> {
         let table = DeTable::parse(text).map_err(|error| {
-            Mistake::new(
-                error.span().unwrap_or(0..0),
-                format!("this is not TOML: {}", error.message()),
-            )
+            let message = error.message();
+            let sentence = if message.starts_with("duplicate key") {
+                "this key is there twice: write it once, with all that belongs to it".to_owned()
+            } else {
+                format!("this is not TOML ({message}): write lines such as connect = [\"tcp:443\"] or dns = true")
+            };
+
+            Mistake::new(error.span().unwrap_or(0..0), sentence)
         })?;
         let mut policy = Self::default();
 
