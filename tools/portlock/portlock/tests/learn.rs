@@ -4,6 +4,7 @@
 
 use portlock::*;
 use proptest::prelude::*;
+use std::net::IpAddr;
 
 fn machine() -> Machine {
     Machine {
@@ -186,43 +187,118 @@ fn a_connection_to_a_wildcard_needs_a_rule_for_any_address() {
     );
 }
 
+const PORTS: [u16; 10] = [0, 53, 80, 443, 5000, 20000, 33000, 40000, 60000, 65535];
+
+const ADDRESSES: [&str; 9] = [
+    "",
+    "",
+    "198.51.100.1",
+    "0.0.0.0",
+    "::",
+    "127.0.0.1",
+    "192.0.2.53",
+    "198.51.100.2",
+    "2001:db8::1",
+];
+
 fn any_seen() -> impl Strategy<Value = Seen> {
-    let address = proptest::sample::select(vec![
-        "",
-        "",
-        "0.0.0.0",
-        "::",
-        "127.0.0.1",
-        "192.0.2.53",
-        "198.51.100.1",
-        "198.51.100.2",
-        "2001:db8::1",
-    ]);
-    let port = proptest::sample::select(vec![
-        0, 53, 80, 443, 5000, 20000, 33000, 40000, 60000, 65535,
-    ]);
+    seen_of(&Right::ALL, &ADDRESSES)
+}
+
+fn seen_of(
+    rights: &'static [Right],
+    addresses: &'static [&'static str],
+) -> impl Strategy<Value = Seen> {
+    let address = proptest::sample::select(addresses);
+    let port = proptest::sample::select(&PORTS[..]);
     let create = (0u8..20, 0u8..4, 0u8..7).prop_map(|(family, kind, protocol)| {
         let mut seen = seen(Asked::Create, 0, None);
 
         seen.event.socket = (family.into(), kind.into(), protocol.into());
         seen
     });
-    let right = (
-        proptest::sample::select(&Right::ALL[..]),
-        port,
-        address,
-        1..4i32,
-    )
-        .prop_map(|(right, port, address, thread)| {
+    let right = (proptest::sample::select(rights), port, address, 1..4i32).prop_map(
+        |(right, port, address, thread)| {
             // Receiving over UDP is never about an address.
             let address = if right == ReceiveUdp { "" } else { address };
             let mut seen = did(right, port, address);
 
             seen.event.thread = Some(thread);
             seen
-        });
+        },
+    );
 
     prop_oneof![1 => create, 6 => right]
+}
+
+/// What programs ask for first: whoever has none of it can do little.
+const FIRST: [Right; 6] = [
+    ConnectTcp,
+    ConnectSendUdp,
+    BindTcp,
+    ListenTcp,
+    AcceptTcp,
+    BindUdp,
+];
+
+/// Whether a trace is a reason to allow an access of [`FIRST`].
+fn is_reason(trace: &[Seen], right: Right, port: u16, address: Option<IpAddr>) -> bool {
+    let accesses = || {
+        trace.iter().filter_map(|seen| match seen.event.asked {
+            Asked::Right(right) => Some((right, seen.event.port, seen.event.address)),
+            _ => None,
+        })
+    };
+    // A wildcard, or no address, is only allowed with every address.
+    let is_at = |of: Option<IpAddr>| of == address || of.is_none_or(|of| of.is_unspecified());
+    let is_high = |port: u16| port >= 1024;
+    let machine = machine();
+    // Some port of the kernel's choice means every one.
+    let is_chosen = |of: u16| machine.ephemeral.has(of) && machine.ephemeral.has(port);
+    // So does a port at which a server listens, and which nobody has named.
+    let is_named = |of: u16| accesses().any(|(right, at, _)| right == BindTcp && at == of);
+    let is_servers_choice = || {
+        (port == 0 || machine.ephemeral.has(port))
+            && accesses().any(|(right, of, _)| right == ListenTcp && (of == 0 || !is_named(of)))
+    };
+    let is_seen = |rights: &[Right]| {
+        let at: Vec<u16> = (accesses())
+            .filter(|(other, _, of)| rights.contains(other) && is_at(*of))
+            .map(|(_, of, _)| of)
+            .collect();
+        let random: std::collections::BTreeSet<u16> =
+            at.iter().copied().filter(|of| is_high(*of)).collect();
+
+        at.iter().any(|of| *of == port || is_chosen(*of))
+            // From three ports on, the program chose them.
+            || random.len() >= 3 && is_high(port)
+    };
+    let uses = |protocol| accesses().any(|(right, ..)| right.protocol() == protocol);
+    let is_resolver = port == 53 && address.is_some_and(|of| machine.resolvers.contains(&of));
+
+    match right {
+        ConnectTcp => is_seen(&[ConnectTcp]) || is_resolver && uses(Protocol::Udp),
+        // A server of UDP answers anybody.
+        ConnectSendUdp => {
+            let serves = accesses().any(|(right, port, _)| right == ReceiveUdp && port != 0);
+
+            is_seen(&[ConnectSendUdp]) || is_resolver && uses(Protocol::Tcp) || serves
+        }
+        BindTcp if port == 0 => uses(Protocol::Tcp) || uses(Protocol::Udp),
+        BindTcp => is_seen(&[BindTcp, ListenTcp]),
+        ListenTcp => is_seen(&[ListenTcp]) || is_servers_choice(),
+        // What listens is accepted from anybody.
+        AcceptTcp => {
+            is_seen(&[AcceptTcp])
+                || is_servers_choice()
+                || accesses().any(|(right, of, _)| right == ListenTcp && of == port)
+        }
+        _ if port == 0 => uses(Protocol::Udp) || uses(Protocol::Tcp),
+        _ => {
+            is_seen(&[BindUdp])
+                || accesses().any(|(right, of, _)| right == ReceiveUdp && of == port)
+        }
+    }
 }
 
 proptest! {
@@ -247,5 +323,31 @@ proptest! {
         }
         prop_assert!(refused <= learned.probes + learned.retried);
         prop_assert_eq!(Policy::from_toml(&learned.to_toml(), "learned").unwrap(), learned.policy);
+    }
+
+    #[test]
+    fn a_learned_policy_allows_nothing_without_a_reason(
+        trace in prop_oneof![
+            proptest::collection::vec(any_seen(), 0..12),
+            proptest::collection::vec(seen_of(&FIRST[..2], &ADDRESSES[2..4]), 0..5),
+            proptest::collection::vec(seen_of(&FIRST[2..], &ADDRESSES[2..4]), 0..6),
+        ],
+        others in proptest::collection::vec(any_seen(), 20),
+    ) {
+        let rules = learned(&trace).policy.rules(&machine());
+
+        for Seen { event, .. } in trace.iter().chain(&others) {
+            for (right, port) in FIRST.iter().flat_map(|right| PORTS.map(|port| (*right, port))) {
+                let is_reason = || is_reason(&trace, right, port, event.address);
+
+                prop_assert!(!rules.allows(right, port, event.address) || is_reason(), "{} {} {:?}", right, port, event.address);
+            }
+            if let (Asked::Create, Some(kind)) = (event.asked, event.kind()) {
+                let is_seen = trace.iter().any(|seen| seen.event.kind() == Some(kind) && seen.event.asked == Asked::Create);
+
+                // What is implied is of these families.
+                prop_assert!(!rules.makes(kind) || is_seen || [1, 2, 10, 16].contains(&kind.family), "{}", kind);
+            }
+        }
     }
 }
