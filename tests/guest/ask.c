@@ -333,6 +333,38 @@ static int pass(char *argv[])
 	return result(-1);
 }
 
+/* Becomes a program that has a connected socket as its descriptor argv[1]. */
+static int inherit(char *argv[])
+{
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(9999),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	const int fd = atoi(argv[1]);
+	int fds[2];
+
+	if (strcmp(argv[0], "udp")) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+			return result(-1);
+	} else {
+		fds[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (connect(fds[0], (const struct sockaddr *)&addr,
+			    sizeof(addr)))
+			return result(-1);
+	}
+	if (dup2(fds[0], fd) < 0 || fcntl(fd, F_SETFD, 0))
+		return result(-1);
+	execvp(argv[2], argv + 2);
+	return result(-1);
+}
+
+/* Sends a byte to the peer of the descriptor 3. */
+static int say(char *argv[])
+{
+	return result(send(3, "x", 1, 0));
+}
+
 /* Serves one client of the descriptor 3. */
 static int serve(char *argv[])
 {
@@ -391,6 +423,7 @@ static const struct {
 	{ "job", -1, job },	     { "catch", 0, catch },
 	{ "signals", -1, signals },  { "group", 0, group },
 	{ "alarm", -1, later },
+	{ "inherit", -1, inherit },  { "say", 0, say },
 };
 
 int main(int argc, char *argv[])

@@ -5,7 +5,8 @@
 use crate::arguments::{How, Run, Watch};
 use crate::{explain, program, tell, Wrong};
 use portlock::{
-    Advice, Asked, Event, Machine, Observer, Options, Policy, Rules, Sandbox, Support, Unix,
+    Advice, Asked, Event, Inherited, Machine, Observer, Options, Policy, Rules, Sandbox, Support,
+    Unix,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -73,9 +74,38 @@ fn prepare(
 }
 
 /// Checks the open sockets, before a file of this program gets the number of one that is missing.
-fn check_opened(policy: &Policy) -> Result<(), Wrong> {
-    for opened in &policy.opened {
+fn check_sockets(rules: &Rules, how: &How) -> Result<(), Wrong> {
+    for opened in &rules.opened {
         opened.granted()?;
+    }
+
+    let inherited = match rules.inherited() {
+        Err(error) if how.best_effort => {
+            tell::note(&format!(
+                "dropped: open sockets are passed on unseen, since /proc/self/fd cannot be read ({error})"
+            ));
+            return Ok(());
+        }
+        other => other.map_err(|error| {
+            format!("open sockets cannot be seen in /proc/self/fd ({error}): mount /proc, or add --best-effort")
+        })?,
+    };
+
+    for Inherited {
+        fd,
+        text,
+        is_refused,
+    } in inherited
+    {
+        let fix = format!("close it with {fd}<&-, or name it with --opened {fd}");
+
+        if is_refused && !how.best_effort {
+            return Err(Wrong(format!("the program would inherit {text}: {fix}")));
+        }
+        // Whoever starts a program chooses its standard streams.
+        if is_refused || fd > 2 && !how.quiet {
+            tell::note(&format!("the program inherits {text}: {fix}"));
+        }
     }
     Ok(())
 }
@@ -97,7 +127,11 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         let text = if arguments.json {
             explain::json(&policy, &rules).to_string()
         } else {
-            rules.explain().trim_end().to_owned()
+            let inherited: String = (rules.inherited().into_iter().flatten())
+                .map(|socket| format!("open now: {}\n", socket.text))
+                .collect();
+
+            (rules.explain() + &inherited).trim_end().to_owned()
         };
 
         // Beside a program, standard output is the program's.
@@ -120,7 +154,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         ));
     };
 
-    check_opened(&policy)?;
+    check_sockets(&rules, &arguments.how)?;
 
     let command = program::command(&arguments.command, &policy);
 
@@ -197,11 +231,11 @@ impl Summary {
 
 pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     let policy = arguments.words.policy()?;
-
-    check_opened(&policy)?;
-
     let machine = Machine::read();
     let rules = policy.rules(&machine);
+
+    check_sockets(&rules, &arguments.how)?;
+
     let name = &arguments.command[0];
     let support = Support::read();
 

@@ -35,6 +35,7 @@
 #![deny(unsafe_code)]
 
 mod compare;
+mod inherited;
 mod kind;
 mod learn;
 mod observer;
@@ -51,6 +52,7 @@ mod sys;
 mod tell;
 
 pub use compare::Witness;
+pub use inherited::Inherited;
 /// The crate of the prefixes in [`Item`] and [`Nets`].
 ///
 /// ```

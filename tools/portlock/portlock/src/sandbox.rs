@@ -194,14 +194,16 @@ pub struct Sandbox {
     pub dropped: Vec<String>,
 }
 
-/// Rights that suit a socket that is open, for one that only uses it.
+/// Rights that suit a socket that is open, for one that only uses it. `None` if it is no socket.
 fn suitable(fd: BorrowedFd<'_>) -> Option<Rights> {
     let is_listening = sockopt::socket_acceptconn(fd).ok()?;
     let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
-    let protocol = match sockopt::socket_protocol(fd).ok()??.as_raw().get() {
+    let protocol = sockopt::socket_protocol(fd).ok()?;
+    let protocol = match protocol.map_or(0, |protocol| protocol.as_raw().get()) {
         6 | 262 => Protocol::Tcp,
         17 => Protocol::Udp,
-        _ => return None,
+        // No rule is about it.
+        _ => return Some(Rights::NONE),
     };
 
     Some(Opened::suitable(protocol, is_listening, has_peer))
@@ -218,9 +220,16 @@ impl Opened {
         })?;
         let suitable = suitable(socket.as_fd()).ok_or_else(|| {
             Failure::Wrong(format!(
-                "--opened {fd}: this is no socket of TCP, MPTCP or UDP: leave it out, since other files need no rule"
+                "--opened {fd}: this is no socket: leave it out, since other files need no rule"
             ))
         })?;
+
+        if suitable.is_empty() && self.rights.is_some() {
+            return Err(Failure::Wrong(format!(
+                "--opened {self}: rights are for TCP, MPTCP and UDP, and this is another socket: write --opened {fd}, with \
+                 which it can be used"
+            )));
+        }
 
         let rights = self.rights.unwrap_or(suitable);
         let of_protocol = |right: Right| Rights::of(right.protocol());
@@ -240,7 +249,7 @@ impl Rules {
     /// Makes the layers, so that they only have to be enforced. Nothing is enforced yet.
     ///
     /// Every rule is enforced by this kernel later, or this returns [`Failure::Unenforceable`], or the part
-    /// is in [`Sandbox::dropped`] if that was asked for.
+    /// is in [`Sandbox::dropped`] if that was asked for. [`Self::inherited`] tells what open sockets lead around it.
     pub fn sandbox(&self, support: Support, options: Options<'_>) -> Result<Sandbox, Failure> {
         let mut dropped = Vec::new();
         let plain = self.plain(support, &mut dropped)?;
@@ -513,6 +522,9 @@ impl Plain<'_> {
             ));
         }
         for opened in &self.rules.opened {
+            if opened.granted().is_ok_and(|rights| rights.is_empty()) {
+                continue;
+            }
             dropped.push(format!("rules about single sockets (--opened {opened})"));
         }
         can

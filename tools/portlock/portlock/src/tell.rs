@@ -307,7 +307,7 @@ fn opened_words(opened: &Opened) -> String {
     match opened.rights {
         Some(rights) => format!("this socket: {rights}"),
         None => "this socket: what suits it (a listener accepts, and uses what it accepts; a connection is used; a UDP \
-                 socket without a peer receives, and sends to anybody)"
+                 socket without a peer receives, and sends to anybody; on another socket anything is allowed)"
             .into(),
     }
 }
