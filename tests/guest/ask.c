@@ -49,6 +49,12 @@ static int new_key(char *argv[])
 	return result(syscall(SYS_add_key, "user", "portlock", "x", 1, -1));
 }
 
+/* Makes a request of the terminal, or of what standard input is. */
+static int control(char *argv[])
+{
+	return result(syscall(SYS_ioctl, 0, strtoul(argv[0], NULL, 0), "x"));
+}
+
 /* A name that begins with @ is one of the abstract namespace. */
 static int unix_call(char *argv[], int (*call)(int fd, const struct sockaddr *,
 					       socklen_t))
@@ -424,6 +430,7 @@ static const struct {
 	{ "signals", -1, signals },  { "group", 0, group },
 	{ "alarm", -1, later },
 	{ "inherit", -1, inherit },  { "say", 0, say },
+	{ "control", 1, control },
 };
 
 int main(int argc, char *argv[])

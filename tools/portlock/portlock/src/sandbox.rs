@@ -579,7 +579,7 @@ const STEP: i32 = 1 << 16;
 impl Sandbox {
     /// Holds the calling thread, and all that it starts, to the rules. There is no way back.
     ///
-    /// Files come first, then the network, then keys. On an error, some of it may hold already: end then.
+    /// Files come first, then the network, then the filter for keys and for typing into the terminal. On an error, some of it may hold already: end then.
     pub fn enforce(&self) -> Result<(), Failure> {
         self.try_enforce()
             .map_err(|error| Failure::System(ENFORCE, error))
@@ -596,10 +596,7 @@ impl Sandbox {
         for (extended, flags) in &self.extended {
             sys::restrict_self(extended.as_fd(), *flags)?;
         }
-        if self.refuses_keys {
-            sys::refuse_keys()?;
-        }
-        Ok(())
+        sys::set_filter(self.refuses_keys)
     }
 
     /// Adds the layer of other rules, which is enforced after those that are there.

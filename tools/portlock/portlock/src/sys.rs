@@ -170,11 +170,13 @@ pub(crate) fn set_no_new_privs() -> Result<()> {
     result(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(|_| ())
 }
 
-/// The filter that refuses add_key(2) and request_key(2), by which the kernel starts a helper outside. The
-/// helper can look up any name.
+/// The filter that refuses what no hook of the network sees.
 ///
-/// A program of 32 bits has other numbers, and one of x32 sets a bit in each.
-fn key_filter() -> [libc::sock_filter; 13] {
+/// TIOCSTI and TIOCLINUX type into the terminal, which the program shares with a shell outside. With `keys` also
+/// add_key(2) and request_key(2), by which the kernel starts a helper outside that can look up any name.
+///
+/// A program of 32 bits has other numbers, and one of x32 sets a bit in each and has an ioctl(2) of its own.
+fn filter(keys: bool) -> [libc::sock_filter; 20] {
     const X86_64: u32 = 0xc000_003e;
     const I386: u32 = 0x4000_0003;
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -184,29 +186,39 @@ fn key_filter() -> [libc::sock_filter; 13] {
 
     let number = offset_of!(libc::seccomp_data, nr) as u32;
     let arch = offset_of!(libc::seccomp_data, arch) as u32;
+    // The kernel takes the low half of the second argument, which comes first in memory.
+    let request = offset_of!(libc::seccomp_data, args) as u32 + 8;
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let line = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let key = |jump, k| line(EQUAL, if keys { jump } else { 0 }, 0, k);
 
     [
         line(LOAD, 0, 0, arch),
-        line(EQUAL, 0, 5, X86_64),
+        line(EQUAL, 0, 7, X86_64),
         line(LOAD, 0, 0, number),
         line(AND, 0, 0, !0x4000_0000),
-        line(EQUAL, 7, 0, libc::SYS_add_key as u32),
-        line(EQUAL, 6, 0, libc::SYS_request_key as u32),
+        key(14, libc::SYS_add_key as u32),
+        key(13, libc::SYS_request_key as u32),
+        line(EQUAL, 8, 0, libc::SYS_ioctl as u32),
+        line(EQUAL, 7, 0, 514),
         line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-        line(EQUAL, 0, 4, I386),
+        line(EQUAL, 0, 9, I386),
         line(LOAD, 0, 0, number),
-        line(EQUAL, 2, 0, 286),
-        line(EQUAL, 1, 0, 287),
+        key(7, 286),
+        key(6, 287),
+        line(EQUAL, 1, 0, 54),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        line(LOAD, 0, 0, request),
+        line(EQUAL, 2, 0, libc::TIOCSTI as u32),
+        line(EQUAL, 1, 0, libc::TIOCLINUX as u32),
         line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
         line(RETURN, 0, 0, refuse),
     ]
 }
 
-/// Makes add_key(2) and request_key(2) fail with EPERM from now on. It needs `no_new_privs`.
-pub(crate) fn refuse_keys() -> Result<()> {
-    let mut filter = key_filter();
+/// Makes what [`filter`] refuses fail with EPERM from now on. It needs `no_new_privs`.
+pub(crate) fn set_filter(keys: bool) -> Result<()> {
+    let mut filter = filter(keys);
     let program = libc::sock_fprog {
         len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
@@ -360,9 +372,13 @@ impl Mask {
 mod tests {
     use super::*;
 
-    /// What the kernel does with the filter.
-    fn run(arch: u32, number: u32) -> u32 {
-        let filter = key_filter();
+    const X86_64: u32 = 0xc000_003e;
+    const I386: u32 = 0x4000_0003;
+    const X32: u32 = 0x4000_0000;
+
+    /// Whether the filter refuses a call with this second argument.
+    fn refuses(keys: bool, arch: u32, number: u32, argument: u32) -> bool {
+        let filter = filter(keys);
         let (mut at, mut value) = (0, 0);
 
         loop {
@@ -370,44 +386,73 @@ mod tests {
 
             at += 1;
             match line.code & 7 {
-                0 if line.k == 4 => value = arch,
-                0 => value = number,
+                // As linux/seccomp.h has the fields.
+                0 => {
+                    value = match line.k {
+                        0 => number,
+                        4 => arch,
+                        24 => argument,
+                        at => panic!("no field is at {at}"),
+                    }
+                }
                 4 => value &= line.k,
                 5 => at += usize::from(if value == line.k { line.jt } else { line.jf }),
-                _ => return line.k,
+                _ if line.k == libc::SECCOMP_RET_ALLOW => return false,
+                _ => {
+                    assert_eq!(line.k, libc::SECCOMP_RET_ERRNO | 1);
+                    return true;
+                }
             }
         }
     }
 
     #[test]
-    fn the_filter_refuses_the_two_calls_by_all_their_numbers() {
-        let refused = libc::SECCOMP_RET_ERRNO | 1;
-        let (x86_64, i386) = (0xc000_003e, 0x4000_0003);
-
+    fn the_filter_refuses_keys_by_all_their_numbers() {
         for (arch, number) in [
-            (x86_64, 248),
-            (x86_64, 249),
-            (x86_64, 0x4000_0000 + 248),
-            (x86_64, 0x4000_0000 + 249),
-            (i386, 286),
-            (i386, 287),
-            // No such machine runs here.
-            (1, 0),
+            (X86_64, 248),
+            (X86_64, 249),
+            (X86_64, X32 + 248),
+            (X86_64, X32 + 249),
+            (I386, 286),
+            (I386, 287),
         ] {
-            assert_eq!(run(arch, number), refused, "{arch:x} {number}");
+            assert!(refuses(true, arch, number, 0), "{arch:x} {number}");
+            assert!(!refuses(false, arch, number, 0), "{arch:x} {number}");
         }
         for (arch, number) in [
-            (x86_64, 250),
-            (x86_64, 286),
-            (i386, 288),
-            (i386, 248),
-            (x86_64, 41),
+            (X86_64, 250),
+            (X86_64, 286),
+            (I386, 288),
+            (I386, 248),
+            (X86_64, 41),
         ] {
-            assert_eq!(
-                run(arch, number),
-                libc::SECCOMP_RET_ALLOW,
-                "{arch:x} {number}"
-            );
+            assert!(!refuses(true, arch, number, 0), "{arch:x} {number}");
+        }
+    }
+
+    #[test]
+    fn the_filter_refuses_to_type_by_all_numbers() {
+        for keys in [true, false] {
+            for (arch, number) in [(X86_64, 16), (X86_64, X32 + 514), (I386, 54)] {
+                // As asm-generic/ioctls.h has them: those two, and TCGETS, TIOCCONS and FIONREAD.
+                for (request, is_refused) in [
+                    (0x5412, true),
+                    (0x541c, true),
+                    (0x5401, false),
+                    (0x541d, false),
+                    (0x541b, false),
+                ] {
+                    assert_eq!(
+                        refuses(keys, arch, number, request),
+                        is_refused,
+                        "{arch:x} {number} {request:x}"
+                    );
+                }
+            }
+            assert!(!refuses(keys, X86_64, 54, 0x5412));
+            assert!(!refuses(keys, I386, 16, 0x5412));
+            // No such machine runs here.
+            assert!(refuses(keys, 1, 0, 0));
         }
     }
 }

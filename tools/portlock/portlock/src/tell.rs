@@ -275,6 +275,8 @@ impl Rules {
             "request_key(2) and add_key(2) are left alone, since the network is not restricted\n"
         };
 
+        text += "TIOCSTI and TIOCLINUX are refused, which type into the terminal that the program shares\n";
+
         let free = Rights::ALL.without(self.restrict.net);
 
         if !free.is_empty() {

@@ -536,6 +536,7 @@ fn the_explanation_says_whether_keys_are_refused() {
     says("", "add_key(2) are refused");
     says("restrict = ['none']", "add_key(2) are left alone");
     says("keyrings = true", "may look up any name");
+    says("restrict = ['none']", "TIOCSTI and TIOCLINUX are refused");
 }
 
 // libc connects to what is written (seen with strace), and the kernel takes a mapped address for one of IPv4.
