@@ -91,7 +91,8 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
     })?;
     // Who asks a server to end has seen enough.
     let failed = Some(ended.status).filter(|status| *status != 0 && !ended.is_asked);
-    let learned = Learned::from_trace(&seen, &machine);
+    let own_way: Vec<Protocol> = ways.iter().map(|(protocol, _)| *protocol).collect();
+    let learned = Learned::from_trace(&seen, &own_way, &machine);
 
     file.write_all(text(arguments, &learned, failed, lost, &ways).as_bytes())?;
 
@@ -144,11 +145,12 @@ fn text(
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         if let Some((_, program)) = ways.iter().find(|(of, _)| *of == protocol) {
             text += &format!(
-                "# {program} set an option by which a {protocol} socket chooses its own way, such as a device. A policy with \
-                 addresses for {protocol} refuses that: take the addresses out if the program needs it.\n"
+                "# {program} set an option by which a {protocol} socket chooses its own way, such as a device. Beside an \
+                 address for {protocol} that is refused, so the words for {protocol} have none.\n"
             );
         }
     }
-    text += "# Files, AF_UNIX sockets of others and keys were not learned.\n\n";
+    text += "# Files, AF_UNIX sockets of others and keys were not learned: no record tells of them.\n\
+             # For a socket of this machine, such as that of a database, add unix = [\"any\"] or its path.\n\n";
     text + &learned.to_toml()
 }

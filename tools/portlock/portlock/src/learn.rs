@@ -28,7 +28,7 @@ pub struct Seen {
 /// ```
 /// use portlock::{Learned, Machine};
 ///
-/// let learned = Learned::from_trace(&[], &Machine::default());
+/// let learned = Learned::from_trace(&[], &[], &Machine::default());
 /// assert_eq!(learned.policy, portlock::Policy::default());
 /// ```
 #[derive(Clone, Debug)]
@@ -228,7 +228,10 @@ fn word(verb: Verb, place: Place) -> Word {
 
 impl Learned {
     /// Learns from a trace, in which the records are in order.
-    pub fn from_trace(seen: &[Seen], machine: &Machine) -> Self {
+    ///
+    /// `own_way` has the protocols of which a socket chose its own way. A rule with an address would refuse that,
+    /// so the words for them have none.
+    pub fn from_trace(seen: &[Seen], own_way: &[Protocol], machine: &Machine) -> Self {
         let trace = Trace { seen, machine };
         let probes = trace.probes();
         let mut policy = Policy::default();
@@ -243,7 +246,7 @@ impl Learned {
 
         trace.serve(&mut policy);
         trace.connect(&probes, &mut policy);
-        policy.sort();
+        free(&mut policy, own_way, machine);
 
         // What the big words do not cover needs small ones.
         let mut rules = policy.rules(machine);
@@ -257,7 +260,7 @@ impl Learned {
                     Small::Word(word) => policy.words.push(word),
                     Small::Kind(kind) => policy.create.push(kind),
                 }
-                policy.sort();
+                free(&mut policy, own_way, machine);
                 rules = policy.rules(machine);
             }
         }
@@ -330,6 +333,31 @@ impl Learned {
             None => self.uses.get(flag),
         }
     }
+}
+
+/// Takes the addresses of these protocols out, and sorts the words.
+fn free(policy: &mut Policy, protocols: &[Protocol], machine: &Machine) {
+    if policy.dns && !protocols.is_empty() {
+        policy.dns = false;
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            let place = Place {
+                protocol,
+                terms: terms(&machine.resolvers.iter().copied().collect()),
+                ports: vec![Ports::one(53)],
+            };
+
+            policy.words.push(word(Verb::Connect, place));
+        }
+    }
+    for mut word in std::mem::take(&mut policy.words) {
+        if protocols.contains(&word.place.protocol) {
+            word.place.terms.clear();
+        }
+        if !policy.words.contains(&word) {
+            policy.words.push(word);
+        }
+    }
+    policy.sort();
 }
 
 enum Small {

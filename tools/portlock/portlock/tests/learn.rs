@@ -37,7 +37,7 @@ fn did(right: Right, port: u16, address: &str) -> Seen {
 }
 
 fn learned(trace: &[Seen]) -> Learned {
-    Learned::from_trace(trace, &machine())
+    Learned::from_trace(trace, &[], &machine())
 }
 
 use Right::*;
@@ -76,6 +76,42 @@ fn a_client_needs_its_server_and_look_ups_and_no_probes() {
     assert!(learned
         .to_toml()
         .contains("connect = [\"tcp:198.51.100.1:443\"]  # 6 times, by test"));
+}
+
+#[test]
+fn a_socket_that_chooses_its_own_way_needs_words_without_addresses() {
+    let mut trace = client_by_name();
+
+    trace.push(did(ConnectTcp, 443, "203.0.113.1"));
+    trace.extend((2001..2005).map(|port| did(ConnectTcp, port, "203.0.113.1")));
+    trace.extend((2001..2005).map(|port| did(ConnectTcp, port, "203.0.113.2")));
+    trace.push(did(ShutdownTcp, 8080, "203.0.113.1"));
+    trace.push(did(ConnectSendUdp, 123, "203.0.113.1"));
+
+    for (own_way, text) in [
+        (
+            &[Protocol::Tcp][..],
+            "connect = [\n    \"tcp:1024-65535\",\n    \"tcp:443\",\n    \"udp:203.0.113.1:123\",\n    \
+             \"udp:192.0.2.53:53\",\n    \"tcp:53\",\n]\n",
+        ),
+        (
+            &[Protocol::Udp],
+            "connect = [\n    \"tcp:203.0.113.1:1024-65535\",\n    \"tcp:203.0.113.2:1024-65535\",\n    \
+             \"tcp:198.51.100.1,203.0.113.1:443\",\n    \"udp:123\",\n    \"udp:53\",\n    \
+             \"tcp:192.0.2.53:53\",\n]\n",
+        ),
+    ] {
+        let policy = Learned::from_trace(&trace, own_way, &machine()).policy;
+
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            assert_eq!(
+                policy.rules(&machine()).has_addresses(protocol),
+                !own_way.contains(&protocol),
+                "{own_way:?}"
+            );
+        }
+        assert_eq!(policy.to_toml(), text, "{own_way:?}");
+    }
 }
 
 #[test]
@@ -303,10 +339,17 @@ fn is_reason(trace: &[Seen], right: Right, port: u16, address: Option<IpAddr>) -
 
 proptest! {
     #[test]
-    fn a_learned_policy_allows_its_own_trace(trace in proptest::collection::vec(any_seen(), 0..40)) {
-        let learned = learned(&trace);
+    fn a_learned_policy_allows_its_own_trace(
+        trace in proptest::collection::vec(any_seen(), 0..40),
+        own_way in proptest::sample::subsequence(vec![Protocol::Tcp, Protocol::Udp], 0..=2),
+    ) {
+        let learned = Learned::from_trace(&trace, &own_way, &machine());
         let rules = learned.policy.rules(&machine());
         let mut refused = 0;
+
+        for protocol in own_way {
+            prop_assert!(!rules.has_addresses(protocol), "{:?}", learned.policy);
+        }
 
         for Seen { event, .. } in &trace {
             let is_allowed = match event.asked {
