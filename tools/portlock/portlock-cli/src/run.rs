@@ -181,10 +181,23 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         Ok(())
     })?;
 
-    if let Some(text) = summary.text() {
-        tell::refused(&text);
+    match summary.text() {
+        Some(text) => tell::refused(&text),
+        None => note_untold(&rules, &ended),
     }
     Ok(ended.status)
+}
+
+/// Says what no record tells of, if that may be why the program failed. There is no record.
+fn note_untold(rules: &Rules, ended: &program::Ended) {
+    // A program that is not there or cannot be run was told of, by whoever tried to run it.
+    let has_failed = !matches!(ended.status, 0 | 126 | 127) && !ended.is_asked;
+
+    if let Some(untold) = rules.untold().filter(|_| has_failed) {
+        tell::note(&format!(
+            "it failed, and nothing that can be told was refused. Of {untold} the kernel does not tell: try these flags."
+        ));
+    }
 }
 
 /// What was refused in all.
@@ -265,6 +278,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         is_trial: arguments.trial,
         probes: BTreeMap::new(),
         lost: 0,
+        has_told: false,
     };
     let mut print = |text: String| -> Result<(), Wrong> {
         let written = file.as_mut().map(|file| writeln!(file, "{text}"));
@@ -297,6 +311,9 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         for text in teller.end() {
             print(text)?;
         }
+        if !teller.has_told && teller.lost == 0 && !arguments.how.quiet {
+            note_untold(&rules, &ended);
+        }
     }
     Ok(ended.status)
 }
@@ -309,6 +326,7 @@ struct Teller<'a> {
     /// How many probes of a look-up each program made.
     probes: BTreeMap<String, u64>,
     lost: u64,
+    has_told: bool,
 }
 
 /// The name of the program that a thread runs.
@@ -344,6 +362,9 @@ impl Teller<'_> {
         }
 
         let words = event.words()?;
+
+        self.has_told = true;
+
         let refused = if self.is_trial {
             "would be refused"
         } else {

@@ -188,6 +188,36 @@ impl Rules {
         }
     }
 
+    /// What these rules refuse besides the network, with the flags that allow it: no record tells of that. There
+    /// is nothing of it if they leave AF_UNIX and files alone.
+    ///
+    /// ```
+    /// use portlock::{Machine, Policy};
+    ///
+    /// let rules = Policy::default().rules(&Machine::default());
+    /// assert_eq!(rules.untold().as_deref(), Some("AF_UNIX sockets of others (--unix) or keys (--keyrings)"));
+    /// ```
+    pub fn untold(&self) -> Option<String> {
+        let mut all = Vec::new();
+
+        if self.unix != Unix::Any {
+            all.push("AF_UNIX sockets of others (--unix)");
+        }
+        if self.holds_files() {
+            all.push("files (--read, --write)");
+        }
+        if self.refuses_keys() && !all.is_empty() {
+            all.push("keys (--keyrings)");
+        }
+
+        let last = all.pop()?;
+
+        Some(match all.join(", ") {
+            others if others.is_empty() => last.to_owned(),
+            others => format!("{others} or {last}"),
+        })
+    }
+
     /// Each rule with its reason, for people.
     pub fn explain(&self) -> String {
         let mut text = String::new();
