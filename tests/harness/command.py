@@ -5,6 +5,7 @@ and `run.py command`."""
 import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -64,14 +65,15 @@ def workspace(paths: Paths) -> BootResult:
     done = subprocess.run([REPOSITORY / "scripts/portlock.sh", "test"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     (paths.log / "command.log").write_text(done.stdout, "utf-8")
-    return BootResult(HOST, list(judge(done.stdout, done.returncode)), time.monotonic() - began)
+    return BootResult(HOST, list(judge(done.stdout, done.returncode, expectations(HOST.name))), time.monotonic() - began)
 
 
-def judge(printed: str, status: int) -> Iterator[Outcome]:
-    """What cargo printed of its tests."""
+def judge(printed: str, status: int, expected: dict[str, Expectation]) -> Iterator[Outcome]:
+    """What cargo printed of its tests. A program that is expected and did not run, or not all of it, is a failure."""
     lines = printed.splitlines()
     outcome = Outcome("(start)")
     failed = 0
+    passed: Counter[str] = Counter()
     for line in lines:
         if found := _PROGRAM.match(line):
             if outcome.cases:
@@ -80,6 +82,7 @@ def judge(printed: str, status: int) -> Iterator[Outcome]:
         elif found := _TEST.match(line):
             verdict = {"ok": ktap.PASS, "FAILED": ktap.FAIL, "ignored": ktap.SKIP}[found[2]]
             failed += verdict == ktap.FAIL
+            passed[outcome.name] += verdict == ktap.PASS
             outcome.cases.append(ktap.Case(found[1], verdict))
     if status and not failed:
         outcome.cases.append(ktap.Case("(end)", ktap.FAIL, f"cargo test ended with status {status}", lines[-20:]))
@@ -88,6 +91,11 @@ def judge(printed: str, status: int) -> Iterator[Outcome]:
     if failed:
         outcome.cases.append(ktap.Case("(output)", ktap.FAIL, "what the failed tests printed", lines[-60:]))
     yield outcome
+    # After a failure, cargo runs no more programs.
+    for name, expectation in expected.items() if not status else ():
+        if passed[name] < (expectation.passes or 0):
+            reason = f"{passed[name]} tests passed, {expectation.passes} are expected (tests/expected)"
+            yield Outcome(name, [ktap.Case("(count)", ktap.FAIL, reason)])
 
 
 def outcomes(paths: Paths, guest: guests.Guest, boot: Boot, scale: float, finished: Finished) -> BootResult:

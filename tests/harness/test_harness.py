@@ -389,20 +389,26 @@ class Command(unittest.TestCase):
                "test a_server_is_one_word ... {}\n   Doc-tests portlock\ntest src/a.rs - A (line 1) ... ignored\n")
 
     def test_each_program_is_an_outcome(self) -> None:
-        outcomes = list(command.judge(self.PRINTED.format("ok"), 0))
+        outcomes = list(command.judge(self.PRINTED.format("ok"), 0, {}))
         self.assertEqual([outcome.name for outcome in outcomes], ["src/lib.rs", "tests/learn.rs", "examples of portlock"])
         self.assertEqual([outcome.count(ktap.PASS) for outcome in outcomes], [2, 1, 0])
         self.assertEqual(outcomes[2].count(ktap.SKIP), 1)
 
     def test_a_test_that_fails(self) -> None:
-        failed = [case.name for outcome in command.judge(self.PRINTED.format("FAILED"), 101) for case in outcome.cases
+        failed = [case.name for outcome in command.judge(self.PRINTED.format("FAILED"), 101, {}) for case in outcome.cases
                   if case.verdict == ktap.FAIL]
         self.assertEqual(failed, ["a_server_is_one_word", "(output)"])
 
     def test_what_does_not_build_or_run_is_a_failure(self) -> None:
         for printed, status in (("error: could not compile", 101), ("", 0), (self.PRINTED.format("ok"), 101)):
             with self.subTest(printed=printed, status=status):
-                self.assertEqual(sum(outcome.count(ktap.FAIL) for outcome in command.judge(printed, status)), 1)
+                self.assertEqual(sum(outcome.count(ktap.FAIL) for outcome in command.judge(printed, status, {})), 1)
+
+    def test_what_did_not_run_is_a_failure(self) -> None:
+        for name, passes, fails in (("src/lib.rs", 2, 0), ("src/lib.rs", 3, 1), ("tests/words.rs", 1, 1)):
+            with self.subTest(name=name, passes=passes):
+                outcomes = list(command.judge(self.PRINTED.format("ok"), 0, {name: Expectation(passes)}))
+                self.assertEqual(sum(outcome.count(ktap.FAIL) for outcome in outcomes), fails)
 
 
 class Layers(unittest.TestCase):
