@@ -5,8 +5,7 @@
 use crate::arguments::{How, Run, Watch};
 use crate::{explain, program, tell, Wrong};
 use portlock::{
-    Advice, Asked, Event, Inherited, Machine, Observer, Options, Policy, Rules, Sandbox, Support,
-    Unix,
+    Advice, Asked, Event, Inherited, Machine, Observer, Options, Rules, Sandbox, Support, Unix,
 };
 use serde_json::json;
 use std::collections::BTreeMap;

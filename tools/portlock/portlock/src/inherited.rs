@@ -7,11 +7,10 @@ use crate::policy::Unix;
 use crate::rights::Right;
 use crate::rules::Rules;
 use crate::sys;
-use rustix::io::{fcntl_getfd, FdFlags};
 use rustix::net::{getpeername, sockopt};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// An open socket by which a program that inherits it goes around the rules.
 ///
@@ -61,7 +60,7 @@ impl Rules {
     /// The open sockets that a program would inherit from this process and that lead around these rules. Those that
     /// the policy names as opened are not among them, and TCP, MPTCP and UDP without a peer are held by rules.
     ///
-    /// The error is that of `/proc/self/fd`.
+    /// The error is that of `/proc/self/fd`, or there is no number for one more file descriptor.
     pub fn inherited(&self) -> io::Result<Vec<Inherited>> {
         let mut all = Vec::new();
 
@@ -72,18 +71,18 @@ impl Rules {
             let name = entry?.file_name();
             let fd = name.to_str().and_then(|name| name.parse().ok());
 
-            all.extend(fd.and_then(|fd| self.leads_around(fd)));
+            if let Some(fd) = fd.filter(|fd| sys::is_inherited(*fd)) {
+                all.extend(self.leads_around(fd, sys::duplicate(fd)?.as_fd()));
+            }
         }
         all.sort_by_key(|socket| socket.fd);
         Ok(all)
     }
 
-    fn leads_around(&self, fd: i32) -> Option<Inherited> {
-        let socket = sys::borrow(fd).ok()?;
+    fn leads_around(&self, fd: i32, socket: BorrowedFd<'_>) -> Option<Inherited> {
         let kind = kind(socket)?;
-        let is_named = self.opened.iter().any(|opened| opened.fd == fd);
 
-        if is_named || fcntl_getfd(socket).ok()?.contains(FdFlags::CLOEXEC) {
+        if self.opened.iter().any(|opened| opened.fd == fd) {
             return None;
         }
 

@@ -236,6 +236,14 @@ pub(crate) fn set_filter(keys: bool) -> Result<()> {
     .map(|_| ())
 }
 
+/// Whether a program that this process becomes keeps the file descriptor.
+pub(crate) fn is_inherited(fd: RawFd) -> bool {
+    // SAFETY: The call takes no pointer.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// A file descriptor of its own for the open file with this number, if there is one.
 pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
     // SAFETY: The call takes no pointer, and changes no file descriptor that is there.
