@@ -212,6 +212,8 @@ const UDP_CLIENT: &str =
     "the kernel chooses the port of a UDP client, and that is port 0 in a rule";
 const UDP_OPTIONS: &str =
     "a UDP socket that is not connected counts by its own port, which may be any";
+const UDP_PROBED: &str =
+    "libc connects a socket to each address that a server may bind, for which the kernel chooses a port";
 const UDP_ENDED: &str = "a program may end its use of a socket by shutdown(2)";
 const UDP_RECEIVED: &str = "a server receives on its port";
 const UDP_ANSWERED: &str = "a UDP server answers to whatever port its client has, and an answer looks as any other datagram";
@@ -599,6 +601,12 @@ impl Rules {
                         Ports::ALL,
                         clients,
                         because(UDP_ANSWERED),
+                    );
+                    self.grant(
+                        &[Right::BindUdp],
+                        Ports::one(0),
+                        Nets::Any,
+                        because(UDP_PROBED),
                     );
                     self.grant(&OPTIONS_UDP, Ports::ALL, Nets::Any, because(UDP_OPTIONS));
                     self.grant(

@@ -213,6 +213,8 @@ const CASES: &[Case] = &[
         true,
     ),
     ("serve = ['udp:53']", BindUdp, 54, "0.0.0.0", false),
+    ("serve = ['udp:53']", BindUdp, 0, "::", true),
+    ("serve = ['udp:53']", ReceiveUdp, 0, "", false),
     (
         "serve = ['udp:127.0.0.1:53']",
         ConnectSendUdp,
