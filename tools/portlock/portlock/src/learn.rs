@@ -130,6 +130,27 @@ impl Trace<'_> {
         probes
     }
 
+    /// The probes, with the ports that the kernel chose for their sockets.
+    fn with_ports(&self, probes: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut all = probes.clone();
+        let mut last = BTreeMap::new();
+
+        for (at, seen) in self.seen.iter().enumerate() {
+            match access(&seen.event) {
+                Some((Right::ConnectSendUdp, ..)) => {
+                    last.insert(seen.event.thread, at);
+                }
+                Some((Right::BindUdp, 0, _)) => {
+                    if (last.remove(&seen.event.thread)).is_some_and(|at| probes.contains(&at)) {
+                        all.insert(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
     /// Whether a UDP connection can be a probe for what TCP does.
     fn is_followed_by_tcp(&self, at: usize) -> bool {
         let Event { port, address, .. } = self.seen[at].event;
@@ -240,8 +261,9 @@ impl Learned {
             .filter_map(|seen| access(&seen.event))
             .filter(|access| trace.is_retried(*access))
             .count();
+        let of_probes = trace.with_ports(&probes);
         let is_left_out = |at: usize, event: &Event| {
-            probes.contains(&at) || access(event).is_some_and(|access| trace.is_retried(access))
+            of_probes.contains(&at) || access(event).is_some_and(|access| trace.is_retried(access))
         };
 
         trace.serve(&mut policy);

@@ -39,18 +39,16 @@ impl Event {
         else {
             return false;
         };
-        let can_connect = |port| {
-            rules
-                .granting(Right::ConnectTcp, port, self.address)
-                .is_some()
-        };
+        let can = |right, port| rules.granting(right, port, self.address).is_some();
 
         match self.port {
             0 => true,
             53 if machine.resolvers.contains(&address) => false,
             53 => (rules.grants.iter())
                 .any(|grant| grant.rights.has(Right::ConnectTcp) && grant.nets.has(self.address)),
-            port => can_connect(port),
+            // A server asks for the wildcards of its port.
+            port if address.is_unspecified() && can(Right::ListenTcp, port) => true,
+            port => can(Right::ConnectTcp, port),
         }
     }
 

@@ -174,6 +174,29 @@ fn a_server_is_one_word() {
 }
 
 #[test]
+fn a_server_that_asks_for_the_wildcards_probes_them() {
+    let trace = [
+        did(ConnectSendUdp, 8080, "::"),
+        did(BindUdp, 0, "::"),
+        did(ConnectSendUdp, 8080, "0.0.0.0"),
+        did(BindTcp, 8080, "::"),
+        did(ListenTcp, 8080, "::"),
+    ];
+    let learned = learned(&trace);
+    let rules = learned.policy.rules(&machine());
+
+    assert_eq!(learned.probes, 2);
+    assert_eq!(learned.policy.flags(), ["--serve", "tcp:8080"]);
+    assert!(trace[0].event.is_probe(&rules, &machine()));
+    assert!(!did(ConnectSendUdp, 8081, "::")
+        .event
+        .is_probe(&rules, &machine()));
+    assert!(!did(ConnectSendUdp, 8080, "198.51.100.1")
+        .event
+        .is_probe(&rules, &machine()));
+}
+
+#[test]
 fn a_port_of_the_kernels_choice_is_port_0() {
     let trace = [
         did(BindTcp, 0, "127.0.0.1"),
@@ -359,12 +382,12 @@ proptest! {
             };
 
             if !is_allowed {
-                // Only these two are left out, and they are counted.
-                prop_assert!(matches!(event.asked, Asked::Right(ConnectSendUdp | BindTcp)), "{:?}", event);
+                // Only these are left out. Each probe can have a port that the kernel chose.
+                prop_assert!(matches!(event.asked, Asked::Right(ConnectSendUdp | BindUdp | BindTcp)), "{:?}", event);
                 refused += 1;
             }
         }
-        prop_assert!(refused <= learned.probes + learned.retried);
+        prop_assert!(refused <= 2 * learned.probes + learned.retried);
         prop_assert_eq!(Policy::from_toml(&learned.to_toml(), "learned").unwrap(), learned.policy);
     }
 
