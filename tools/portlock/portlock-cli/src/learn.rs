@@ -8,6 +8,7 @@ use crate::{program, tell, Wrong};
 use portlock::{
     Asked, Learned, Machine, Observer, Options, Policy, Protocol, Rules, Seen, Support, Unix,
 };
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 
@@ -66,6 +67,8 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
     sandbox.and(Rules::detecting_own_way().sandbox(support, options(OWN_WAY))?);
 
     let mut seen = Vec::new();
+    // Who sends much makes records faster than names can be asked for.
+    let mut names = HashMap::new();
     let mut ways = Vec::new();
     let mut lost = 0;
     let mut command = std::process::Command::new(name);
@@ -82,9 +85,13 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
                 ));
             }
         } else if event.asked != Asked::Nothing {
+            let program = names
+                .entry((event.thread, event.asked, event.port, event.address))
+                .or_insert_with(|| program_of(event).unwrap_or("a program that has ended".into()));
+
             seen.push(Seen {
                 event: *event,
-                program: program_of(event).unwrap_or("a program that has ended".into()),
+                program: program.clone(),
             });
         }
         Ok(())
