@@ -15,11 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../../tools/testing/selftests/portlock/ring.h"
 
 static int result(long ret)
 {
@@ -383,6 +386,133 @@ static int serve(char *argv[])
 	return result(0);
 }
 
+static int connected(const char *const address, const char *const port)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(atoi(port)),
+	};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	inet_pton(AF_INET, address, &addr.sin_addr);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return -1;
+	return fd;
+}
+
+/*
+ * Runs a program whose descriptor 3 is an AF_UNIX socket, and passes a
+ * connection to it.
+ */
+static int hand(char *argv[])
+{
+	char room[CMSG_SPACE(sizeof(int))] = {};
+	struct iovec iov = {
+		.iov_base = "x",
+		.iov_len = 1,
+	};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	struct cmsghdr *const head = CMSG_FIRSTHDR(&msg);
+	int pair[2], fd;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		return result(-1);
+	if (!fork()) {
+		dup2(pair[1], 3);
+		execvp(argv[2], argv + 2);
+		_exit(1);
+	}
+	fd = connected(argv[0], argv[1]);
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	if (fd < 0 || sendmsg(pair[0], &msg, 0) < 0)
+		return result(-1);
+	wait(NULL);
+	return 0;
+}
+
+/* Uses the connection that hand passes. */
+static int handed(char *argv[])
+{
+	char room[CMSG_SPACE(sizeof(int))] = {}, byte;
+	struct iovec iov = {
+		.iov_base = &byte,
+		.iov_len = 1,
+	};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	int fd;
+
+	if (recvmsg(3, &msg, 0) < 0 || !CMSG_FIRSTHDR(&msg))
+		return result(-1);
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return result(write(fd, "GET", 3));
+}
+
+/* Connects through io_uring. */
+static int ring(char *argv[])
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons(atoi(argv[1])),
+	};
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct io_uring_sqe sqe;
+	struct ring ring;
+	int ret;
+
+	inet_pton(AF_INET, argv[0], &addr.sin_addr);
+	ret = open_ring(&ring, 0);
+	if (!ret) {
+		fill(&sqe, (struct way){}, IORING_OP_CONNECT, fd);
+		sqe.addr = (uintptr_t)&addr;
+		sqe.off = sizeof(addr);
+		ret = run_request(&ring, &sqe);
+	}
+	errno = -ret;
+	return result(ret);
+}
+
+/* Joins a multicast group on loopback. */
+static int join(char *argv[])
+{
+	const struct ip_mreqn group = {
+		.imr_multiaddr.s_addr = htonl(0xef010203),
+		.imr_ifindex = 1,
+	};
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	return result(fd < 0 ? -1 : setsockopt(fd, IPPROTO_IP,
+					       IP_ADD_MEMBERSHIP, &group,
+					       sizeof(group)));
+}
+
+/* Becomes the debugger of a process. */
+static int trace(char *argv[])
+{
+	return result(ptrace(PTRACE_SEIZE, atoi(argv[0]), NULL, NULL));
+}
+
+/* Takes a descriptor from a process. */
+static int steal(char *argv[])
+{
+	const int pid = syscall(SYS_pidfd_open, atoi(argv[0]), 0);
+
+	return result(pid < 0 ? -1 : syscall(SYS_pidfd_getfd, pid,
+					     atoi(argv[1]), 0));
+}
+
 /* Gets a page from a web server, and prints it. */
 static int get(char *argv[])
 {
@@ -431,6 +561,9 @@ static const struct {
 	{ "alarm", -1, later },
 	{ "inherit", -1, inherit },  { "say", 0, say },
 	{ "control", 1, control },
+	{ "hand", -1, hand },	     { "handed", 0, handed },
+	{ "ring", 2, ring },	     { "join", 0, join },
+	{ "trace", 1, trace },	     { "steal", 2, steal },
 };
 
 int main(int argc, char *argv[])
