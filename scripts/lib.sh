@@ -314,3 +314,27 @@ private_apt() {
 		return 1
 	fi
 }
+
+# debian_root ROOT SUITE LOG PACKAGE...: unpacks packages of SUITE, with all that they need, into ROOT. None of their
+# scripts is run, and nothing is installed on this machine. On failure, sets apt_problem to a sentence and returns 1.
+debian_root() {
+	local root=$1 suite=$2 log=$3 apt=$CACHE/apt-$2 debs=$1.debs deb
+	shift 3
+	private_apt "$apt" "$suite" "$log" || return
+	# As on a machine where nothing is installed: everything that the packages need is downloaded.
+	: >"$apt/status"
+	rm -rf "$debs" "$root"
+	mkdir -p "$debs/partial" "$root"
+	if ! apt-get "${apt_options[@]}" -o "Dir::State::status=$apt/status" -o "Dir::Cache::archives=$debs" -q -y \
+		--no-install-recommends --download-only install "$@" >>"$log" 2>&1; then
+		apt_problem="The packages could not be downloaded (see build/log/${log##*/})."
+		return 1
+	fi
+	for deb in "$debs"/*.deb; do
+		if ! dpkg-deb -x "$deb" "$root" >>"$log" 2>&1; then
+			apt_problem="The packages could not be unpacked (see build/log/${log##*/})."
+			return 1
+		fi
+	done
+	rm -rf "$debs"
+}

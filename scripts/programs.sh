@@ -14,6 +14,7 @@ PROGRAMS=(bin/curl bin/iperf3 bin/socat bin/strace sbin/dnsmasq sbin/haproxy sbi
 OUT=$BUILD/programs
 LIBRARIES=usr/lib/x86_64-linux-gnu
 key="$SUITE ${PACKAGES[*]} ${PROGRAMS[*]}"
+rm -rf "$OUT.new"
 trap 'rm -rf "$OUT.new"' EXIT
 
 # A program's libraries, as its own loader finds them, and the loader.
@@ -24,25 +25,10 @@ libraries_of() {
 }
 
 get() {
-	local apt=$CACHE/apt-$SUITE log=$LOGS/programs.log root=$OUT.new/root deb program library
-	if ! private_apt "$apt" "$SUITE" "$log"; then
-		problem=$apt_problem
-		return 1
-	fi
-	# As on a machine where nothing is installed: everything that the programs need is downloaded.
-	: >"$apt/status"
-	rm -f "$apt/archives"/*.deb
+	local root=$OUT.new/root program library
 	say programs "downloading ${PACKAGES[*]} from Debian's suite $SUITE (about 27 MB)"
-	if ! apt-get "${apt_options[@]}" -o "Dir::State::status=$apt/status" -q -y --no-install-recommends \
-		--download-only install "${PACKAGES[@]}" >>"$log" 2>&1; then
-		problem="The packages could not be downloaded (see build/log/programs.log)."
-		return 1
-	fi
-	rm -rf "$OUT.new"
-	mkdir -p "$root" "$OUT.new/bin" "$OUT.new/lib" || return
-	for deb in "$apt/archives"/*.deb; do
-		dpkg-deb -x "$deb" "$root" >>"$log" 2>&1 || return
-	done
+	mkdir -p "$OUT.new/bin" "$OUT.new/lib" || return
+	debian_root "$root" "$SUITE" "$LOGS/programs.log" "${PACKAGES[@]}" || return
 	cp "$root/$LIBRARIES/ld-linux-x86-64.so.2" "$OUT.new/lib/" || return
 	for program in "${PROGRAMS[@]}"; do
 		cp "$root/usr/$program" "$OUT.new/bin/" || return
@@ -50,15 +36,15 @@ get() {
 			cp -u "$library" "$OUT.new/lib/" || return
 		done < <(libraries_of "$root" "$program")
 	done
-	rm -rf "$root" "$apt/archives"/*.deb "$OUT"
+	rm -rf "$root" "$OUT"
 	printf '%s\n' "$key" >"$OUT.new/key"
 	mv "$OUT.new" "$OUT"
 }
 
 [[ ! -f $OUT/key || $(<"$OUT/key") != "$key" ]] || exit 0
-problem="The packages could not be unpacked (see build/log/programs.log)."
+apt_problem="They could not be copied (see build/log/programs.log)."
 if get; then
 	say programs "${#PROGRAMS[@]} programs from Debian's suite $SUITE"
 else
-	say programs "the tests of real programs will be skipped. $problem"
+	say programs "the tests of real programs will be skipped. $apt_problem"
 fi
