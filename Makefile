@@ -20,7 +20,7 @@ PRODUCT = tests/config/product.config tests/config/test.config
 IMAGE = arch/x86/boot/bzImage
 FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test programs shell portlock kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: help run test test-real programs shell portlock kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
 .PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
@@ -41,6 +41,7 @@ help:
 	@echo 'To test it in depth:'
 	@echo '  make fuzz            random calls, compared with C Landlock and the specification;  OPS=n  SEED=n  REPRO=file'
 	@echo '  make programs        real servers and clients from Debian, with the least rights that each needs;  NAME=curl'
+	@echo '  make test-real       the command with real programs from Debian, each under its shortest words;  NAME=curl'
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
@@ -83,6 +84,11 @@ portlock:
 test: kernel
 	$(if $(NAME),,@scripts/kunit.sh build && scripts/programs.sh && scripts/setup.sh portlock && scripts/portlock.sh)
 	$(HARNESS) test $(if $(NAME),--name '$(NAME)') $(FUZZ)
+
+# What takes too long for make test.
+test-real: kernel portlock
+	@scripts/real.sh
+	$(HARNESS) real $(if $(NAME),--name '$(NAME)')
 
 programs: kernel
 	@scripts/programs.sh

@@ -5,6 +5,7 @@
   test    runs upstream's Landlock selftests and Portlock's own under every setting of the boot switch
   scene   shows a process that can only use the ports it named, in ten seconds of reading
   programs runs real servers and clients under rulesets that grant only what they need
+  real    uses the command with real programs from Debian, each under its shortest words
   command uses the command portlock, and runs the tests of its workspace
   fuzz    compares C Landlock, Portlock and the specification, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock, or under other mechanisms
@@ -38,7 +39,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | command | fuzz | bench | mutate | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | real | command | fuzz | bench | mutate | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -70,8 +71,13 @@ def _arguments() -> argparse.Namespace:
         "programs", parents=[places], help="run real servers and clients under rulesets that grant only what they need",
         description="Runs unmodified programs from Debian under rulesets that handle every right: with the least that each needs, "
         "with each right of each rule taken away, and with and without the sandbox to compare the time. `make programs` gets them.")
-    real.add_argument("--name", metavar="TEXT", help="only programs whose name has this in it")
-    real.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
+    use = commands.add_parser(
+        "real", parents=[places], help="use the command with real programs from Debian",
+        description="Runs unmodified programs from Debian with the command: each does its job under its shortest words; without one "
+        "of them watch tells why not; learn writes a policy; under that, nothing is refused. `make test-real` gets them.")
+    for with_names in (real, use):
+        with_names.add_argument("--name", metavar="TEXT", help="only programs whose name has this in it")
+        with_names.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
 
     used = commands.add_parser(
         "command", parents=[places], help="use the command portlock, and run the tests of its workspace",
@@ -136,7 +142,9 @@ def main() -> int:
         if arguments.command == "scene":
             return scene.run(paths, boots or (["portlock", "fallback"] if arguments.compare else ["portlock"]))
         if arguments.command == "programs":
-            return programs.run(paths, arguments.name or None, arguments.patience)
+            return programs.PROGRAMS.run(paths, arguments.name or None, arguments.patience)
+        if arguments.command == "real":
+            return programs.REAL.run(paths, arguments.name or None, arguments.patience)
         if arguments.command == "command":
             return command.run(paths, arguments.patience)
         if arguments.command == "mutate":

@@ -24,6 +24,8 @@ class Boot:
     meaning: str
     #: The only programs to run, if not all.
     only: tuple[str, ...] = ()
+    #: The guest's memory.
+    memory: str = "1G"
 
 
 #: Every setting of the boot switch. The first two run everything.

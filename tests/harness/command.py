@@ -111,7 +111,7 @@ def outcomes(paths: Paths, guest: guests.Guest, boot: Boot, scale: float, finish
     archive.file("bin/ask", guests.compile_program(paths, TESTS / "guest/ask.c"))
     for file in sorted(SCRIPTS.iterdir()):
         archive.file(f"selftests/{_SUITE}/{file.name}", file)
-    real = programs.archive(paths) if programs.are_there(paths) else b""
+    real = b"" if programs.PROGRAMS.missing(paths) else programs.archive(paths)
     session = Session(paths, replace(guest, archive=guest.archive + archive.finish() + real, modules=[]), job, scale)
     return session.run(finished)
 

@@ -35,6 +35,18 @@ class Archive:
         """Add a copy of a file of the host. It is executable if the file is."""
         self.data(path, source.read_bytes(), 0o755 if source.stat().st_mode & 0o100 else 0o644)
 
+    def tree(self, path: str, folder: Path) -> None:
+        """Add copies of all that is in a folder of the host, with its symbolic links."""
+        for source in sorted(folder.iterdir()):
+            name = f"{path}/{source.name}"
+            if source.is_symlink():
+                self.symlink(name, str(source.readlink()))
+            elif source.is_dir():
+                self.folder(name)
+                self.tree(name, source)
+            elif source.is_file():
+                self.file(name, source)
+
     def symlink(self, path: str, target: str) -> None:
         """Add a symbolic link."""
         name = PurePosixPath(path)

@@ -244,7 +244,7 @@ class Session:
                 environment[name_of_number] = number
         initramfs = self._guest.archive + plan("test", environment, (p.plan_line(self._scale) for p in programs))
         follower = self.current = Follower(programs, self._guest.modules, self._scale)
-        machine = Machine(self._paths, name, self.job.boot.lsm, initramfs)
+        machine = Machine(self._paths, name, self.job.boot.lsm, initramfs, memory=self.job.boot.memory)
         told = 0
 
         def watch(running: Machine) -> str | None:

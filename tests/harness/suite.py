@@ -100,7 +100,7 @@ def _beyond_boots(paths: Paths, guest: guests.Guest, choice: Choice) -> list[Boo
     if choice.whole:
         rounds += [lambda: units.run(paths), lambda: interleave.run(paths),
                    lambda: fuzz.outcome(paths, guest, choice.operations, choice.seed, progress),
-                   lambda: programs.outcomes(paths, guest, programs.names(), choice.scale, lambda *_: None),
+                   lambda: programs.PROGRAMS.outcomes(paths, guest, programs.PROGRAMS.names(), choice.scale, lambda *_: None),
                    lambda: command.workspace(paths)]
         rounds += [lambda boot=boot: command.outcomes(paths, guest, boot, choice.scale, lambda *_: None) for boot in command.BOOTS]
     if choice.units:

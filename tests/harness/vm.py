@@ -20,7 +20,8 @@ _COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_b
 stopping = threading.Event()
 
 
-def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra: str = "", counted: bool = True) -> list[str]:
+def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra: str = "", counted: bool = True,
+            memory: str = "1G") -> list[str]:
     """QEMU's command without its channels.
 
     With `counted`, the guest's clock advances with the instructions that it runs, and jumps when the guest would wait. Other
@@ -29,7 +30,7 @@ def command(paths: Paths, lsm: str, initramfs: Path, processors: int = 4, extra:
     # Not "pc": its ACPI tables compute the routes of interrupts, which takes longer than a kernel with checkers waits.
     return [
         QEMU, "-accel", "tcg,thread=single", *(("-icount", "shift=0,sleep=off") if counted else ()),
-        "-machine", "q35", "-cpu", "max", "-smp", str(processors), "-m", "1G",
+        "-machine", "q35", "-cpu", "max", "-smp", str(processors), "-m", memory,
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-net", "none",
         "-device", "virtio-rng-pci",
         "-kernel", str(paths.kernel), "-initrd", str(initramfs),
@@ -70,13 +71,13 @@ class Machine:
     PORTS = ("results", "status", "dmesg")
 
     def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True,
-                 extra: str = "") -> None:
+                 extra: str = "", memory: str = "1G") -> None:
         self._paths = paths
         self._image = paths.guest / f"{name}.cpio"
         self._image.write_bytes(initramfs)
         self.console = Channel(paths.log / f"{name}.console.log")
         self.ports = {port: Channel(paths.log / f"{name}.{port}.log") for port in self.PORTS}
-        arguments = [*command(paths, lsm, self._image, processors, extra, counted), *self._channels(name)]
+        arguments = [*command(paths, lsm, self._image, processors, extra, counted, memory), *self._channels(name)]
         self._messages = paths.log / f"{name}.qemu.log"
         self._messages.write_text(" ".join(arguments) + "\n")
         self._arguments = arguments
