@@ -141,9 +141,13 @@ impl Trace<'_> {
                     last.insert(seen.event.thread, at);
                 }
                 Some((Right::BindUdp, 0, _)) => {
-                    if (last.remove(&seen.event.thread)).is_some_and(|at| probes.contains(&at)) {
-                        all.insert(at);
-                    }
+                    let before = last.remove(&seen.event.thread);
+
+                    all.extend(
+                        before
+                            .filter(|before| probes.contains(before))
+                            .and(Some(at)),
+                    );
                 }
                 _ => {}
             }
