@@ -38,8 +38,8 @@ Examples:
   portlock check new.toml --against old.toml
 
 A policy is what may be done: what no word allows is refused.
-A place is PROTOCOL:[ADDRESSES:]PORTS, such as tcp:443, tcp:10.0.0.0/8:443, tcp:[2001:db8::]/32:8000-8100,
-udp:localhost:* or tcp:any,!private:443. The sets with names are localhost, private, link-local, metadata,
+A place is PROTOCOL:[ADDRESSES:]PORTS, such as tcp:443, tcp:10.0.0.0/8:443, tcp:[2001:db8::]/32:8000-8100, \
+udp:localhost:* or tcp:any,!private:443. The sets with names are localhost, private, link-local, metadata, \
 multicast and internet.";
 
 const RUN_EXAMPLES: &str = "\
@@ -49,7 +49,7 @@ Examples:
   portlock run --opened 3 -- ./service        (a socket that systemd passes on)
   portlock run --explain --serve udp:53       (what the words imply; nothing is run)
 
-Exit status: that of the program, or 128 and the number of the signal that ended it; 125 if the policy is wrong
+Exit status: that of the program, or 128 and the number of the signal that ended it; 125 if the policy is wrong \
 or the kernel cannot enforce it, 126 if the program cannot be run, 127 if there is none.";
 
 #[derive(Subcommand)]

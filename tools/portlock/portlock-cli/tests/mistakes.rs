@@ -148,6 +148,11 @@ const FLAGS: &[(&[&str], &str)] = &[
     ),
     (&["--connect", "tcp:[10.0.0.1]:443"], "write 10.0.0.1"),
     (
+        &["--connect", "example.org:443"],
+        "portlock resolve example.org",
+    ),
+    (&["--connect", "localhost:8080"], "write tcp:localhost:8080"),
+    (
         &["--connect", "tcp:example.org:443"],
         "portlock resolve example.org",
     ),

@@ -557,8 +557,10 @@ impl std::str::FromStr for Place {
                     "this is an address of the Web, and rules are about protocols, addresses and ports: write \
                      tcp:443 or tcp:80"
                         .to_owned()
-                } else if other.parse::<IpAddr>().is_ok() || other.contains(['.', '[']) {
+                } else if other.contains('[') || parse_terms(other).is_ok() {
                     format!("the protocol is missing: write tcp:{text} or udp:{text}")
+                } else if other.contains('.') {
+                    not_an_address(other)
                 } else {
                     format!(
                         "{other:?} is no protocol that has ports here: write tcp or udp (other kinds of sockets are \
