@@ -504,6 +504,15 @@ static int trace(char *argv[])
 	return result(ptrace(PTRACE_SEIZE, atoi(argv[0]), NULL, NULL));
 }
 
+/* Enters the user and network namespace of a process. */
+static int enter(char *argv[])
+{
+	const int pid = syscall(SYS_pidfd_open, atoi(argv[0]), 0);
+
+	return result(pid < 0 ? -1 :
+				setns(pid, CLONE_NEWUSER | CLONE_NEWNET));
+}
+
 /* Takes a descriptor from a process. */
 static int steal(char *argv[])
 {
@@ -564,6 +573,7 @@ static const struct {
 	{ "hand", -1, hand },	     { "handed", 0, handed },
 	{ "ring", 2, ring },	     { "join", 0, join },
 	{ "trace", 1, trace },	     { "steal", 2, steal },
+	{ "enter", 1, enter },
 };
 
 int main(int argc, char *argv[])
