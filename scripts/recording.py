@@ -37,7 +37,7 @@ _CLASSES = {"1": "b", "31": "r", "33": "y", "35": "m"}
 def record(paths: Paths) -> list[str]:
     """Boot a guest and return the lines of its terminal."""
     paths.check()
-    if not (paths.build / "portlock").is_file() or not programs.are_there(paths):
+    if not (paths.build / "portlock").is_file() or programs.PROGRAMS.missing(paths):
         raise HarnessError("run `make portlock` and `make programs` first.")
     guest = guests.build(paths, lambda what: None, with_tests=False)
     archive = Archive()
