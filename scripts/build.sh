@@ -4,7 +4,9 @@
 # also makes what an out-of-tree module needs. The configuration comes only from the fragments, and each
 # option that they name must end up as they say.
 #
-#   build.sh [--tree DIR --out DIR] [--allow-unknown] [TARGET...]
+#   build.sh [--tree DIR --out DIR] [--base FILE] [--allow-unknown] [TARGET...]
+#
+# With --base, the built-in options of FILE, a whole configuration, are kept where the fragments name no other.
 #
 # FRAGMENTS="a b" in the environment replaces product.config and test.config.
 set -euo pipefail
@@ -16,10 +18,12 @@ load_toolchain
 OUT=$BUILD/kernel
 name=kernel
 unknown=refuse
+base=
 while (($#)); do
 	case $1 in
 	--tree) TREE=$2; shift 2 ;;
 	--out) OUT=$2; name=$(basename "$2"); shift 2 ;;
+	--base) base=$(realpath -e "$2"); shift 2 ;;
 	--allow-unknown) unknown='allow'; shift ;;
 	*) break ;;
 	esac
@@ -50,7 +54,7 @@ wanted() {
 }
 
 kconfig_state() {
-	cat "$TOOLCHAIN" "${fragments[@]}" "$BUILD/base"
+	cat "$TOOLCHAIN" "${fragments[@]}" ${base:+"$base"} "$BUILD/base"
 	cat "$(dirname "$TREE")/apply/kconfig" 2>/dev/null || true
 }
 
@@ -62,8 +66,12 @@ configure() {
 	fi
 	rm -f "$OUT/portlock.key"
 	wanted >"$OUT/portlock.fragment"
-	step "config" "$(wc -l <"$OUT/portlock.fragment") options from ${fragments[*]##*/}" \
-		kmake "$TREE" "$OUT" KCONFIG_ALLCONFIG="$OUT/portlock.fragment" allnoconfig ||
+	local how=(KCONFIG_ALLCONFIG="$OUT/portlock.fragment" allnoconfig)
+	if [[ -n $base ]]; then
+		sed -E 's/^(CONFIG_[A-Za-z0-9_]+)=m$/# \1 is not set/' "$base" | cat - "$OUT/portlock.fragment" >"$OUT/.config"
+		how=(olddefconfig)
+	fi
+	step "config" "$(wc -l <"$OUT/portlock.fragment") options from ${fragments[*]##*/}" kmake "$TREE" "$OUT" "${how[@]}" ||
 		die "The kernel could not be configured."
 	while IFS= read -r want; do
 		# An option that must not be set may also be absent.
