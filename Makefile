@@ -20,7 +20,7 @@ PRODUCT = tests/config/product.config tests/config/test.config
 IMAGE = arch/x86/boot/bzImage
 FUZZ = $(if $(OPS),--ops $(OPS)) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help run test test-real programs shell portlock kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
+.PHONY: help run test test-real programs shell portlock deb deb-test kernel kunit fuzz bench peers-kernel debug-kernel debug-test kcsan-kernel kcsan-test mutate proof
 .PHONY: setup fetch apply export check-series lint clean
 .NOTPARALLEL:
 
@@ -37,6 +37,10 @@ help:
 	@echo 'To look around:'
 	@echo '  make run COMPARE=1   the same scene, then once more under stock Landlock'
 	@echo '  make shell           a shell in a guest, with Portlock on'
+	@echo
+	@echo 'To install it:'
+	@echo '  make deb             build/deb: Debian packages of the kernel, its headers and the command (long)'
+	@echo '  make deb-test        install them in a Debian that starts in QEMU, restart it, and look around (long)'
 	@echo
 	@echo 'To test it in depth:'
 	@echo '  make fuzz            random calls, compared with C Landlock and the specification;  OPS=n  SEED=n  REPRO=file'
@@ -93,6 +97,15 @@ test-real: kernel portlock
 programs: kernel
 	@scripts/programs.sh
 	$(HARNESS) programs $(if $(NAME),--name '$(NAME)')
+
+# The packages have whatever command was built.
+deb: apply
+	@scripts/setup.sh deb
+	@scripts/deb.sh
+
+deb-test: deb
+	@scripts/root.sh
+	$(HARNESS) deb
 
 fuzz: kernel
 	$(HARNESS) fuzz $(FUZZ) $(if $(REPRO),--repro '$(REPRO)')

@@ -5,7 +5,8 @@
 # names and exits. If no tool is missing, it takes less than a second.
 #
 # "setup.sh bench" also installs what draws the plots of make bench, and "setup.sh peers" what describes the
-# kernel's types to BPF programs, for make bench PEERS=1.
+# kernel's types to BPF programs, for make bench PEERS=1. "setup.sh deb" installs what make deb and make deb-test
+# use to make packages and a disk with Debian.
 #
 # RUSTC, BINDGEN and LLVM (LLVM=-19 or LLVM=1, for example) in the environment are tried first.
 set -euo pipefail
@@ -121,6 +122,7 @@ plain_tools() {
 	case $WHAT in
 	bench) echo "plots python3-matplotlib" ;;
 	peers) echo "pahole pahole" ;;
+	deb) printf '%s\n' "pahole pahole" "dh_builddeb debhelper" "dpkg-scanpackages dpkg-dev" "mmdebstrap mmdebstrap" "qemu-img qemu-utils" ;;
 	esac
 }
 

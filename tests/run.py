@@ -7,6 +7,7 @@
   programs runs real servers and clients under rulesets that grant only what they need
   real    uses the command with real programs from Debian, each under its shortest words
   command uses the command portlock, and runs the tests of its workspace
+  deb     installs the Debian packages of make deb in a Debian, and restarts it
   fuzz    compares C Landlock, Portlock and the specification, one random system call after the other
   bench   counts what calls cost without Landlock, under C Landlock and under Portlock, or under other mechanisms
   mutate  breaks the code on purpose, and sees that some test notices
@@ -24,7 +25,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from harness import bench, catalogue, command, fuzz, mutate, peers, programs, scene, shell, suite  # noqa: E402
+from harness import bench, catalogue, command, deb, fuzz, mutate, peers, programs, scene, shell, suite  # noqa: E402
 from harness.base import REPOSITORY, HarnessError, Paths  # noqa: E402
 
 
@@ -39,7 +40,7 @@ def _arguments() -> argparse.Namespace:
                        help="the kernel tree whose selftests and samples are used; only read (default: BUILD/linux)")
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | real | command | fuzz | bench | mutate | shell")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="test | scene | programs | real | command | deb | fuzz | bench | mutate | shell")
 
     test = commands.add_parser(
         "test", parents=[places], help="run the selftests",
@@ -83,6 +84,13 @@ def _arguments() -> argparse.Namespace:
         "command", parents=[places], help="use the command portlock, and run the tests of its workspace",
         description="Runs cargo test on tools/portlock, and the command in a guest, as somebody without privileges. `make portlock` builds it.")
     used.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
+
+    packages = commands.add_parser(
+        "deb", parents=[places], help="install the Debian packages in a Debian, and restart it",
+        description="Starts a Debian from its own disk under its own kernel, installs the packages of make deb in it with apt, and "
+        "restarts it. Then Portlock is on, and the programs of this Debian work under it. Starts it twice more with disks and "
+        "network cards of other kinds. `make deb` makes the packages, `make deb-test` also the disk.")
+    packages.add_argument("--patience", type=float, default=1, metavar="FACTOR", help="lengthen every time limit by this factor")
 
     random = commands.add_parser(
         "fuzz", parents=[places], help="compare C Landlock, Portlock and the specification",
@@ -147,6 +155,8 @@ def main() -> int:
             return programs.REAL.run(paths, arguments.name or None, arguments.patience)
         if arguments.command == "command":
             return command.run(paths, arguments.patience)
+        if arguments.command == "deb":
+            return deb.run(paths, arguments.patience)
         if arguments.command == "mutate":
             return mutate.run(paths, arguments.name or None)
         if arguments.command == "bench":

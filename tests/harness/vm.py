@@ -72,15 +72,17 @@ class Machine:
 
     def __init__(self, paths: Paths, name: str, lsm: str, initramfs: bytes, processors: int = 4, counted: bool = True,
                  extra: str = "", memory: str = "1G") -> None:
-        self._paths = paths
         self._image = paths.guest / f"{name}.cpio"
         self._image.write_bytes(initramfs)
+        self._prepare(paths, name, command(paths, lsm, self._image, processors, extra, counted, memory))
+
+    def _prepare(self, paths: Paths, name: str, arguments: list[str]) -> None:
+        self._paths = paths
         self.console = Channel(paths.log / f"{name}.console.log")
         self.ports = {port: Channel(paths.log / f"{name}.{port}.log") for port in self.PORTS}
-        arguments = [*command(paths, lsm, self._image, processors, extra, counted, memory), *self._channels(name)]
+        self._arguments = [*arguments, *self._channels(name)]
         self._messages = paths.log / f"{name}.qemu.log"
-        self._messages.write_text(" ".join(arguments) + "\n")
-        self._arguments = arguments
+        self._messages.write_text(" ".join(self._arguments) + "\n")
 
     def _channels(self, name: str) -> list[str]:
         # Relative names: QEMU runs in the log folder, and a comma in a path would end the option.
@@ -123,6 +125,28 @@ class Machine:
         """Close the files."""
         for channel in (self.console, *self.ports.values()):
             channel.close()
+
+
+class Installed(Machine):
+    """A guest that starts from the disk on which Debian is installed, and may restart. Its second disk is a `payload`, and only
+    its results are read."""
+
+    PORTS = ("results",)
+
+    def __init__(self, paths: Paths, name: str, disk: Path, payload: Path, devices: list[str]) -> None:
+        find_tool(QEMU, package="qemu-system-x86")
+        self._image = payload
+        self._prepare(paths, name, [
+            QEMU, "-accel", "tcg,thread=single", "-machine", "q35", "-cpu", "max", "-smp", "2", "-m", "1G",
+            "-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci",
+            # What starts the kernel that the disk's own grub.cfg names.
+            "-kernel", str(paths.build / "deb/grub"),
+            "-drive", f"file={disk},if=none,id=root,format=qcow2,cache=unsafe",
+            "-drive", f"file={payload},if=none,id=payload,format=raw,readonly=on",
+            "-device", "virtio-blk-pci,drive=payload,serial=payload",
+            # The guest gets an address, and reaches nothing outside.
+            "-netdev", "user,id=lan,restrict=on", *devices,
+        ])
 
 
 def interactive(paths: Paths, lsm: str, initramfs: bytes) -> int:
