@@ -64,7 +64,12 @@ prepare() {
 	cat "$root/usr/lib/grub/i386-pc/lnxboot.img" "$root/tmp/core.img" >"$OUT/grub"
 	rm -f "$root"/tmp/* "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*_*
 	rm -f "$OUT/root.img"
-	/sbin/mke2fs -q -t ext4 -U "$UUID" -d "$root" "$OUT/root.img" 3G
+	# Bound elsewhere, the root is without the mounts that are in it while it is made.
+	mkdir -p "$OUT/root"
+	mount --bind "$root" "$OUT/root"
+	/sbin/mke2fs -q -t ext4 -U "$UUID" -d "$OUT/root" "$OUT/root.img" 3G
+	umount "$OUT/root"
+	rmdir "$OUT/root"
 }
 
 if [[ ${1:-} == prepare ]]; then
