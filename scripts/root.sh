@@ -53,6 +53,8 @@ prepare() {
 	chroot "$root" systemctl enable harness.service systemd-networkd.service ssh.service
 	# Where the drives of any kind are, grub's own loader finds them through the firmware.
 	cat >"$root/tmp/early.cfg" <<-END
+		serial
+		terminal_output serial
 		search --set=root --fs-uuid $UUID
 		set prefix=(\$root)/boot/grub
 		configfile /boot/grub/grub.cfg
@@ -60,7 +62,7 @@ prepare() {
 	mkdir -p "$root/boot/grub/i386-pc"
 	cp "$root"/usr/lib/grub/i386-pc/*.{mod,lst} "$root/boot/grub/i386-pc/"
 	chroot "$root" grub-mkimage -O i386-pc -c /tmp/early.cfg -p /boot/grub -o /tmp/core.img \
-		biosdisk ext2 search_fs_uuid configfile normal linux gzio serial terminal boot echo test
+		biosdisk ext2 search search_fs_uuid configfile normal linux gzio serial terminal boot echo test
 	cat "$root/usr/lib/grub/i386-pc/lnxboot.img" "$root/tmp/core.img" >"$OUT/grub"
 	rm -f "$root"/tmp/* "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*_*
 	rm -f "$OUT/root.img"
