@@ -98,8 +98,8 @@ programs: kernel
 	@scripts/programs.sh
 	$(HARNESS) programs $(if $(NAME),--name '$(NAME)')
 
-# The packages have whatever command was built.
 deb: apply
+	@scripts/setup.sh portlock && scripts/portlock.sh
 	@scripts/setup.sh deb
 	@scripts/deb.sh
 

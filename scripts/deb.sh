@@ -90,10 +90,8 @@ FRAGMENTS='packaging/modules.config packaging/kernel.config' \
 	"$ROOT/scripts/build.sh" --out "$KERNEL" --base "$CONFIG"
 step deb "packages of the kernel and its headers" kernel_packages ||
 	die "The packages of the kernel could not be made. The whole log is build/log/deb.log."
-if [[ -x $BUILD/portlock ]]; then
-	step deb "the package of the command" command_package ||
-		die "The package of the command could not be made. The whole log is build/log/deb.log."
-fi
+step deb "the package of the command" command_package ||
+	die "The package of the command could not be made. The whole log is build/log/deb.log."
 for deb in "$OUT"/*.deb; do
 	say deb "${deb#"$ROOT"/}, $(($(stat -c %s "$deb") / 1024)) KiB"
 done
