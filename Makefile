@@ -45,7 +45,7 @@ help:
 	@echo 'To test it in depth:'
 	@echo '  make fuzz            random calls, compared with C Landlock and the specification;  OPS=n  SEED=n  REPRO=file'
 	@echo '  make programs        real servers and clients from Debian, with the least rights that each needs;  NAME=curl'
-	@echo '  make test-real       the command with real programs from Debian, each under its shortest words;  NAME=curl'
+	@echo '  make test-real       the command with real programs from Debian, and make deb-test (long);  NAME=curl: one program'
 	@echo '  make debug-test      all tests on a kernel with KASAN, lockdep, kmemleak and injected faults (long)'
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
@@ -93,6 +93,7 @@ test: kernel
 test-real: kernel portlock
 	@scripts/real.sh
 	$(HARNESS) real $(if $(NAME),--name '$(NAME)')
+	$(if $(NAME),,@$(MAKE) deb-test)
 
 programs: kernel
 	@scripts/programs.sh
