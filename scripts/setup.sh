@@ -122,7 +122,7 @@ plain_tools() {
 	case $WHAT in
 	bench) echo "plots python3-matplotlib" ;;
 	peers) echo "pahole pahole" ;;
-	deb) printf '%s\n' "pahole pahole" "dh_builddeb debhelper" "dpkg-scanpackages dpkg-dev" "mmdebstrap mmdebstrap" "qemu-img qemu-utils" ;;
+	deb) printf '%s\n' "pahole pahole" "header:elfutils/libdw.h libdw-dev" "dh_builddeb debhelper" "dpkg-scanpackages dpkg-dev" "mmdebstrap mmdebstrap" "qemu-img qemu-utils" ;;
 	esac
 }
 
