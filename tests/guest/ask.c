@@ -93,16 +93,23 @@ static int offer(char *argv[])
 		close(accept(fd, NULL, NULL));
 }
 
-/* Sends a datagram to an address and port. */
-static int datagram(char *argv[])
+static struct sockaddr_in ipv4(const char *address, const char *port)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
-		.sin_port = htons(atoi(argv[1])),
+		.sin_port = htons(atoi(port)),
 	};
+
+	inet_pton(AF_INET, address, &addr.sin_addr);
+	return addr;
+}
+
+/* Sends a datagram to an address and port. */
+static int datagram(char *argv[])
+{
+	const struct sockaddr_in addr = ipv4(argv[0], argv[1]);
 	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
-	inet_pton(AF_INET, argv[0], &addr.sin_addr);
 	return result(fd < 0 ? -1 : sendto(fd, "x", 1, 0,
 					   (struct sockaddr *)&addr,
 					   sizeof(addr)));
@@ -125,6 +132,18 @@ static int unbound(char *argv[])
 	return result(fd < 0 ? -1 : listen(fd, 1));
 }
 
+/* Reads more of a text. Returns 0 at its end. */
+static int more(int fd, char *text, size_t size)
+{
+	const size_t len = strlen(text);
+	const ssize_t got = read(fd, text + len, size - 1 - len);
+
+	if (got <= 0)
+		return 0;
+	text[len + got] = 0;
+	return 1;
+}
+
 /* Becomes a program with these as its first file descriptors. */
 static void become(int in, int out, int err, char *argv[])
 {
@@ -144,8 +163,6 @@ static int terminal(char *argv[])
 	const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	const int hangs_up = !strcmp(argv[0], "hangup");
 	char all[512] = "";
-	size_t len = 0;
-	ssize_t got;
 	int status, slave, pressed = 0;
 	pid_t pid;
 
@@ -158,14 +175,10 @@ static int terminal(char *argv[])
 		slave = open(ptsname(master), O_RDWR);
 		become(slave, slave, slave, argv + 1);
 	}
-	while (len < sizeof(all) - 1 &&
-	       (got = read(master, all + len, sizeof(all) - 1 - len)) > 0) {
-		len += got;
-		all[len] = 0;
+	while (more(master, all, sizeof(all)))
 		if (!pressed && strstr(all, "ready"))
 			pressed = hangs_up ? !close(master) :
 					     write(master, "\x03", 1);
-	}
 	waitpid(pid, &status, 0);
 	printf("%sstatus %d\n", all, WEXITSTATUS(status));
 	return 0;
@@ -182,8 +195,6 @@ static int job(char *argv[])
 	const char *keys = strcmp(argv[0], "^Z") ? "\n" : "\x1a\n";
 	const int one = !strcmp(argv[1], "one");
 	char all[512] = "";
-	size_t len = 0;
-	ssize_t got;
 	int status, slave, stops = 0;
 	pid_t pid;
 
@@ -200,11 +211,8 @@ static int job(char *argv[])
 		signal(SIGTTOU, SIG_DFL);
 		become(slave, slave, slave, argv + 2);
 	}
-	while (!strstr(all, "ready") && len < sizeof(all) - 1 &&
-	       (got = read(master, all + len, sizeof(all) - 1 - len)) > 0) {
-		len += got;
-		all[len] = 0;
-	}
+	while (!strstr(all, "ready") && more(master, all, sizeof(all)))
+		;
 	if (write(master, keys, strlen(keys)) < 0)
 		return result(-1);
 	while (waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status)) {
@@ -329,10 +337,7 @@ static int many(char *argv[])
 /* Becomes a program that has a listening socket as its descriptor 3. */
 static int pass(char *argv[])
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons(atoi(argv[0])),
-	};
+	const struct sockaddr_in addr = ipv4("0.0.0.0", argv[0]);
 	const int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
@@ -345,11 +350,7 @@ static int pass(char *argv[])
 /* Becomes a program that has a connected socket as its descriptor argv[1]. */
 static int inherit(char *argv[])
 {
-	const struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons(9999),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
+	const struct sockaddr_in addr = ipv4("127.0.0.1", "9999");
 	const int fd = atoi(argv[1]);
 	int fds[2];
 
@@ -388,13 +389,9 @@ static int serve(char *argv[])
 
 static int connected(const char *const address, const char *const port)
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons(atoi(port)),
-	};
+	const struct sockaddr_in addr = ipv4(address, port);
 	const int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	inet_pton(AF_INET, address, &addr.sin_addr);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return -1;
 	return fd;
@@ -406,18 +403,6 @@ static int connected(const char *const address, const char *const port)
  */
 static int hand(char *argv[])
 {
-	char room[CMSG_SPACE(sizeof(int))] = {};
-	struct iovec iov = {
-		.iov_base = "x",
-		.iov_len = 1,
-	};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room),
-	};
-	struct cmsghdr *const head = CMSG_FIRSTHDR(&msg);
 	int pair[2], fd;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
@@ -428,11 +413,7 @@ static int hand(char *argv[])
 		_exit(1);
 	}
 	fd = connected(argv[0], argv[1]);
-	head->cmsg_level = SOL_SOCKET;
-	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-	if (fd < 0 || sendmsg(pair[0], &msg, 0) < 0)
+	if (fd < 0 || send_descriptor(pair[0], fd))
 		return result(-1);
 	wait(NULL);
 	return 0;
@@ -441,38 +422,22 @@ static int hand(char *argv[])
 /* Uses the connection that hand passes. */
 static int handed(char *argv[])
 {
-	char room[CMSG_SPACE(sizeof(int))] = {}, byte;
-	struct iovec iov = {
-		.iov_base = &byte,
-		.iov_len = 1,
-	};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = room,
-		.msg_controllen = sizeof(room),
-	};
-	int fd;
+	const int fd = receive_descriptor(3);
 
-	if (recvmsg(3, &msg, 0) < 0 || !CMSG_FIRSTHDR(&msg))
+	if (fd < 0)
 		return result(-1);
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
 	return result(write(fd, "GET", 3));
 }
 
 /* Connects through io_uring. */
 static int ring(char *argv[])
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons(atoi(argv[1])),
-	};
+	const struct sockaddr_in addr = ipv4(argv[0], argv[1]);
 	const int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct io_uring_sqe sqe;
 	struct ring ring;
 	int ret;
 
-	inet_pton(AF_INET, argv[0], &addr.sin_addr);
 	ret = open_ring(&ring, 0);
 	if (!ret) {
 		fill(&sqe, (struct way){}, IORING_OP_CONNECT, fd);
