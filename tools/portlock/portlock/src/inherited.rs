@@ -34,8 +34,8 @@ pub struct Inherited {
     pub is_refused: bool,
 }
 
-/// What the socket is.
-fn kind(socket: BorrowedFd<'_>) -> Option<Kind> {
+/// What the socket is. `None` if it is no socket.
+pub(crate) fn kind(socket: BorrowedFd<'_>) -> Option<Kind> {
     let protocol = sockopt::socket_protocol(socket).ok()?;
 
     Some(Kind::new(

@@ -2,6 +2,8 @@
 
 //! From rules to layers: what the running kernel can enforce, and how it is told.
 
+use crate::inherited;
+use crate::kind::{MPTCP, TCP, UDP};
 use crate::observer::Observer;
 use crate::place::{Nets, Ports};
 use crate::policy::{Opened, Unix};
@@ -198,10 +200,9 @@ pub struct Sandbox {
 fn suitable(fd: BorrowedFd<'_>) -> Option<Rights> {
     let is_listening = sockopt::socket_acceptconn(fd).ok()?;
     let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
-    let protocol = sockopt::socket_protocol(fd).ok()?;
-    let protocol = match protocol.map_or(0, |protocol| protocol.as_raw().get()) {
-        6 | 262 => Protocol::Tcp,
-        17 => Protocol::Udp,
+    let protocol = match inherited::kind(fd)?.protocol {
+        Some(TCP | MPTCP) => Protocol::Tcp,
+        Some(UDP) => Protocol::Udp,
         // No rule is about it.
         _ => return Some(Rights::NONE),
     };
