@@ -99,8 +99,7 @@ programs: kernel
 	@scripts/programs.sh
 	$(HARNESS) programs $(if $(NAME),--name '$(NAME)')
 
-deb: apply
-	@scripts/setup.sh portlock && scripts/portlock.sh
+deb: apply portlock
 	@scripts/setup.sh deb
 	@scripts/deb.sh
 

@@ -36,7 +36,7 @@ def run(paths: Paths, scale: float) -> int:
     if not any(package.name.startswith("linux-image-") for package in packages):
         raise HarnessError("There is no package of the kernel: run make deb.")
     if not any(package.name.startswith("portlock_") for package in packages):
-        raise HarnessError("There is no package of the command: run make portlock deb.")
+        raise HarnessError("There is no package of the command: run make deb.")
     if not (folder / "root.key").is_file():
         raise HarnessError("There is no disk with Debian: run scripts/root.sh, or make deb-test.")
     paths.log.mkdir(parents=True, exist_ok=True)

@@ -82,9 +82,9 @@ use() {
 	fi
 	echo "TAP version 13"
 	echo "1..4"
-	# Ports below 1024 are not what this is about.
 	# The clock's list is for root, unless somebody opens it.
 	chmod 444 /proc/timer_list
+	# Ports below 1024 are not what this is about.
 	echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
 	echo '127.0.0.1 localhost' >/etc/hosts
 	rm -rf /tmp/home
