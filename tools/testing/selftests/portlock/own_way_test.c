@@ -634,6 +634,13 @@ FIXTURE_VARIANT_ADD(ways, udp_by_header)
  */
 #define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
 
+/*
+ * Where a packet has a foreign source, this host asks for its neighbour from
+ * its link-local address.  It gives up after three seconds, in which a busy
+ * machine may not have checked that no other host has that address.
+ */
+#define ACCEPT_DAD "/proc/sys/net/ipv6/conf/default/accept_dad"
+
 /* Makes both namespaces with the wire between them, and returns an errno. */
 static int make_hosts(int *near, int *far, int *sniffer)
 {
@@ -651,7 +658,9 @@ static int make_hosts(int *near, int *far, int *sniffer)
 	*near = this_namespace();
 	if (*near < 0)
 		return *near;
-	ret = make_pair(*far);
+	ret = write_text(ACCEPT_DAD, "0");
+	if (!ret)
+		ret = make_pair(*far);
 	if (!ret)
 		ret = add_address(NEAR, NEAR_ADDRESS, 24);
 	if (!ret)
