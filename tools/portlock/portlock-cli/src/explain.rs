@@ -37,6 +37,12 @@ pub(crate) fn json(policy: &Policy, rules: &Rules) -> Value {
     let opened = (rules.opened.iter()).map(|opened| {
         json!({ "fd": opened.fd, "rights": opened.rights.map(|rights| texts(rights.iter())) })
     });
+    // Without /proc, nobody knows.
+    let inherited = rules.inherited().ok().map(|all| {
+        (all.iter())
+            .map(|socket| json!({ "fd": socket.fd, "text": socket.text, "refused": socket.is_refused }))
+            .collect::<Vec<_>>()
+    });
     let paths = |paths: &[PathBuf]| texts(paths.iter().map(|path| path.display()));
     let free = Rights::ALL.without(rules.restrict.net).iter();
     let create = (!rules.restrict.create).then(|| "create".to_owned());
@@ -46,6 +52,7 @@ pub(crate) fn json(policy: &Policy, rules: &Rules) -> Value {
         "rules": grants.collect::<Vec<_>>(),
         "kinds": kinds.collect::<Vec<_>>(),
         "opened": opened.collect::<Vec<_>>(),
+        "inherited": inherited,
         // Without one of the two, files are left alone.
         "files": rules.holds_files().then(|| json!({ "read": paths(&rules.read), "write": paths(&rules.write) })),
         "unix": match &rules.unix {

@@ -72,6 +72,16 @@ fn prepare(
     Ok(sandbox)
 }
 
+/// The open sockets that lead around the rules, a line each.
+fn inherited_words(rules: &Rules) -> String {
+    match rules.inherited() {
+        Ok(all) => (all.iter())
+            .map(|socket| format!("open now: {}\n", socket.text))
+            .collect(),
+        Err(error) => format!("open sockets cannot be seen in /proc/self/fd ({error})\n"),
+    }
+}
+
 /// Checks the open sockets, before a file of this program gets the number of one that is missing.
 fn check_sockets(rules: &Rules, how: &How) -> Result<(), Wrong> {
     for opened in &rules.opened {
@@ -126,11 +136,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         let text = if arguments.json {
             explain::json(&policy, &rules).to_string()
         } else {
-            let inherited: String = (rules.inherited().into_iter().flatten())
-                .map(|socket| format!("open now: {}\n", socket.text))
-                .collect();
-
-            (rules.explain() + &inherited).trim_end().to_owned()
+            (rules.explain() + &inherited_words(&rules)).trim_end().to_owned()
         };
 
         // Beside a program, standard output is the program's.

@@ -48,6 +48,10 @@ pub struct Learned {
 /// From this many ports on, they are not a list but chosen by the program.
 const RANDOM: usize = 3;
 
+/// From this many ports on, all of which are ephemeral, they are chosen as such. Of those that a program chooses from
+/// 1024 on, as many fall there by chance once in 700 runs.
+const EPHEMERAL: usize = 8;
+
 /// A record about a right at a port.
 type Access = (Right, u16, Option<IpAddr>);
 
@@ -217,9 +221,9 @@ impl Trace<'_> {
 
     /// The range that random numbers are from.
     fn range(&self, ports: &BTreeSet<u16>) -> Ports {
-        let is_ephemeral = ports.iter().all(|port| self.machine.ephemeral.has(*port));
+        let is_ephemeral = |port: &u16| self.machine.ephemeral.has(*port);
 
-        if is_ephemeral {
+        if ports.len() >= EPHEMERAL && ports.iter().all(is_ephemeral) {
             self.machine.ephemeral
         } else {
             Ports {

@@ -230,6 +230,28 @@ fn ports_of_the_programs_choice_are_a_range() {
 }
 
 #[test]
+fn a_few_ports_are_in_the_ephemeral_range_by_chance() {
+    let served = |count: u16| {
+        let trace: Vec<Seen> = (0..count)
+            .flat_map(|i| {
+                let port = 60999 - 1000 * i;
+
+                [
+                    did(BindTcp, port, "0.0.0.0"),
+                    did(ListenTcp, port, "0.0.0.0"),
+                ]
+            })
+            .collect();
+
+        learned(&trace).policy.flags()
+    };
+
+    assert_eq!(served(3), ["--serve", "tcp:1024-65535"]);
+    assert_eq!(served(7), ["--serve", "tcp:1024-65535"]);
+    assert_eq!(served(8), ["--serve", "tcp:32768-60999"]);
+}
+
+#[test]
 fn a_bind_that_only_tries_a_port_is_no_rule() {
     let trace = [did(BindTcp, 0, "0.0.0.0"), did(BindTcp, 40123, "0.0.0.0")];
     let learned = learned(&trace);
