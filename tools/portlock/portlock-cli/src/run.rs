@@ -136,7 +136,9 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         let text = if arguments.json {
             explain::json(&policy, &rules).to_string()
         } else {
-            (rules.explain() + &inherited_words(&rules)).trim_end().to_owned()
+            (rules.explain() + &inherited_words(&rules))
+                .trim_end()
+                .to_owned()
         };
 
         // Beside a program, standard output is the program's.
