@@ -30,9 +30,6 @@ _SUITE = "command"
 _TEST = re.compile(r"^test (.+) \.\.\. (ok|FAILED|ignored)")
 _PROGRAM = re.compile(r"^\s+(?:Running (?:unittests )?(\S+)|Doc-tests (\S+))")
 
-#: How a line begins that belongs into the report.
-_SEEN = "# seen: "
-
 
 def run(paths: Paths, scale: float) -> int:
     """Run these tests alone. Returns the exit status, 0 only if something ran and nothing failed."""
@@ -48,13 +45,7 @@ def run(paths: Paths, scale: float) -> int:
     for outcome in results[0].outcomes:
         progress.finished(HOST, outcome)
     logs = [(paths.log / f"test-{boot.name}.results.log").read_text("utf-8", "replace") for boot in BOOTS]
-    seen = "\n".join(line.removeprefix(_SEEN) for log in logs for line in log.splitlines() if line.startswith(_SEEN))
-    for text in (seen, report.details(results)):
-        if text:
-            print(f"\n{text}")
-    passed, failed, skipped = report.totals(results)
-    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed else 0
+    return report.conclude(results, report.seen("\n".join(logs)))
 
 
 def workspace(paths: Paths) -> BootResult:

@@ -25,7 +25,6 @@ _MACHINES = {
 #: Seconds in which there has to be a result. The slowest is the installation, which makes an initial file system.
 _LIMIT = 1800
 
-_SEEN = "# seen: "
 _PLAN = re.compile(r"^1\.\.(\d+)$")
 
 
@@ -53,12 +52,7 @@ def run(paths: Paths, scale: float) -> int:
         if name == "virtio" and any(outcome.count(ktap.FAIL) for outcome in result.outcomes[:1]):
             break
     disk.unlink()
-    details = report.details(results)
-    if details:
-        print(f"\n{details}")
-    passed, failed, skipped = report.totals(results)
-    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not passed else 0
+    return report.conclude(results)
 
 
 def _payload(folder: Path, machine: str, packages: list[Path]) -> Path:
@@ -90,9 +84,8 @@ def _boot(paths: Paths, name: str, disk: Path, packages: list[Path], scale: floa
     def watch(running: Machine) -> str | None:
         nonlocal last
         new = running.ports["results"].lines()
-        for line in new:
-            if line.startswith(_SEEN):
-                print(f"{name:<8} {line.removeprefix(_SEEN)}", flush=True)
+        for line in report.seen("\n".join(new)).splitlines():
+            print(f"{name:<8} {line}", flush=True)
         lines.extend(new)
         if new:
             last = time.monotonic()
@@ -107,8 +100,7 @@ def _boot(paths: Paths, name: str, disk: Path, packages: list[Path], scale: floa
     finally:
         machine.close()
     result = BootResult(Boot(name, "", "debian"), _judge(lines, counts, why, log.splitlines()[-20:]), time.monotonic() - began)
-    cases = [ktap.Case(kernel_log.without_stamp(found[0]), ktap.FAIL, "in the kernel's log", found) for found in kernel_log.reports(log)]
-    if cases:
+    if cases := kernel_log.cases(log):
         result.outcomes.append(Outcome("kernel log", cases))
     return result
 

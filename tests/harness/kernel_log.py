@@ -3,6 +3,8 @@
 
 import re
 
+from . import ktap
+
 # The kernel prints these only when something is wrong in the kernel. Errors of user space, for example of
 # a test that kills itself, are not in the list.
 _SIGNS = re.compile(
@@ -78,6 +80,11 @@ def _races_of_others(lines: list[str]) -> set[int]:
         if end is not None and not any(map(_OURS.search, report[:end])):
             races.add(start)
     return races
+
+
+def cases(log: str) -> list[ktap.Case]:
+    """A failed test for each report in `log`."""
+    return [ktap.Case(without_stamp(report[0]), ktap.FAIL, "in the kernel's log", report) for report in reports(log)]
 
 
 def reports(log: str) -> list[list[str]]:

@@ -17,9 +17,6 @@ from .session import BootResult, Finished, Outcome, Session
 _SHARED = "lib.sh"
 _LOADER = "ld-linux-x86-64.so.2"
 
-#: How a line begins that belongs into the report.
-_SEEN = "# seen: "
-
 
 @dataclass(frozen=True)
 class Suite:
@@ -59,12 +56,7 @@ class Suite:
             results = [self.outcomes(paths, guest, chosen, scale, progress.finished)]
         finally:
             progress.end()
-        for text in (self._seen(paths), report.details(results)):
-            if text:
-                print(f"\n{text}")
-        passed, failed, skipped = report.totals(results)
-        print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
-        return 1 if failed or not passed else 0
+        return report.conclude(results, self._seen(paths))
 
     def outcomes(self, paths: Paths, guest: guests.Guest, chosen: list[str], scale: float, finished: Finished) -> BootResult:
         """Run the tests of the chosen programs in a boot of their own."""
@@ -84,7 +76,7 @@ class Suite:
     def _seen(self, paths: Paths) -> str:
         """What the scripts tell of refusals and times."""
         printed = self._results(paths).read_text("utf-8", "replace") if self._results(paths).is_file() else ""
-        return "\n".join(line.removeprefix(_SEEN) for line in printed.splitlines() if line.startswith(_SEEN))
+        return report.seen(printed)
 
 
 def archive(paths: Paths) -> bytes:

@@ -10,6 +10,9 @@ from . import ktap
 from .catalogue import Boot
 from .session import BootResult, Outcome, Session
 
+#: How a line begins that belongs into the report.
+_SEEN = "# seen: "
+
 # How many failures are shown with their lines. The others are only named.
 _DETAILED = 20
 
@@ -138,3 +141,18 @@ def totals(results: list[BootResult]) -> tuple[int, int, int]:
     """The numbers of passed, failed and skipped tests in all boots."""
     verdicts = Counter(case.verdict for result in results for outcome in result.outcomes for case in outcome.cases)
     return verdicts[ktap.PASS], verdicts[ktap.FAIL], verdicts[ktap.SKIP]
+
+
+def seen(log: str) -> str:
+    """What the tests told for the report."""
+    return "\n".join(line.removeprefix(_SEEN) for line in log.splitlines() if line.startswith(_SEEN))
+
+
+def conclude(results: list[BootResult], told: str = "") -> int:
+    """Print what was told, what failed, and the counts. Returns the exit status, 0 only if something ran and nothing failed."""
+    for text in (told, details(results)):
+        if text:
+            print(f"\n{text}")
+    passed, failed, skipped = totals(results)
+    print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed else 0

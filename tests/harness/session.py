@@ -292,8 +292,7 @@ class Session:
 
     def _judge_log(self, log: str, explained: bool, why: str | None, name: str, finished: Finished) -> None:
         """What the kernel's log says against it; and how the guest ended, if no program explains that."""
-        cases = [ktap.Case(kernel_log.without_stamp(report[0]), ktap.FAIL, "in the kernel's log", report)
-                 for report in kernel_log.reports(log)]
+        cases = kernel_log.cases(log)
         if not explained and not cases:
             tail = log.splitlines()[-20:]
             cases.append(ktap.Case("(end)", ktap.FAIL, why or "the guest ended before its plan did", tail))

@@ -7,7 +7,7 @@ use crate::policy::Unix;
 use crate::rights::Right;
 use crate::rules::Rules;
 use crate::sys;
-use rustix::net::{getpeername, sockopt};
+use rustix::net::getpeername;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -34,28 +34,6 @@ pub struct Inherited {
     pub is_refused: bool,
 }
 
-/// What the socket is. `None` if it is no socket.
-pub(crate) fn kind(socket: BorrowedFd<'_>) -> Option<Kind> {
-    let protocol = sockopt::socket_protocol(socket).ok()?;
-
-    Some(Kind::new(
-        sockopt::socket_domain(socket)
-            .ok()?
-            .as_raw()
-            .try_into()
-            .ok()?,
-        sockopt::socket_type(socket)
-            .ok()?
-            .as_raw()
-            .try_into()
-            .ok()?,
-        protocol
-            .map_or(0, |protocol| protocol.as_raw().get())
-            .try_into()
-            .ok()?,
-    ))
-}
-
 impl Rules {
     /// The open sockets that a program would inherit from this process and that lead around these rules. Those that
     /// the policy names as opened are not among them, and TCP, MPTCP and UDP without a peer are held by rules.
@@ -80,7 +58,7 @@ impl Rules {
     }
 
     fn leads_around(&self, fd: i32, socket: BorrowedFd<'_>) -> Option<Inherited> {
-        let kind = kind(socket)?;
+        let kind = Kind::of(socket)?;
 
         if self.opened.iter().any(|opened| opened.fd == fd) {
             return None;

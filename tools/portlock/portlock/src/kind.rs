@@ -4,7 +4,9 @@
 
 use crate::place::Mistake;
 use crate::suggest;
+use rustix::net::sockopt;
 use std::fmt;
+use std::os::fd::BorrowedFd;
 
 /// A family, a type and a protocol. `None` is any.
 ///
@@ -97,6 +99,20 @@ impl Kind {
             kind: Some(kind),
             protocol: Some(protocol),
         }
+    }
+
+    /// The kind of a socket. `None` if it is no socket.
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> Option<Self> {
+        let family = sockopt::socket_domain(socket).ok()?.as_raw();
+        let kind = sockopt::socket_type(socket).ok()?.as_raw();
+        let protocol = sockopt::socket_protocol(socket).ok()?;
+        let protocol = protocol.map_or(0, |protocol| protocol.as_raw().get());
+
+        Some(Self::new(
+            family.try_into().ok()?,
+            kind.try_into().ok()?,
+            protocol.try_into().ok()?,
+        ))
     }
 
     /// Whether a rule with this kind allows the other one, in which `None` stands for all.

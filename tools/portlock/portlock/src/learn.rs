@@ -45,6 +45,9 @@ pub struct Learned {
     uses: BTreeMap<String, (u64, BTreeSet<String>)>,
 }
 
+/// The first port that a program chooses by chance.
+const HIGH: u16 = 1024;
+
 /// From this many ports on, they are not a list but chosen by the program.
 const RANDOM: usize = 3;
 
@@ -193,45 +196,52 @@ impl Trace<'_> {
     /// The ports of a server, as words have them: 0 for those that the kernel chose, a range for those that the
     /// program chose.
     fn served(&self, bind: Right, ports: &BTreeSet<u16>) -> Vec<Ports> {
-        let is_high = |port: &u16| *port >= 1024;
         let named: BTreeSet<u16> = ports
             .iter()
             .copied()
             .filter(|port| self.has(bind, *port))
             .collect();
+        let range = self.range(&named);
         let mut all = Vec::new();
-        let random: BTreeSet<u16> = named.iter().copied().filter(is_high).collect();
 
         if ports.iter().any(|port| !named.contains(port)) {
             all.push(Ports::one(0));
         }
-        if random.len() >= RANDOM {
-            all.push(self.range(&random));
-            all.extend(
-                named
-                    .into_iter()
-                    .filter(|port| !is_high(port))
-                    .map(Ports::one),
-            );
-        } else {
-            all.extend(named.into_iter().map(Ports::one));
-        }
+        all.extend(range);
+        all.extend(
+            named
+                .into_iter()
+                .filter(|port| range.is_none() || !is_high(*port))
+                .map(Ports::one),
+        );
         all
     }
 
-    /// The range that random numbers are from.
-    fn range(&self, ports: &BTreeSet<u16>) -> Ports {
+    /// The range that the high ones are from, if they are so many that the program chose them.
+    fn range(&self, ports: &BTreeSet<u16>) -> Option<Ports> {
+        let high: Vec<u16> = ports
+            .iter()
+            .copied()
+            .filter(|port| is_high(*port))
+            .collect();
         let is_ephemeral = |port: &u16| self.machine.ephemeral.has(*port);
 
-        if ports.len() >= EPHEMERAL && ports.iter().all(is_ephemeral) {
-            self.machine.ephemeral
-        } else {
-            Ports {
-                first: 1024,
-                last: u16::MAX,
-            }
+        if high.len() < RANDOM {
+            return None;
         }
+        if high.len() >= EPHEMERAL && high.iter().all(is_ephemeral) {
+            return Some(self.machine.ephemeral);
+        }
+        Some(Ports {
+            first: HIGH,
+            last: u16::MAX,
+        })
     }
+}
+
+/// Whether a program may have chosen the port. Those below are for services.
+fn is_high(port: u16) -> bool {
+    port >= HIGH
 }
 
 fn terms(addresses: &BTreeSet<IpAddr>) -> Vec<Term> {
@@ -486,20 +496,17 @@ impl Trace<'_> {
                 }
             }
             for (address, ports) in &mut of_address {
-                let random: BTreeSet<u16> =
-                    ports.iter().copied().filter(|port| *port >= 1024).collect();
-
                 // Passive FTP: the server names a port for each transfer.
-                if random.len() >= RANDOM {
+                if let Some(range) = self.range(ports) {
                     let mut place = place(
                         right.protocol(),
                         Some(*address).filter(|a| !a.is_unspecified()),
                         0,
                     );
 
-                    place.ports = vec![self.range(&random)];
+                    place.ports = vec![range];
                     policy.words.push(word(Verb::Connect, place));
-                    ports.retain(|port| !random.contains(port));
+                    ports.retain(|port| !is_high(*port));
                 }
                 for port in ports.iter() {
                     of_port.entry(*port).or_default().insert(*address);

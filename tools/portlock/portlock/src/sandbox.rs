@@ -2,8 +2,7 @@
 
 //! From rules to layers: what the running kernel can enforce, and how it is told.
 
-use crate::inherited;
-use crate::kind::{MPTCP, TCP, UDP};
+use crate::kind::{Kind, MPTCP, TCP, UDP};
 use crate::observer::Observer;
 use crate::place::{Nets, Ports};
 use crate::policy::{Opened, Unix};
@@ -200,7 +199,7 @@ pub struct Sandbox {
 fn suitable(fd: BorrowedFd<'_>) -> Option<Rights> {
     let is_listening = sockopt::socket_acceptconn(fd).ok()?;
     let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
-    let protocol = match inherited::kind(fd)?.protocol {
+    let protocol = match Kind::of(fd)?.protocol {
         Some(TCP | MPTCP) => Protocol::Tcp,
         Some(UDP) => Protocol::Udp,
         // No rule is about it.
