@@ -50,15 +50,15 @@ help:
 	@echo '  make kcsan-test      the race tests on a kernel that looks for data races (long)'
 	@echo '  make bench           count what calls and domains cost: without Landlock, with C Landlock, with Portlock'
 	@echo '  make bench PEERS=1   count what BPF, seccomp and TOMOYO add to a call, beside Portlock'
-	@echo '  make mutate          break the code on purpose, and see that some test notices (long)'
-	@echo '  make proof           these four in full (hours)'
+	@echo '  make mutate          break the code on purpose, and see that some test notices (long);  NAME=text  FROM=name'
+	@echo '  make proof           make fuzz, debug-test, kcsan-test and mutate, in full (hours)'
 	@echo
 	@echo 'To work on it:'
 	@echo '  make kunit           the unit tests under User-Mode Linux, the quick loop'
 	@echo '  make kernel          build/kernel/arch/x86/boot/bzImage'
 	@echo '  make apply           build/linux: the stock tree, the overlay, the patches;  FORCE=1 drops hand edits'
 	@echo '  make lint            rustfmt, clippy, checkpatch, kernel-doc, shellcheck'
-	@echo '  make check-series    build the kernel after each patch of the series (long)'
+	@echo '  make check-series    build the kernel after each patch of the series (long);  FROM=n: start at the n-th'
 	@echo '  make export          build/export: everything as a series of mails for git am'
 	@echo
 	@echo 'Run by the others when needed:'
@@ -138,7 +138,7 @@ bench: $(if $(with-peers),peers-kernel,kernel)
 
 mutate: kernel
 	@scripts/kunit.sh build
-	$(HARNESS) mutate $(if $(NAME),--name '$(NAME)')
+	$(HARNESS) mutate $(if $(NAME),--name '$(NAME)') $(if $(FROM),--from '$(FROM)')
 
 # What make test leaves out, at full length.
 proof: kernel debug-kernel kcsan-kernel

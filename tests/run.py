@@ -115,6 +115,7 @@ def _arguments() -> argparse.Namespace:
         description="Puts each fault of tests/mutations.toml into the patched tree, builds, and runs the test that should notice. "
         "The exit status is zero only if all are noticed.")
     breaking.add_argument("--name", metavar="TEXT", help="only faults whose name has this in it")
+    breaking.add_argument("--from", dest="first", metavar="NAME", help="start at this fault, where a run was cut off")
 
     console = commands.add_parser("shell", parents=[places], help="a guest to type in")
     console.add_argument("--lsm", default="landlock,portlock", help="the kernel's lsm= (default: %(default)s)")
@@ -158,7 +159,7 @@ def main() -> int:
         if arguments.command == "deb":
             return deb.run(paths, arguments.patience)
         if arguments.command == "mutate":
-            return mutate.run(paths, arguments.name or None)
+            return mutate.run(paths, arguments.name, arguments.first)
         if arguments.command == "bench":
             return peers.run(paths) if arguments.peers else bench.run(paths, arguments.rules)
         if arguments.command == "fuzz":

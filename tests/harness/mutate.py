@@ -36,10 +36,19 @@ def mutations() -> list[Mutation]:
     return [Mutation(name, **entry) for name, entry in tomllib.loads(LIST.read_text("utf-8")).items()]
 
 
-def run(paths: Paths, name: str | None) -> int:
-    """Returns the exit status: 0 only if every fault was noticed."""
+def run(paths: Paths, name: str | None, first: str | None) -> int:
+    """Tries the faults whose name has `name` in it, from the one called `first` on; None: all of them.
+
+    Returns the exit status: 0 only if every fault was noticed.
+    """
     paths.check()
-    chosen = [mutation for mutation in mutations() if not name or name in mutation.name]
+    chosen = mutations()
+    if first:
+        names = [mutation.name for mutation in chosen]
+        if first not in names:
+            raise HarnessError(f"No fault is called {first!r}: see tests/mutations.toml.")
+        chosen = chosen[names.index(first):]
+    chosen = [mutation for mutation in chosen if not name or name in mutation.name]
     if not chosen:
         raise HarnessError(f"No fault has {name!r} in its name: see tests/mutations.toml.")
     # Check all entries first, so that an entry that is out of date is found at once and not after an hour.
