@@ -71,7 +71,8 @@ struct portlock_ruleset_attr {
 	__u64 handled_access_net;
 	/**
 	 * @quiet_access_net: Network rights whose denials are kept out of the
-	 * logs by rules with %LANDLOCK_ADD_RULE_QUIET.  They must be handled.
+	 * logs, and from the observer, by rules with %LANDLOCK_ADD_RULE_QUIET.
+	 * They must be handled.
 	 */
 	__u64 quiet_access_net;
 	/**

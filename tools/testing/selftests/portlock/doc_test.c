@@ -512,13 +512,6 @@ TEST_F(doc, agent_sends_no_datagrams)
 	EXPECT_EQ(here(EACCES), run(AGENT, "fd 0 bind udp 127.0.0.1 3128"));
 }
 
-TEST_F(doc, agent_gets_no_other_descriptors)
-{
-	ASSERT_EQ(9, dup2(STDOUT_FILENO, 9));
-	EXPECT_EQ(here(EBADF), run(AGENT, "close 9"));
-	EXPECT_EQ(here(0), run(AGENT, "close 1"));
-}
-
 /* The server */
 
 TEST_F(doc, server_serves_its_address)
@@ -693,6 +686,8 @@ TEST_F(doc, intranet_has_no_use_for_sockets_of_others)
 	for (i = 1; i < ARRAY_SIZE(calls); i++)
 		EXPECT_EQ(here(EACCES), run(INTRANET, calls[i]));
 	EXPECT_EQ(here(EACCES), run(INTRANET, "fd 0 send udp 127.0.0.1 53"));
+	/* No right is about a send over UDP to the peer. */
+	EXPECT_EQ(here(0), run(INTRANET, "fd 0 send"));
 
 	ASSERT_EQ(STDIN_FILENO, dup2(listener, STDIN_FILENO));
 	EXPECT_EQ(here(EACCES), run(INTRANET, "fd 0 accept"));
@@ -762,9 +757,14 @@ TEST_F(doc, worker_has_no_use_for_other_sockets)
 	EXPECT_EQ(here(EACCES), work("fd 2 accept", listener));
 }
 
-TEST_F(doc, worker_gets_no_other_descriptors)
+TEST_F(doc, commands_get_no_other_descriptors)
 {
 	ASSERT_EQ(9, dup2(STDOUT_FILENO, 9));
+	EXPECT_EQ(here(EBADF), run(AGENT, "close 9"));
+	EXPECT_EQ(here(0), run(AGENT, "close 1"));
+	EXPECT_EQ(EBADF, run(SERVER, "close 9"));
+	EXPECT_EQ(here(EBADF), run(CLIENT, "close 9"));
+	EXPECT_EQ(here(EBADF), run(INTRANET, "close 9"));
 	EXPECT_EQ(here(EBADF), work("close 9", STDERR_FILENO));
 }
 
