@@ -276,8 +276,7 @@ pub trait Lsm: Sized + Send + Sync + 'static {
     /// Asks whether the current task may send `msg` over `sock`.
     ///
     /// `size` is the number of bytes of data. A message may carry an address to go to, which a
-    /// connected socket need not have. `sendmmsg(2)` asks once for a run of datagrams to one address,
-    /// if they have no control messages.
+    /// connected socket need not have. `sendmmsg(2)` asks about each of its messages.
     ///
     /// When a TCP socket is attached to a KCM socket, which then sends and receives over it, this hook
     /// is called once with an empty message, and after it [`socket_read`](Self::socket_read).

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/userfaultfd.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -448,6 +450,28 @@ static inline void pause_ms(long ms)
 	};
 
 	nanosleep(&time, NULL);
+}
+
+/* Returns a page that nobody can use until someone fills it. */
+static inline char *missing_page(int *userfault)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	char *const map = mmap(NULL, page, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_api api = {
+		.api = UFFD_API,
+	};
+	struct uffdio_register region = {
+		.range = { (uintptr_t)map, page },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	*userfault = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (map == MAP_FAILED || *userfault < 0 ||
+	    ioctl(*userfault, UFFDIO_API, &api) ||
+	    ioctl(*userfault, UFFDIO_REGISTER, &region))
+		return NULL;
+	return map;
 }
 
 /* Renames a file from one directory to another and back. */

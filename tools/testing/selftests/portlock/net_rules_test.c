@@ -990,6 +990,67 @@ TEST_F(net, sendmmsg_takes_no_local_port_unasked)
 	EXPECT_EQ(0, close(fd));
 }
 
+struct batch {
+	int fd;
+	struct mmsghdr messages[2];
+};
+
+static void *send_batch(void *data)
+{
+	struct batch *const batch = data;
+
+	return (void *)(intptr_t)sendmmsg(batch->fd, batch->messages, 2, 0);
+}
+
+/*
+ * The socket has a port that the kernel chose, which it loses while the second
+ * message waits for its address.  To send it would take another port.
+ */
+TEST_F(net, sendmmsg_is_asked_about_the_port_of_each_message)
+{
+	struct iovec iov = {
+		.iov_base = "x",
+		.iov_len = 1,
+	};
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct uffdio_copy copy = {};
+	struct uffd_msg fault;
+	struct batch batch;
+	union addr addrs[2];
+	pthread_t thread;
+	void *page, *sent;
+	int receiver, userfault;
+
+	page = missing_page(&userfault);
+	if (!page)
+		SKIP(return, "no userfaultfd: %s", strerror(errno));
+	receiver = make_socket(variant->family, SOCK_DGRAM, 0);
+	ASSERT_EQ(0, bind_fd(receiver, variant->family, 1024));
+	batch.fd = make_socket(variant->family, SOCK_DGRAM, 0);
+	ASSERT_EQ(0, connect_fd(batch.fd, variant->family, 1024));
+	fill_message(&batch.messages[0], &iov, &addrs[0], variant->family, 1024);
+	fill_message(&batch.messages[1], &iov, &addrs[1], variant->family, 1024);
+	batch.messages[1].msg_hdr.msg_name = page;
+	ASSERT_EQ(0, restrict_to_port(BIND_UDP, 1025, BIND_UDP));
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, send_batch, &batch));
+	ASSERT_EQ(sizeof(fault), read(userfault, &fault, sizeof(fault)));
+	EXPECT_EQ(0, connect(batch.fd, &none, sizeof(none)));
+	copy.dst = (uintptr_t)page;
+	copy.len = sysconf(_SC_PAGESIZE);
+	copy.src = (uintptr_t)calloc(1, copy.len);
+	ASSERT_NE(0, copy.src);
+	memcpy((void *)(uintptr_t)copy.src, &addrs[1], sizeof(addrs[1]));
+	ASSERT_EQ(0, ioctl(userfault, UFFDIO_COPY, &copy));
+	ASSERT_EQ(0, pthread_join(thread, &sent));
+	EXPECT_EQ(1, (intptr_t)sent);
+	EXPECT_EQ(-EACCES, send_fd_to(batch.fd, variant->family, 1024));
+	free((void *)(uintptr_t)copy.src);
+	EXPECT_EQ(0, close(batch.fd));
+	EXPECT_EQ(0, close(receiver));
+	EXPECT_EQ(0, close(userfault));
+}
+
 static int fast_open(int family, __u16 port)
 {
 	union addr addr;

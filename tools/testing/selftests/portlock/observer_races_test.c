@@ -8,7 +8,6 @@
  * lost ones.
  */
 
-#include <linux/userfaultfd.h>
 #include <sys/epoll.h>
 
 #include "races.h"
@@ -482,28 +481,6 @@ FIXTURE_VARIANT_ADD(reader, that_is_slow) { SLOW };
 FIXTURE_VARIANT_ADD(reader, that_is_stopped) { STOPPED };
 FIXTURE_VARIANT_ADD(reader, that_is_stuck) { STUCK };
 /* clang-format on */
-
-/* Returns a page that nobody can write to until someone fills it. */
-static char *missing_page(int *userfault)
-{
-	const size_t page = sysconf(_SC_PAGESIZE);
-	char *const map = mmap(NULL, page, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_api api = {
-		.api = UFFD_API,
-	};
-	struct uffdio_register region = {
-		.range = { (uintptr_t)map, page },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	*userfault = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (map == MAP_FAILED || *userfault < 0 ||
-	    ioctl(*userfault, UFFDIO_API, &api) ||
-	    ioctl(*userfault, UFFDIO_REGISTER, &region))
-		return NULL;
-	return map;
-}
 
 FIXTURE_SETUP(reader)
 {

@@ -1049,6 +1049,26 @@ TEST_F(permissive, records_each_transfer)
 	EXPECT_EQ(0, close(listener));
 }
 
+/* Those of sendmmsg(2) too, also if all have the same destination. */
+TEST_F(permissive, records_each_message)
+{
+	const int observer = new_nonblocking_observer();
+	const int fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+	struct mmsghdr messages[5] = {};
+	union addr addr;
+
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < ARRAY_SIZE(messages); i++) {
+		messages[i].msg_hdr.msg_name = &addr;
+		messages[i].msg_hdr.msg_namelen =
+			loopback(&addr, AF_INET, PORT);
+	}
+	ASSERT_EQ(0, enforce_permissive(observed(observer, SEND_UDP)));
+	ASSERT_EQ(5, sendmmsg(fd, messages, ARRAY_SIZE(messages), 0));
+	EXPECT_EQ(5, drain(observer));
+	EXPECT_EQ(0, close(fd));
+}
+
 TEST_F(permissive, accepts_what_it_would_refuse)
 {
 	const int observer = new_nonblocking_observer();
