@@ -82,8 +82,8 @@ impl Bitmap {
 /// Rights that are allowed on the same ports share a column: in most domains there is only one.
 ///
 /// So the memory follows the rules: 32 bytes for each leaf and column. There are at most as many
-/// leaves as blocks. So a column has at most 8 KiB, and the index at most 33 KiB for each four rights,
-/// however much an allocation is rounded up.
+/// leaves as blocks. So a column has at most 8 KiB, and the index at most 33 KiB for each four rights.
+/// The allocator rounds up to a power of two at most: for nine to twelve full columns, to 128 KiB.
 ///
 /// # Invariants
 ///
