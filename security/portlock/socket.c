@@ -17,6 +17,9 @@
 #include <net/ipv6.h>
 #include <net/sock.h>
 
+#if IS_ENABLED(CONFIG_MPTCP)
+#include "../../net/mptcp/protocol.h"
+#endif
 #include "portlock.h"
 
 /* A packet that is bound to the loopback interface stays on this machine. */
@@ -59,14 +62,7 @@ static bool ipv6_names_device(const struct ipv6_pinfo *const np)
 	       is_device(READ_ONCE(np->sticky_pktinfo.ipi6_ifindex));
 }
 
-static bool ipv6_needs_device(const struct in6_addr *const addr)
-{
-	/* The mark in way.rs covers an address that changes meanwhile. */
-	return data_race(__ipv6_addr_needs_scope_id(__ipv6_addr_type(addr)));
-}
-
-static u32 ipv6_way(const struct sock *const sk,
-		    const struct ipv6_pinfo *const np)
+static u32 ipv6_way(const struct ipv6_pinfo *const np)
 {
 	u32 way = 0;
 
@@ -74,15 +70,6 @@ static u32 ipv6_way(const struct sock *const sk,
 		way |= PORTLOCK_WAY_DEVICE;
 	if (rcu_access_pointer(np->opt))
 		way |= PORTLOCK_WAY_ROUTE;
-
-	/*
-	 * Binding or connecting an MPTCP socket to such an address binds only
-	 * its subflow to the device.
-	 */
-	if (sk->sk_protocol == IPPROTO_MPTCP &&
-	    (ipv6_needs_device(&sk->sk_v6_rcv_saddr) ||
-	     ipv6_needs_device(&sk->sk_v6_daddr)))
-		way |= PORTLOCK_WAY_DEVICE;
 	return way;
 }
 #endif /* IS_ENABLED(CONFIG_IPV6) */
@@ -103,9 +90,29 @@ static noinline u32 sock_way(const struct sock *const sk)
 	if (rcu_access_pointer(inet_sk(sk)->ipv6_fl_list))
 		way |= PORTLOCK_WAY_ROUTE;
 	if (np)
-		way |= ipv6_way(sk, np);
+		way |= ipv6_way(np);
 #endif /* IS_ENABLED(CONFIG_IPV6) */
 
+	return way;
+}
+
+/*
+ * What an MPTCP socket sends leaves by its subflows, and the first one has
+ * states of its own.  To bind, connect or accept by a link-local address ties
+ * only the subflow to the device, and after a fallback to TCP the options of IP
+ * are set on it.  It stays when the socket disconnects, and is used again.
+ */
+static u32 mptcp_way(const struct sock *const sk)
+{
+	u32 way = sock_way(sk);
+
+#if IS_ENABLED(CONFIG_MPTCP)
+	/* It is freed only after the close, cf. struct mptcp_sock. */
+	const struct sock *const subflow = READ_ONCE(mptcp_sk(sk)->first);
+
+	if (subflow)
+		way |= sock_way(subflow);
+#endif
 	return way;
 }
 
@@ -143,10 +150,12 @@ u32 portlock_sock_way(const struct sock *const sk)
 {
 	const struct inet_sock *const inet = inet_sk(sk);
 
+	if (unlikely(sk->sk_protocol == IPPROTO_MPTCP))
+		return mptcp_way(sk);
+
 	/* Most sockets have none of this. */
 	if (unlikely(names_device(sk) || names_route(sk) ||
-		     rcu_access_pointer(inet->inet_opt) ||
-		     sk->sk_protocol == IPPROTO_MPTCP))
+		     rcu_access_pointer(inet->inet_opt)))
 		return sock_way(sk);
 
 #if IS_ENABLED(CONFIG_IPV6)

@@ -1124,6 +1124,74 @@ TEST_F(hosts, are_accepted_by_address_unless_by_a_device)
 	}
 }
 
+/*
+ * A connection by a link-local address ties the socket to the device, and an
+ * MPTCP socket's subflow, for ever.
+ */
+TEST_F(hosts, of_a_device_stay_those_of_what_was_accepted_there)
+{
+	static const int protocols[] = { 0, IPPROTO_MPTCP };
+	char link[32];
+	int i;
+
+	ASSERT_EQ(0, add_address(NEAR, "fe80::1", 64));
+	snprintf(link, sizeof(link), "fe80::1%%%d", if_nametoindex(NEAR));
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		const int listener = listen_at(protocols[i], "::", PORT + i);
+		const int client = dial(protocols[i], link, 0, link, PORT + i);
+		const int fd = try_accept(listener);
+		pid_t child;
+
+		ASSERT_LE(0, client);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+		/* No address of the socket needs a device any more. */
+		ASSERT_EQ(0, disconnect(fd));
+		ASSERT_EQ(-EINPROGRESS, connect_to(fd, FAR_ADDRESS_6, PORT));
+		ASSERT_TRUE(is_seen(self->sniffer));
+		ASSERT_EQ(0, disconnect(fd));
+
+		child = fork();
+		ASSERT_LE(0, child);
+		if (child == 0) {
+			ASSERT_EQ(0, restrict_to_address("::1"));
+			EXPECT_EQ(-EACCES, connect_to(fd, "::1", PORT));
+			_exit(_metadata->exit_code);
+		}
+		EXPECT_EQ(0, wait_child(child));
+		EXPECT_TRUE(was_silent(self->sniffer));
+		EXPECT_EQ(-EINPROGRESS, connect_to(fd, "::1", PORT));
+		EXPECT_TRUE(is_seen(self->sniffer));
+		EXPECT_EQ(0, memcmp(frame + 24, &in6addr_loopback, 16));
+		EXPECT_EQ(0, close(fd));
+		EXPECT_EQ(0, close(client));
+		EXPECT_EQ(0, close(listener));
+	}
+}
+
+/* Where the peer knows no MPTCP, options are set on the subflow alone. */
+TEST_F(hosts, are_not_chosen_by_options_of_a_subflow)
+{
+	static const int protocols[] = { 0, IPPROTO_MPTCP };
+	const int listener = listen_at(0, "::1", PORT);
+	const int on = 1;
+	int fds[2], i;
+
+	ASSERT_LE(0, listener);
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		fds[i] = dial(protocols[i], "::1", 0, "::1", PORT);
+		ASSERT_LE(0, fds[i]);
+		ASSERT_EQ(0, set_option(fds[i], SOL_IPV6, IPV6_FREEBIND, &on,
+					sizeof(on)));
+	}
+	ASSERT_EQ(0, restrict_to(SEND_TCP, SEND_TCP, PORT, PORT, "::1/128"));
+	for (i = 0; i < ARRAY_SIZE(protocols); i++) {
+		EXPECT_EQ(-EACCES, send_fd_to(fds[i], 0, 0));
+		EXPECT_EQ(0, close(fds[i]));
+	}
+	EXPECT_EQ(0, close(listener));
+}
+
 /* The answer to a datagram goes to its source, so a foreign one is a target. */
 
 FIXTURE(sources)
