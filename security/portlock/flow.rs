@@ -176,14 +176,16 @@ impl Accepted {
     }
 }
 
-/// Whether a UDP socket has lost a port that the kernel had chosen. Zeroes are that it has not.
+/// Whether a UDP socket may have lost a port that the kernel had chosen. Zeroes are that it has not.
 ///
-/// What came to that port stays in the queue, and may be read when the socket has another one.
+/// What came to that port stays in the queue, and may be read when the socket has another one. Who
+/// reads the port and this reads the port first.
 #[derive(Zeroable)]
 pub(crate) struct LostPort(Atomic<u32>);
 
 impl LostPort {
-    /// Notes that the socket is about to lose such a port, if it has one.
+    /// Notes that the socket is about to lose such a port. It need not have one: another thread may
+    /// cause it to get one before it drops its peer.
     pub(crate) fn note(&self) {
         self.0.store(1, Relaxed);
     }

@@ -42,7 +42,11 @@ use kernel::{
         Sock,
         Socket, //
     },
-    prelude::*, //
+    prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Read, //
+    }, //
 };
 
 /// Whether the kernel has the socket for itself. Rights that Landlock does not have are not about it.
@@ -279,12 +283,17 @@ fn check_flow(
 pub(crate) fn check_receive_udp(domain: &Domain, sock: &Socket) -> Result {
     let sk = sock.sk();
     let access = Access::ReceiveUdp;
-    let has_lost_port = Carried::of(sk).is_none_or(|carried| carried.lost_port.is_noted());
-    let port = if sk.is_port_named() && !has_lost_port {
-        sk.source_port()
-    } else {
-        0
-    };
+    let mut port = 0;
+
+    if sk.is_port_named() {
+        port = sk.source_port();
+        // The port can only have been named after the loss of another was noted, so that is seen too:
+        // two turns of the socket lock were between them.
+        smp_mb(Read);
+        if Carried::of(sk).is_none_or(|carried| carried.lost_port.is_noted()) {
+            port = 0;
+        }
+    }
 
     if domain.allows(port, access) || is_kernels(sock) {
         return Ok(());

@@ -271,7 +271,7 @@ fn decide_udp_connect(udp: &UdpSock, address: Sockaddr<'_>, domain: &Domain) -> 
 }
 
 /// Notes that `udp`, which is about to drop its peer, loses its port with that if the kernel has chosen
-/// it.
+/// it, or chooses one before.
 ///
 /// A port that bind(2) named stays, and a socket that has one keeps it until it is closed.
 fn note_lost_port(domain: &Domain, udp: &UdpSock) {

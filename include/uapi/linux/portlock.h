@@ -345,9 +345,9 @@ struct portlock_event {
  * - %PORTLOCK_ACCESS_NET_GETSOCKOPT_TCP: Read an option of a TCP socket.
  * - %PORTLOCK_ACCESS_NET_SETSOCKOPT_TCP: Set an option of a TCP socket.
  * - %PORTLOCK_ACCESS_NET_RECEIVE_UDP: Receive on a UDP socket, by the local port
- *   that bind(2) named, or port 0 if the kernel has chosen it, or had chosen
- *   one that the socket has lost since.  A rule with an address cannot grant
- *   this.
+ *   that bind(2) named, or port 0 if the kernel has chosen it, or if the
+ *   socket was disconnected before bind(2) named one.  A rule with an address
+ *   cannot grant this.
  * - %PORTLOCK_ACCESS_NET_SHUTDOWN_UDP: Shut a UDP socket down with shutdown(2).
  * - %PORTLOCK_ACCESS_NET_GETSOCKOPT_UDP: Read an option of a UDP socket.
  * - %PORTLOCK_ACCESS_NET_SETSOCKOPT_UDP: Set an option of a UDP socket.
