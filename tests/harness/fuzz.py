@@ -36,7 +36,7 @@ BOOT = Boot("fuzz", "both", "fuzz")
 BATCH = 50_000
 
 #: Seconds until a guest must have finished its next program.
-SILENCE = 120
+SILENCE = 600
 
 #: Programs that one round of shrinking tries at most.
 CANDIDATES = 200
