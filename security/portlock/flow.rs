@@ -12,9 +12,15 @@ use kernel::{
         Socket, //
     },
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        barrier::{
+            smp_mb,
+            Read, //
+        }, //
     }, //
 };
 
@@ -178,8 +184,7 @@ impl Accepted {
 
 /// Whether a UDP socket may have lost a port that the kernel had chosen. Zeroes are that it has not.
 ///
-/// What came to that port stays in the queue, and may be read when the socket has another one. Who
-/// reads the port and this reads the port first.
+/// What came to that port stays in the queue, and may be read when the socket has another one.
 #[derive(Zeroable)]
 pub(crate) struct LostPort(Atomic<u32>);
 
@@ -190,9 +195,13 @@ impl LostPort {
         self.0.store(1, Relaxed);
     }
 
-    /// Whether it was noted.
+    /// Whether it was noted before bind(2) named the port that the caller has read.
+    ///
+    /// Read the port first. It can only have been named after the loss of another was noted, and two
+    /// turns of the socket lock were between them, so that is seen too.
     #[inline]
     pub(crate) fn is_noted(&self) -> bool {
+        smp_mb(Read);
         self.0.load(Relaxed) != 0
     }
 }

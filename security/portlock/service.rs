@@ -42,11 +42,7 @@ use kernel::{
         Sock,
         Socket, //
     },
-    prelude::*,
-    sync::barrier::{
-        smp_mb,
-        Read, //
-    }, //
+    prelude::*, //
 };
 
 /// Whether the kernel has the socket for itself. Rights that Landlock does not have are not about it.
@@ -283,16 +279,15 @@ fn check_flow(
 pub(crate) fn check_receive_udp(domain: &Domain, sock: &Socket) -> Result {
     let sk = sock.sk();
     let access = Access::ReceiveUdp;
-    let mut port = 0;
+    let mut port = if sk.is_port_named() {
+        sk.source_port()
+    } else {
+        0
+    };
 
-    if sk.is_port_named() {
-        port = sk.source_port();
-        // The port can only have been named after the loss of another was noted, so that is seen too:
-        // two turns of the socket lock were between them.
-        smp_mb(Read);
-        if Carried::of(sk).is_none_or(|carried| carried.lost_port.is_noted()) {
-            port = 0;
-        }
+    // The loss is read after the port, see `is_noted()`.
+    if port != 0 && Carried::of(sk).is_none_or(|carried| carried.lost_port.is_noted()) {
+        port = 0;
     }
 
     if domain.allows(port, access) || is_kernels(sock) {
