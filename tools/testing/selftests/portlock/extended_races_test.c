@@ -49,15 +49,6 @@ static int option_of(int fd, int level, int number)
 	return value;
 }
 
-static int port_of(int fd)
-{
-	union addr addr;
-	socklen_t len = sizeof(addr);
-
-	need(getsockname(fd, &addr.sa, &len) ? -errno : 0, "getsockname");
-	return ntohs(addr.in.sin_port);
-}
-
 /*
  * A link-local address names a device, which then stays with the socket.  So a
  * socket is bound to a device, or granted something by an address, not both.
@@ -531,80 +522,6 @@ TEST_F_TIMEOUT(races, a_turned_socket_is_held_to_its_addresses, TIMEOUT)
 }
 
 /*
- * A socket loses a port that the kernel had chosen, and gets one that may be
- * read.  What came to the first stays in its queue, and may never be.
- */
-
-enum { LOST_BIND, LOST_RECEIVE };
-
-static void prepare_loss(void)
-{
-	need(restrict_to(RECEIVE_UDP, RECEIVE_UDP, OPEN_PORT, OPEN_PORT, NULL),
-	     "ruleset");
-}
-
-static void lose_the_port(void)
-{
-	const int peer = make_socket(AF_INET, SOCK_DGRAM, 0);
-	int i;
-
-	need(peer, "peer");
-	need(bind_to(peer, "127.0.0.1", SHUT_PORT), "bind of the peer");
-	for (i = 0; i < ROUNDS_WITHOUT; i++) {
-		race.fd = make_socket(AF_INET, SOCK_DGRAM, 0);
-		need(race.fd, "socket");
-		need(connect_to(race.fd, "127.0.0.1", SHUT_PORT), "connect");
-		need(send_to(peer, "127.0.0.1", port_of(race.fd), 0), "send");
-		store(&race.finished, 0);
-		meet_and_stagger();
-		linger();
-		need(disconnect(race.fd), "disconnect");
-		count(LOST_BIND, bind_to(race.fd, "127.0.0.1", OPEN_PORT));
-		store(&race.finished, 1);
-		meet();
-		close(race.fd);
-	}
-	close(peer);
-}
-
-static void receive_meanwhile(void)
-{
-	char byte;
-	int i, ret;
-
-	for (i = 0; i < ROUNDS_WITHOUT; i++) {
-		meet_and_stagger();
-		do {
-			ret = recv(race.fd, &byte, 1, MSG_DONTWAIT) < 0 ?
-				      -errno : 0;
-			count(LOST_RECEIVE, ret);
-			must(ret == -EACCES, "a datagram was within reach",
-			     ret);
-		} while (!load(&race.finished));
-		meet();
-	}
-}
-
-TEST_F_TIMEOUT(races, what_came_to_a_lost_port_is_never_read, TIMEOUT)
-{
-	static const struct plan plan = {
-		.prepare = prepare_loss,
-		.racers = {
-			lose_the_port,
-			receive_meanwhile,
-			receive_meanwhile,
-		},
-		.rounds = ROUNDS_WITHOUT,
-		.operations = {
-			"bind",
-			"receive",
-		},
-	};
-
-	expect_order(_metadata, &plan);
-}
-
-/*
  * Threads of two domains and of none use one socket.  While it gets and loses
  * peers, a thread is answered for a peer that it has or just had.  After that,
  * each is answered for the peer that it has.
@@ -808,6 +725,77 @@ TEST_F_TIMEOUT(races, uses_of_mptcp_are_judged_likewise, TIMEOUT)
 		SKIP(return, "no MPTCP");
 	protocol = IPPROTO_MPTCP;
 	expect_order(_metadata, &use_plan);
+}
+
+/*
+ * A socket loses a port that the kernel had chosen, and gets one that may be
+ * read.  What came to the first stays in its queue, and may never be.
+ */
+
+enum { LOST_BIND, LOST_RECEIVE };
+
+static void prepare_loss(void)
+{
+	need(restrict_to(RECEIVE_UDP, RECEIVE_UDP, OPEN_PORT, OPEN_PORT, NULL),
+	     "ruleset");
+}
+
+static void lose_the_port(void)
+{
+	const int peer = make_socket(AF_INET, SOCK_DGRAM, 0);
+	int i;
+
+	need(peer, "peer");
+	need(bind_to(peer, "127.0.0.1", SHUT_PORT), "bind of the peer");
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		race.fd = make_socket(AF_INET, SOCK_DGRAM, 0);
+		need(race.fd, "socket");
+		need(connect_to(race.fd, "127.0.0.1", SHUT_PORT), "connect");
+		need(send_to(peer, "127.0.0.1", port_of(race.fd), 0), "send");
+		store(&race.finished, 0);
+		meet_and_stagger();
+		linger();
+		need(disconnect(race.fd), "disconnect");
+		count(LOST_BIND, bind_to(race.fd, "127.0.0.1", OPEN_PORT));
+		store(&race.finished, 1);
+		meet();
+		close(race.fd);
+	}
+	close(peer);
+}
+
+static void receive_meanwhile(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		do {
+			ret = count(LOST_RECEIVE, use(race.fd, USE_RECEIVE));
+			must(ret == -EACCES, "a datagram was within reach",
+			     ret);
+		} while (!load(&race.finished));
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, what_came_to_a_lost_port_is_never_read, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = prepare_loss,
+		.racers = {
+			lose_the_port,
+			receive_meanwhile,
+			receive_meanwhile,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"bind",
+			"receive",
+		},
+	};
+
+	expect_order(_metadata, &plan);
 }
 
 /* A rule that is added while the ruleset is enforced is in it or is not. */

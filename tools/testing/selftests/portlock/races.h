@@ -247,6 +247,16 @@ static inline int ask(int port)
 	return ret;
 }
 
+/* The port that @fd has: 0 if it has none. */
+static inline int port_of(int fd)
+{
+	union addr addr;
+	socklen_t len = sizeof(addr);
+
+	need(getsockname(fd, &addr.sa, &len) ? -errno : 0, "getsockname");
+	return ntohs(addr.in.sin_port);
+}
+
 /* Racers */
 
 typedef void (*racer_fn)(void);

@@ -885,15 +885,6 @@ static void prepare_autobind(void)
 	restrict_udp(OTHER_OPEN_PORT);
 }
 
-static int port_of(int fd)
-{
-	union addr addr;
-	socklen_t len = sizeof(addr);
-
-	need(getsockname(fd, &addr.sa, &len), "getsockname");
-	return ntohs(addr.in.sin_port);
-}
-
 static void bind_while_sending(void)
 {
 	int i, ret;
