@@ -16,13 +16,10 @@ from typing import TypeVar
 from . import guest as guests
 from . import kernel_log, report
 from .base import HarnessError, Paths
-from .vm import Machine, stopping
+from .vm import SILENCE, Machine, stopping
 
 #: Name to what `lsm=` says.
 BOOTS = {"none": "yama", "C": "landlock", "Rust": "landlock,portlock"}
-
-#: Seconds a guest may take for the next figure.
-SILENCE = 600
 
 #: What, pattern of the rules, their number, layers.
 Key = tuple[str, str, int, int]

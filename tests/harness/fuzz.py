@@ -25,7 +25,7 @@ from .base import REPOSITORY, TESTS, HarnessError, Paths, find_tool, run_logged
 from .catalogue import Boot
 from .fuzz_programs import Program
 from .session import BootResult, Outcome
-from .vm import Machine, stopping
+from .vm import SILENCE, Machine, stopping
 
 #: The boots that are compared. The first is the oracle, and the second must give the same answers.
 BOOTS = {"C Landlock": "landlock", "Portlock": "landlock,portlock"}
@@ -34,9 +34,6 @@ BOOT = Boot("fuzz", "both", "fuzz")
 
 #: Operations in each boot: enough to make the time for booting small, few enough to show progress.
 BATCH = 50_000
-
-#: Seconds until a guest must have finished its next program.
-SILENCE = 600
 
 #: Programs that one round of shrinking tries at most.
 CANDIDATES = 200

@@ -13,6 +13,9 @@ from .base import HarnessError, Paths, find_tool
 
 QEMU = "qemu-system-x86_64"
 
+#: Seconds without a word after which a guest that tells its progress is stuck.
+SILENCE = 600
+
 #: Panics end the guest (with QEMU's -no-reboot), and warnings reach the console at once.
 _COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 oops=panic loglevel=5 log_buf_len=8M random.trust_cpu=on"
 
