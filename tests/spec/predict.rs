@@ -1107,10 +1107,11 @@ impl Program {
         let wildcard = Address::wildcard(socket.family);
         let mut may_tell = false;
         let others = [(0, address), (0, wildcard), (port, wildcard)].map(|local| {
-            let (answer, _) = thread.answer(&mut Socket { local, ..socket }, Call::Listen);
+            let mut other = Socket { local, ..socket };
+            let (answer, _) = thread.answer(&mut other, Call::Listen);
 
             may_tell |= !thread.told.borrow().is_empty();
-            answer.is_ok()
+            (answer.is_ok(), other.granted_by_address)
         });
         let way = Way {
             device: LOOPBACK + 1,
@@ -1122,7 +1123,7 @@ impl Program {
         self.tell(thread, seen.what, answer);
 
         let traits = &mut self.sockets[id];
-        let is_marked = socket.granted_by_address != traits.granted_by_address;
+        let is_newly_marked = socket.granted_by_address != traits.granted_by_address;
 
         if socket.protocol == Mptcp
             && traits.subflow_may_have_device
@@ -1152,8 +1153,10 @@ impl Program {
             (false, _) => &others[..1],
         };
 
-        // If the stack answered, the socket got no mark.
-        if is_marked || may_be.iter().any(|other| *other != answer.is_ok()) {
+        // If the stack answered, the socket got no mark. Another port may be granted in another way.
+        let outcome = (answer.is_ok(), socket.granted_by_address);
+
+        if is_newly_marked || may_be.iter().any(|other| *other != outcome) {
             traits.is_unsure = true;
             self.tell_unsurely(thread);
             return (Right::Any, "unsure");
