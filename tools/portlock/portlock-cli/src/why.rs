@@ -45,7 +45,8 @@ fn layers(arguments: &Why, machine: &Machine) -> Result<Vec<(String, Rules)>, Wr
         })?;
     let mut all = Vec::new();
 
-    for (at, line) in noted.lines().enumerate() {
+    // Each line is a sandbox, an empty one too: a policy without a word allows nothing.
+    for (at, line) in noted.split('\n').enumerate() {
         let words = line.split('\t').filter(|word| !word.is_empty());
         let command = ["portlock", "why"]
             .into_iter()
@@ -155,7 +156,6 @@ fn accesses(arguments: &Why, machine: &Machine) -> Result<Vec<Access>, Wrong> {
 pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
     let machine = Machine::read();
     let layers = layers(arguments, &machine)?;
-    let mut is_allowed = true;
     let mut answers = Vec::new();
 
     if arguments.verb == "create" {
@@ -169,7 +169,6 @@ pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
                 .find(|made| made.kind.covers(kind))
                 .map(|made| made.why.to_string());
 
-            is_allowed &= rules.makes(kind);
             answers.push(answer(
                 name,
                 &format!("create {kind}"),
@@ -181,14 +180,13 @@ pub(crate) fn why(arguments: &Why) -> Result<u8, Wrong> {
     } else {
         for (name, rules) in &layers {
             for access in accesses(arguments, &machine)? {
-                let (line, is) = answer_to(name, rules, arguments, access, &machine);
-
-                is_allowed &= is;
-                answers.push((line, is));
+                answers.push(answer_to(name, rules, arguments, access, &machine));
             }
         }
     }
 
+    // Where nobody was asked, nobody allowed it.
+    let is_allowed = !answers.is_empty() && answers.iter().all(|(_, is)| *is);
     let others = others(arguments, &machine)?;
 
     if arguments.json {

@@ -86,3 +86,62 @@ fn each_question_gets_an_answer_and_a_status() {
         assert!(said.contains(part), "{words:?} {question:?}: {said}");
     }
 }
+
+/// What is said of a process with this note in its environment, and the status.
+fn said_of(note: &str, question: &[&str]) -> (String, Option<i32>) {
+    let mut program = Command::new("sleep")
+        .arg("60")
+        .env("PORTLOCK_POLICY", note)
+        .spawn()
+        .unwrap();
+    let environ = format!("/proc/{}/environ", program.id());
+
+    // It is there a moment after the program is.
+    while std::fs::read(&environ).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+
+    let output = Command::new(env!("CARGO_BIN_EXE_portlock"))
+        .args(["why", "--pid", &program.id().to_string()])
+        .args(question)
+        .output()
+        .unwrap();
+
+    program.kill().unwrap();
+    program.wait().unwrap();
+    (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        output.status.code(),
+    )
+}
+
+// A policy without a word has no flags, and so an empty line.
+#[test]
+fn an_empty_policy_of_a_program_refuses() {
+    for (note, refusing) in [
+        ("", "sandbox 1"),
+        ("--connect\ttcp:443\n", "sandbox 2"),
+        ("\n--connect\ttcp:443", "sandbox 1"),
+    ] {
+        for question in [
+            ["connect", "tcp:192.0.2.1:443"],
+            ["create", "netlink:raw:audit"],
+        ] {
+            let (said, status) = said_of(note, &question);
+
+            assert_eq!(status, Some(1), "{note:?} {question:?}: {said}");
+            assert!(
+                said.contains(&format!("refused by {refusing}")),
+                "{note:?} {question:?}: {said}"
+            );
+        }
+    }
+    assert_eq!(
+        said_of(
+            "--connect\ttcp:443\n--connect\ttcp:*",
+            &["connect", "tcp:443"]
+        )
+        .1,
+        Some(0)
+    );
+}
