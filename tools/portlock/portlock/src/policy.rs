@@ -596,7 +596,12 @@ impl Policy {
             "opened" => {
                 for item in array(key, value)? {
                     let (text, start) = match item.get_ref() {
-                        DeValue::Integer(number) => (number.as_str().to_owned(), item.span().start),
+                        // Its digits are those of its radix: 0x10 is 16. What does not fit is told as it is written.
+                        DeValue::Integer(number) => (
+                            i64::from_str_radix(number.as_str(), number.radix())
+                                .map_or_else(|_| number.to_string(), |number| number.to_string()),
+                            item.span().start,
+                        ),
                         _ => string(key, item, text)?,
                     };
 

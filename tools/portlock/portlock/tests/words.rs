@@ -613,6 +613,30 @@ fn a_client_binds_no_port_under_landlock_alone() {
 }
 
 #[test]
+fn the_number_of_an_open_socket_may_be_written_as_toml_has_numbers() {
+    for (text, fd) in [
+        ("3", 3),
+        ("1_0", 10),
+        ("+3", 3),
+        ("0x10", 16),
+        ("0o17", 15),
+        ("0b11", 3),
+    ] {
+        let policy = Policy::from_toml(&format!("opened = [{text}]"), "test").unwrap();
+
+        assert_eq!(policy.opened, [Opened { fd, rights: None }], "{text}");
+    }
+    for text in ["-3", "0xffffffff", "0x10000000000000003"] {
+        let error = Policy::from_toml(&format!("opened = [{text}]"), "test").unwrap_err();
+
+        assert!(
+            error.sentence.contains("is no file descriptor"),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[test]
 fn an_open_socket_gets_rights_of_its_own_protocol() {
     use std::os::fd::AsRawFd;
 
