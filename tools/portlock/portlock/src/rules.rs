@@ -11,7 +11,7 @@ use crate::rights::{Protocol, Right, Rights};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a policy depends on besides its words: this machine's settings.
 ///
@@ -47,11 +47,10 @@ impl Machine {
     /// Reads the settings of this machine. What is missing is what libc and the kernel use then.
     pub fn read() -> Self {
         let default = Self::default();
-        let conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let conf = read("/etc/resolv.conf");
         let (wildcards, resolvers): (Vec<_>, Vec<_>) =
             (resolvers(&conf).into_iter()).partition(IpAddr::is_unspecified);
-        let range =
-            std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+        let range = read("/proc/sys/net/ipv4/ip_local_port_range");
         let mut numbers = range
             .split_whitespace()
             .filter_map(|number| number.parse().ok());
@@ -69,6 +68,13 @@ impl Machine {
             },
         }
     }
+}
+
+/// The text of a file, or none if it cannot be read. A comment may be in any encoding.
+fn read(path: impl AsRef<Path>) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The addresses of the name servers that a resolv.conf(5) names, the first three as libc takes them. libc asks each as
@@ -689,4 +695,22 @@ fn local() -> Vec<IpNet> {
         .iter()
         .filter_map(|text| text.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_a_comment_of_another_encoding_is_read() {
+        let path = std::env::temp_dir().join(format!("portlock-latin-1-{}", std::process::id()));
+
+        std::fs::write(&path, b"# B\xfcro\nnameserver 192.0.2.53\n").unwrap();
+
+        let text = read(&path);
+
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(resolvers(&text), ["192.0.2.53".parse::<IpAddr>().unwrap()]);
+        assert_eq!(read("/no/such/file"), "");
+    }
 }
