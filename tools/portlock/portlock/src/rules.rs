@@ -77,8 +77,8 @@ fn read(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The addresses of the name servers that a resolv.conf(5) names, the first three as libc takes them. libc asks each as
-/// it is written. An IPv4-mapped one is one of IPv4 in rules.
+/// The addresses of the name servers that a resolv.conf(5) names, the first three as libc takes them: the word begins
+/// the line. libc asks each as it is written. An IPv4-mapped one is one of IPv4 in rules.
 ///
 /// ```
 /// let text = "search example.org\nnameserver 192.0.2.53\nnameserver fe80::1%eth0\nnameserver ::ffff:192.0.2.1\n";
@@ -88,11 +88,10 @@ fn read(path: impl AsRef<Path>) -> String {
 pub fn resolvers(text: &str) -> Vec<IpAddr> {
     (text.lines())
         .filter_map(|line| {
-            let mut words = line.split_whitespace();
-
-            (words.next() == Some("nameserver"))
-                .then(|| words.next())
-                .flatten()
+            (line.strip_prefix("nameserver")?)
+                .strip_prefix([' ', '\t'])?
+                .split_whitespace()
+                .next()
         })
         .filter_map(|address| address.split('%').next()?.parse().ok())
         .map(|address: IpAddr| address.to_canonical())

@@ -557,6 +557,18 @@ fn look_ups_are_allowed_to_resolvers_as_the_kernel_sees_them() {
     }
 }
 
+// As glibc and musl have it.
+#[test]
+fn a_resolver_is_named_at_the_beginning_of_a_line() {
+    let text = " nameserver 192.0.2.1\n\tnameserver 192.0.2.2\nnameserver\t 192.0.2.3\nnameserver192.0.2.4\n\
+                nameservers 192.0.2.5\n#nameserver 192.0.2.6\nnameserver\n";
+
+    assert_eq!(
+        resolvers(text),
+        ["192.0.2.3".parse::<std::net::IpAddr>().unwrap()]
+    );
+}
+
 #[test]
 fn a_resolver_that_no_rule_can_be_about_is_told() {
     for (wildcard, meant) in [("0.0.0.0", "write 127.0.0.1"), ("::", "write ::1")] {
