@@ -201,7 +201,7 @@ impl Words {
 
             if at == 0 {
                 policy.restrict = read.restrict;
-            } else if policy.restrict != read.restrict {
+            } else if policy.restrict != read.restrict && self.restrict.is_none() {
                 return Err(Wrong(format!(
                     "{}: this file and the one before restrict different rights: say with --restrict what is meant",
                     path.display()

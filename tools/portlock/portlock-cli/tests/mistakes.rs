@@ -452,6 +452,26 @@ fn a_wrong_file_gets_its_place_and_the_fix() {
 }
 
 #[test]
+fn files_that_restrict_different_rights_need_a_flag() {
+    let folder = Folder::new("restrict");
+    let (all, none) = (folder.path("all.toml"), folder.path("none.toml"));
+
+    std::fs::write(&all, "connect = ['tcp:443']").unwrap();
+    std::fs::write(&none, "restrict = ['none']\nunix = ['any']").unwrap();
+
+    let both = ["run", "--profile", &all, "--profile", &none];
+
+    folder.fails(
+        &[&both[..], &["--"]].concat(),
+        "say with --restrict what is meant",
+    );
+
+    let (output, was_run) = folder.run(&[&both[..], &["--restrict", "none", "--"]].concat());
+
+    assert!(was_run && output.status.success(), "{output:?}");
+}
+
+#[test]
 fn the_status_is_that_of_the_program() {
     let free = ["run", "--restrict", "none", "--unix", "any", "--"];
 
