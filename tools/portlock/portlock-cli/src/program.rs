@@ -85,9 +85,15 @@ pub(crate) fn check_reach(rules: &Rules, name: &OsString) -> Result<(), Wrong> {
 
 /// The exit status for a program that does not start.
 pub(crate) fn not_started(name: &OsString, error: &io::Error) -> (u8, String) {
+    let is_there = find(name).is_some_and(|path| path.exists());
     let name = name.to_string_lossy();
 
     match error.kind() {
+        // The kernel says so too of what a script or a binary names to run it.
+        ErrorKind::NotFound if is_there => (
+            127,
+            format!("{name:?} is there, but what runs it is not: check the interpreter in its first line, or install its loader"),
+        ),
         ErrorKind::NotFound => (127, format!("there is no program {name:?}: check the name, and PATH")),
         ErrorKind::PermissionDenied => (
             126,

@@ -495,6 +495,39 @@ fn the_status_is_that_of_the_program() {
 }
 
 #[test]
+fn a_program_without_its_interpreter_is_told_from_one_that_is_missing() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new("interpreter");
+    let script = folder.path("script");
+
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    for (program, part) in [
+        (
+            script.as_str(),
+            "check the interpreter in its first line, or install its loader",
+        ),
+        // Found by PATH.
+        ("script", "check the interpreter in its first line"),
+        ("/no/such/program", "check the name, and PATH"),
+        ("no-such-program", "check the name, and PATH"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_portlock"))
+            .args(["run", "--restrict", "none", "--unix", "any", "--", program])
+            .env("NO_COLOR", "1")
+            .env("PATH", &folder.0)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+
+        assert_eq!(output.status.code(), Some(127), "{program}: {said}");
+        assert!(said.contains(part), "{program}: {said}");
+    }
+}
+
+#[test]
 fn a_comparison_has_a_status_and_a_witness() {
     let folder = std::env::temp_dir().join(format!("portlock-compare-{}", std::process::id()));
     let (old, new) = (folder.join("old.toml"), folder.join("new.toml"));
