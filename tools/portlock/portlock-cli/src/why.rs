@@ -11,7 +11,7 @@ use portlock::{
     Word,
 };
 use serde_json::json;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An access that a call asks about.
 type Access = (Right, u16, Option<IpAddr>);
@@ -121,11 +121,19 @@ fn accesses(arguments: &Why, machine: &Machine) -> Result<Vec<Access>, Wrong> {
             (Right::SendTcp, port.first, address),
             (Right::ReceiveTcp, port.first, address),
         ],
-        (Verb::Connect, Protocol::Udp) => vec![
-            (Right::ConnectSendUdp, port.first, address),
-            (Right::BindUdp, 0, None),
-            (Right::ReceiveUdp, 0, None),
-        ],
+        (Verb::Connect, Protocol::Udp) => {
+            let mut all = vec![(Right::ConnectSendUdp, port.first, address)];
+
+            // The kernel binds a socket without a port to the wildcard of its family.
+            all.extend(
+                [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+                    .into_iter()
+                    .filter(|own: &IpAddr| address.is_none_or(|to| to.is_ipv4() == own.is_ipv4()))
+                    .map(|own| (Right::BindUdp, 0, Some(own))),
+            );
+            all.push((Right::ReceiveUdp, 0, None));
+            all
+        }
         (Verb::Serve, Protocol::Tcp) => vec![
             (Right::BindTcp, port.first, address),
             (Right::ListenTcp, port.first, address),
@@ -303,8 +311,10 @@ fn others(arguments: &Why, machine: &Machine) -> Result<Vec<String>, Wrong> {
     if arguments.verb == "create" {
         return Ok(all);
     }
-    for (right, port, address) in accesses(arguments, machine)? {
-        if is_privileged(right, port) {
+    let accesses = accesses(arguments, machine)?;
+
+    for (right, port, _) in &accesses {
+        if is_privileged(*right, *port) {
             let lowest = crate::show::lowest_port().unwrap_or_default();
 
             all.push(format!(
@@ -312,7 +322,9 @@ fn others(arguments: &Why, machine: &Machine) -> Result<Vec<String>, Wrong> {
                  net.ipv4.ip_unprivileged_port_start"
             ));
         }
-
+    }
+    // What is asked about comes first. The rest follows from it.
+    if let Some((right, _, address)) = accesses.first() {
         let (v4, v6) = families(right.protocol());
 
         match address {

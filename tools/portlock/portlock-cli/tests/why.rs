@@ -64,6 +64,31 @@ const QUESTIONS: &[(&[&str], &[&str], i32, &str)] = &[
         0,
         "allowed, since this policy does not restrict it",
     ),
+    // The kernel binds a client of UDP to port 0 and the wildcard of its family.
+    (
+        &["--send", "udp:10.0.0.1:53", "--bind", "udp:0.0.0.0,[::]:0", "--receive", "udp:0"],
+        &["connect", "udp:10.0.0.1:53"],
+        0,
+        "bind udp 0.0.0.0 port 0: allowed by --bind udp:0.0.0.0,[::]:0",
+    ),
+    (
+        &["--send", "udp:any:53", "--bind", "udp:0.0.0.0,[::]:0", "--receive", "udp:0"],
+        &["connect", "udp:53"],
+        0,
+        "bind udp :: port 0: allowed by --bind udp:0.0.0.0,[::]:0",
+    ),
+    (
+        &["--send", "udp:any:53", "--bind", "udp:0.0.0.0:0", "--receive", "udp:0"],
+        &["connect", "udp:[2001:db8::1]:53"],
+        1,
+        "bind udp :: port 0: refused by this policy",
+    ),
+    (
+        &["--send", "udp:any:53", "--bind", "udp:127.0.0.1:0", "--receive", "udp:0"],
+        &["connect", "udp:10.0.0.1:53"],
+        1,
+        "bind udp 0.0.0.0 port 0: refused by this policy",
+    ),
     (&[], &["create", "inet:dgram:icmp"], 1, "refused by this policy: add --create inet:dgram:icmp"),
 ];
 
