@@ -7,14 +7,14 @@ use crate::show::is_privileged;
 use crate::{program, Wrong};
 use clap::Parser;
 use portlock::{
-    advice_to_make, families, Advice, Kind, Machine, PolicyError, Protocol, Right, Rules, Verb,
-    Word,
+    advice_to_make, families, Advice, Kind, Machine, PolicyError, Ports, Protocol, Right, Rules,
+    Verb, Word,
 };
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An access that a call asks about.
-type Access = (Right, u16, Option<IpAddr>);
+/// An access that a call asks about, at each of the ports that it may come to.
+type Access = (Right, Ports, Option<IpAddr>);
 
 /// The sandboxes to ask, the outer one first, each with a name.
 fn layers(arguments: &Why, machine: &Machine) -> Result<Vec<(String, Rules)>, Wrong> {
@@ -115,45 +115,54 @@ fn accesses(arguments: &Why, machine: &Machine) -> Result<Vec<Access>, Wrong> {
         }
     };
     let protocol = place.protocol;
-    let rights: Vec<(Right, u16, Option<IpAddr>)> = match (verb, protocol) {
+    let rights: Vec<Access> = match (verb, protocol) {
         (Verb::Connect, Protocol::Tcp) => vec![
-            (Right::ConnectTcp, port.first, address),
-            (Right::SendTcp, port.first, address),
-            (Right::ReceiveTcp, port.first, address),
+            (Right::ConnectTcp, port, address),
+            (Right::SendTcp, port, address),
+            (Right::ReceiveTcp, port, address),
         ],
         (Verb::Connect, Protocol::Udp) => {
-            let mut all = vec![(Right::ConnectSendUdp, port.first, address)];
+            let zero = Ports::one(0);
+            let mut all = vec![(Right::ConnectSendUdp, port, address)];
 
             // The kernel binds a socket without a port to the wildcard of its family.
             all.extend(
                 [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
                     .into_iter()
                     .filter(|own: &IpAddr| address.is_none_or(|to| to.is_ipv4() == own.is_ipv4()))
-                    .map(|own| (Right::BindUdp, 0, Some(own))),
+                    .map(|own| (Right::BindUdp, zero, Some(own))),
             );
-            all.push((Right::ReceiveUdp, 0, None));
+            all.push((Right::ReceiveUdp, zero, None));
             all
         }
-        (Verb::Serve, Protocol::Tcp) => vec![
-            (Right::BindTcp, port.first, address),
-            (Right::ListenTcp, port.first, address),
-            (Right::AcceptTcp, port.first, None),
-            (Right::SendTcp, port.first, None),
-            (Right::ReceiveTcp, port.first, None),
-        ],
+        (Verb::Serve, Protocol::Tcp) => {
+            // Only bind(2) is asked about port 0. The socket then has the port that the kernel chose.
+            let own = match port.first {
+                0 => machine.ephemeral,
+                _ => port,
+            };
+
+            vec![
+                (Right::BindTcp, port, address),
+                (Right::ListenTcp, own, address),
+                (Right::AcceptTcp, own, None),
+                (Right::SendTcp, own, None),
+                (Right::ReceiveTcp, own, None),
+            ]
+        }
         (Verb::Serve, Protocol::Udp) => vec![
-            (Right::BindUdp, port.first, address),
-            (Right::ReceiveUdp, port.first, None),
+            (Right::BindUdp, port, address),
+            (Right::ReceiveUdp, port, None),
             // A client has a port that its kernel chose, and on this machine an address of it.
             (
                 Right::ConnectSendUdp,
-                machine.ephemeral.last,
+                machine.ephemeral,
                 address.filter(IpAddr::is_loopback),
             ),
         ],
         _ => verb
             .right(protocol)
-            .map(|right| (right, port.first, address))
+            .map(|right| (right, port, address))
             .into_iter()
             .collect(),
     };
@@ -226,10 +235,16 @@ fn answer_to(
     access: Access,
     machine: &Machine,
 ) -> (String, bool) {
-    let (right, port, address) = access;
+    let (right, ports, address) = access;
+    // One that is refused is what matters.
+    let port = (ports.first..=ports.last)
+        .find(|port| !rules.allows(right, *port, address))
+        .unwrap_or(ports.last);
     let shown = address.map_or("*".into(), |address| address.to_string());
     let aim = if arguments.verb == "serve" && right == Right::ConnectSendUdp {
         ", to answer a client"
+    } else if ports.first != ports.last {
+        ", which the kernel may choose"
     } else {
         ""
     };
@@ -265,7 +280,7 @@ fn answer_to(
         &what,
         false,
         None,
-        advice(rules, arguments, access, machine),
+        advice(rules, arguments, (right, port, address), machine),
     )
 }
 
@@ -273,7 +288,7 @@ fn answer_to(
 fn advice(
     rules: &Rules,
     arguments: &Why,
-    (right, port, address): Access,
+    (right, port, address): (Right, u16, Option<IpAddr>),
     machine: &Machine,
 ) -> Advice {
     match rules.advice(right, port, address, machine) {
@@ -311,10 +326,13 @@ fn others(arguments: &Why, machine: &Machine) -> Result<Vec<String>, Wrong> {
     if arguments.verb == "create" {
         return Ok(all);
     }
+
     let accesses = accesses(arguments, machine)?;
 
-    for (right, port, _) in &accesses {
-        if is_privileged(*right, *port) {
+    for (right, ports, _) in &accesses {
+        let port = ports.first;
+
+        if is_privileged(*right, port) {
             let lowest = crate::show::lowest_port().unwrap_or_default();
 
             all.push(format!(

@@ -89,6 +89,35 @@ const QUESTIONS: &[(&[&str], &[&str], i32, &str)] = &[
         1,
         "bind udp 0.0.0.0 port 0: refused by this policy",
     ),
+    // A server that binds port 0 listens on the port that the kernel chose.
+    (
+        &["--bind", "tcp:0", "--listen", "tcp:0", "--accept", "tcp:0", "--send", "tcp:0", "--receive", "tcp:0"],
+        &["serve", "tcp:0"],
+        1,
+        "which the kernel may choose: refused by this policy: add --serve tcp:0",
+    ),
+    (
+        &["--bind", "tcp:0", "--listen", "tcp:1024-65535", "--accept", "tcp:*", "--send", "tcp:*", "--receive", "tcp:*"],
+        &["serve", "tcp:0"],
+        0,
+        "which the kernel may choose: allowed by --listen tcp:1024-65535",
+    ),
+    // Any of them, not only one.
+    (
+        &["--bind", "tcp:0", "--listen", "tcp:50000-65535", "--accept", "tcp:*", "--send", "tcp:*", "--receive", "tcp:*"],
+        &["serve", "tcp:0"],
+        1,
+        "which the kernel may choose: refused by this policy: add --serve tcp:0",
+    ),
+    (&["--serve", "tcp:0"], &["serve", "tcp:0"], 0, "bind tcp * port 0: allowed by --serve tcp:0"),
+    (
+        &["--serve", "tcp:0"],
+        &["serve", "tcp:0"],
+        0,
+        "which the kernel may choose: allowed by --serve tcp:0",
+    ),
+    // A UDP socket whose port the kernel chose receives at port 0.
+    (&["--serve", "udp:0"], &["serve", "udp:0"], 0, "receive udp * port 0: allowed by --serve udp:0"),
     (&[], &["create", "inet:dgram:icmp"], 1, "refused by this policy: add --create inet:dgram:icmp"),
 ];
 
