@@ -104,9 +104,14 @@ fn check_sockets(rules: &Rules, how: &How) -> Result<(), Wrong> {
         fd,
         text,
         is_refused,
+        is_known,
     } in inherited
     {
-        let fix = format!("close it with {fd}<&-, or name it with --opened {fd}");
+        let fix = if is_known {
+            format!("close it with {fd}<&-, or name it with --opened {fd}")
+        } else {
+            format!("close it with {fd}<&-, or allow getsockopt(2) on it in the sandbox around this one")
+        };
 
         if is_refused && !how.best_effort {
             return Err(Wrong(format!("the program would inherit {text}: {fix}")));

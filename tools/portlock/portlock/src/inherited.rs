@@ -32,11 +32,14 @@ pub struct Inherited {
     /// Whether the policy refuses that. If not, it is an AF_UNIX socket, by which a program is often talked to on
     /// purpose.
     pub is_refused: bool,
+    /// Whether it is known what it is. If not, [`Opened::granted`](crate::Opened::granted) fails for it.
+    pub is_known: bool,
 }
 
 impl Rules {
     /// The open sockets that a program would inherit from this process and that lead around these rules. Those that
-    /// the policy names as opened are not among them, and TCP, MPTCP and UDP without a peer are held by rules.
+    /// the policy names as opened are not among them, and TCP, MPTCP and UDP without a peer are held by rules. A
+    /// socket of which the kernel does not tell the kind is among them.
     ///
     /// The error is that of `/proc/self/fd`, or there is no number for one more file descriptor.
     pub fn inherited(&self) -> io::Result<Vec<Inherited>> {
@@ -58,12 +61,24 @@ impl Rules {
     }
 
     fn leads_around(&self, fd: i32, socket: BorrowedFd<'_>) -> Option<Inherited> {
-        let kind = Kind::of(socket)?;
-
         if self.opened.iter().any(|opened| opened.fd == fd) {
             return None;
         }
 
+        let kind = match Kind::of(socket) {
+            Ok(kind) => kind?,
+            // It may be one that no rule holds.
+            Err(error) => {
+                return Some(Inherited {
+                    fd,
+                    text: format!(
+                        "the socket {fd}, of which the kernel does not tell the kind ({error})"
+                    ),
+                    is_refused: !self.restrict.is_none(),
+                    is_known: false,
+                })
+            }
+        };
         let (text, is_refused) = match (kind.family, kind.kind, kind.protocol) {
             (UNIX, ..) if self.unix == Unix::Any => return None,
             (UNIX, ..) => {
@@ -97,6 +112,7 @@ impl Rules {
             fd,
             text,
             is_refused,
+            is_known: true,
         })
     }
 }

@@ -4,9 +4,12 @@
 
 use crate::place::Mistake;
 use crate::suggest;
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::fmt;
+use std::fs::File;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileTypeExt;
 
 /// A family, a type and a protocol. `None` is any.
 ///
@@ -102,17 +105,26 @@ impl Kind {
     }
 
     /// The kind of a socket. `None` if it is no socket.
-    pub(crate) fn of(socket: BorrowedFd<'_>) -> Option<Self> {
-        let family = sockopt::socket_domain(socket).ok()?.as_raw();
-        let kind = sockopt::socket_type(socket).ok()?.as_raw();
-        let protocol = sockopt::socket_protocol(socket).ok()?;
+    ///
+    /// The error is that of a socket of which the kernel does not tell: a sandbox around this process may refuse
+    /// getsockopt(2).
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> rustix::io::Result<Option<Self>> {
+        let family = match sockopt::socket_domain(socket) {
+            // The second one is that of a file that was opened with O_PATH, with which nothing can be done.
+            Err(Errno::NOTSOCK | Errno::BADF) => return Ok(None),
+            // A filter of system calls refuses without a look at the file.
+            Err(_) if !may_be_socket(socket) => return Ok(None),
+            other => other?.as_raw(),
+        };
+        let kind = sockopt::socket_type(socket)?.as_raw();
+        let protocol = sockopt::socket_protocol(socket)?;
         let protocol = protocol.map_or(0, |protocol| protocol.as_raw().get());
 
-        Some(Self::new(
-            family.try_into().ok()?,
-            kind.try_into().ok()?,
-            protocol.try_into().ok()?,
-        ))
+        Ok(Some(Self::new(
+            family.try_into().map_err(|_| Errno::RANGE)?,
+            kind.try_into().map_err(|_| Errno::RANGE)?,
+            protocol.try_into().map_err(|_| Errno::RANGE)?,
+        )))
     }
 
     /// Whether a rule with this kind allows the other one, in which `None` stands for all.
@@ -121,6 +133,12 @@ impl Kind {
             && (self.kind.is_none() || self.kind == other.kind)
             && (self.protocol.is_none() || self.protocol == other.protocol)
     }
+}
+
+fn may_be_socket(file: BorrowedFd<'_>) -> bool {
+    let metadata = (file.try_clone_to_owned()).and_then(|file| File::from(file).metadata());
+
+    metadata.map_or(true, |metadata| metadata.file_type().is_socket())
 }
 
 fn name<T: Copy + PartialEq + fmt::Display>(known: &[(&str, T)], value: Option<T>) -> String {

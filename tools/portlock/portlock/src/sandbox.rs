@@ -196,17 +196,20 @@ pub struct Sandbox {
 }
 
 /// Rights that suit a socket that is open, for one that only uses it. `None` if it is no socket.
-fn suitable(fd: BorrowedFd<'_>) -> Option<Rights> {
-    let is_listening = sockopt::socket_acceptconn(fd).ok()?;
-    let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
-    let protocol = match Kind::of(fd)?.protocol {
+fn suitable(fd: BorrowedFd<'_>) -> rustix::io::Result<Option<Rights>> {
+    let Some(kind) = Kind::of(fd)? else {
+        return Ok(None);
+    };
+    let protocol = match kind.protocol {
         Some(TCP | MPTCP) => Protocol::Tcp,
         Some(UDP) => Protocol::Udp,
         // No rule is about it.
-        _ => return Some(Rights::NONE),
+        _ => return Ok(Some(Rights::NONE)),
     };
+    let is_listening = sockopt::socket_acceptconn(fd)?;
+    let has_peer = rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some());
 
-    Some(Opened::suitable(protocol, is_listening, has_peer))
+    Ok(Some(Opened::suitable(protocol, is_listening, has_peer)))
 }
 
 impl Opened {
@@ -218,11 +221,18 @@ impl Opened {
                 "--opened {fd}: no file is open with this number: pass the socket on"
             ))
         })?;
-        let suitable = suitable(socket.as_fd()).ok_or_else(|| {
-            Failure::Wrong(format!(
-                "--opened {fd}: this is no socket: leave it out, since other files need no rule"
-            ))
-        })?;
+        let suitable = suitable(socket.as_fd())
+            .map_err(|error| {
+                Failure::Wrong(format!(
+                    "--opened {fd}: the kernel does not tell what this socket is ({error}): allow getsockopt(2) on it in \
+                     the sandbox around this one, or close it with {fd}<&-"
+                ))
+            })?
+            .ok_or_else(|| {
+                Failure::Wrong(format!(
+                    "--opened {fd}: this is no socket: leave it out, since other files need no rule"
+                ))
+            })?;
 
         if suitable.is_empty() && self.rights.is_some() {
             return Err(Failure::Wrong(format!(
