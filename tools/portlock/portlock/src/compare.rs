@@ -2,7 +2,7 @@
 
 //! What one policy allows and another does not, decided exactly.
 
-use crate::kind::Kind;
+use crate::kind::{Kind, DGRAM, INET, INET6, MPTCP, STREAM, TCP, UDP, UNIX};
 use crate::place::Nets;
 use crate::policy::Unix;
 use crate::ranges::AddressSet;
@@ -32,6 +32,13 @@ pub enum Witness {
     Create(Kind),
     /// An open socket can be used.
     Opened(i32, Rights),
+    /// An open socket can be inherited that no rule holds.
+    Inherit {
+        /// The file descriptor.
+        fd: i32,
+        /// Whether it is one of UDP that is connected. Else it is one of a kind that cannot be made.
+        is_udp: bool,
+    },
     /// An option can be set that makes a socket choose its own way, such as `SO_BINDTODEVICE`.
     OwnWay(Protocol),
     /// A filter can be attached to a socket, which a layer refuses that restricts to receive.
@@ -79,6 +86,18 @@ impl fmt::Display for Witness {
             }
             Self::Create(kind) => write!(f, "create {kind}"),
             Self::Opened(fd, rights) => write!(f, "use the open socket {fd}: {rights}"),
+            Self::Inherit { fd, is_udp: true } => {
+                write!(
+                    f,
+                    "inherit the open socket {fd}, connected over UDP to any peer"
+                )
+            }
+            Self::Inherit { fd, .. } => {
+                write!(
+                    f,
+                    "inherit the open socket {fd}, of a kind that no rule holds"
+                )
+            }
             Self::OwnWay(protocol) => {
                 write!(f, "set an option by which a {protocol} socket chooses its way, such as SO_BINDTODEVICE")
             }
@@ -185,6 +204,8 @@ impl Rules {
 
             if !is_same && !more.is_empty() {
                 all.push(Witness::Opened(opened.fd, more));
+            } else {
+                all.extend(self.inherits_beyond(old, opened.fd));
             }
         }
         for (protocol, option, receive) in [
@@ -256,6 +277,88 @@ impl Rules {
         }
     }
 
+    /// Whether an open socket is named that may be one of UDP with a peer, or else one of a kind that no rule holds.
+    /// Rights that are named have to suit it.
+    fn names(&self, fd: i32, is_udp: bool) -> bool {
+        let suits = |rights: Rights| is_udp && rights.without(Rights::of(Protocol::Udp)).is_empty();
+        let named = || self.opened.iter().filter(|opened| opened.fd == fd);
+
+        named().count() > 0 && named().all(|opened| opened.rights.is_none_or(suits))
+    }
+
+    /// A socket that no rule holds is only inherited if it is named, or if a program can do the same without it.
+    fn inherits_beyond(&self, old: &Self, fd: i32) -> Option<Witness> {
+        let is_new = |is_udp| self.names(fd, is_udp) && !old.names(fd, is_udp);
+
+        if is_new(false) && old.refuses_other_kind() {
+            Some(Witness::Inherit { fd, is_udp: false })
+        } else if is_new(true) && old.refuses_peer() {
+            Some(Witness::Inherit { fd, is_udp: true })
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is a peer to which these rules do not let a program send over UDP. A peer has a port.
+    fn refuses_peer(&self) -> bool {
+        let right = Right::ConnectSendUdp;
+
+        (self.steps(right).filter(|port| *port != 0).chain([1])).any(|port| {
+            let mut others = AddressSet::all();
+
+            others.subtract(&self.granted(right, port).set);
+            others.example(true).is_some()
+        })
+    }
+
+    /// Whether there is a kind of sockets that no rule holds and that these rules do not let a program make.
+    fn refuses_other_kind(&self) -> bool {
+        let is_held = |kind: Kind| match (kind.family, kind.kind, kind.protocol) {
+            (INET | INET6, Some(STREAM), Some(TCP | MPTCP)) => true,
+            (INET | INET6, Some(DGRAM), Some(UDP)) => true,
+            (family, ..) => family == UNIX,
+        };
+
+        (0..=254).any(|family| {
+            let every = Kind {
+                family,
+                kind: None,
+                protocol: None,
+            };
+
+            self.unmade(every).any(|kind| !is_held(kind))
+        })
+    }
+
+    /// Kinds that `kind` stands for and that may not be made, of each sort one.
+    fn unmade(&self, kind: Kind) -> impl Iterator<Item = Kind> + '_ {
+        let rules = (self.kinds.iter())
+            .map(|made| made.kind)
+            .filter(|other| other.family == kind.family);
+        // Those that a rule names, and one that none does.
+        let mut types: BTreeSet<u8> = rules.clone().filter_map(|other| other.kind).collect();
+        let mut protocols: BTreeSet<u16> = rules.filter_map(|other| other.protocol).collect();
+
+        types.extend((0..=254).find(|number| !types.contains(number)));
+        protocols.extend((0..=65534).find(|number| !protocols.contains(number)));
+        if let Some(number) = kind.kind {
+            types = [number].into();
+        }
+        if let Some(number) = kind.protocol {
+            protocols = [number].into();
+        }
+
+        (types.into_iter())
+            .flat_map(move |number| {
+                protocols
+                    .clone()
+                    .into_iter()
+                    .map(move |protocol| (number, protocol))
+            })
+            .map(move |(number, protocol)| Kind::new(kind.family, number, protocol))
+            .filter(|exact| !self.makes(*exact))
+    }
+
     fn kinds_beyond(&self, old: &Self, all: &mut Vec<Witness>) {
         let every = (0..=254).map(|family| Kind {
             family,
@@ -269,30 +372,7 @@ impl Rules {
         };
 
         for kind in new {
-            let others = old
-                .kinds
-                .iter()
-                .map(|made| made.kind)
-                .filter(|other| other.family == kind.family);
-            // Those that a rule names, and one that none does.
-            let mut types: BTreeSet<u8> = others.clone().filter_map(|other| other.kind).collect();
-            let mut protocols: BTreeSet<u16> = others.filter_map(|other| other.protocol).collect();
-
-            types.extend((0..=254).find(|number| !types.contains(number)));
-            protocols.extend((0..=65534).find(|number| !protocols.contains(number)));
-            if let Some(number) = kind.kind {
-                types = [number].into();
-            }
-            if let Some(number) = kind.protocol {
-                protocols = [number].into();
-            }
-
-            let found = (types.iter())
-                .flat_map(|kind| protocols.iter().map(move |protocol| (*kind, *protocol)))
-                .map(|(number, protocol)| Kind::new(kind.family, number, protocol))
-                .find(|exact| !old.makes(*exact));
-
-            if let Some(found) = found {
+            if let Some(found) = old.unmade(kind).next() {
                 all.push(Witness::Create(found));
                 if !self.restrict.create {
                     break;

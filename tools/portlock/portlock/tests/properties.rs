@@ -603,6 +603,38 @@ fn open(fd: i32, right: Right, port: u16, address: Option<IpAddr>) -> (spec::Soc
     (socket, ask)
 }
 
+/// A socket that no rule holds: of UDP with this peer, or of this kind.
+#[derive(Clone, Copy, Debug)]
+enum Unheld {
+    Udp(u16, IpAddr),
+    Other(Kind),
+}
+
+const OTHERS: [Kind; 3] = [
+    Kind::new(2, 3, 1),
+    Kind::new(16, 3, 2),
+    Kind::new(200, 2, 2),
+];
+
+/// Whether a program may have the socket under this number, as the page on the command says: it could send there or
+/// make it, or it is named and its rights suit it.
+fn inherits(rules: &Rules, fd: i32, socket: Unheld) -> bool {
+    let named: Vec<_> = rules.opened.iter().filter(|of| of.fd == fd).collect();
+    let suits = |opened: &&Opened| match (opened.rights, socket) {
+        (None, _) => true,
+        (Some(rights), Unheld::Udp(..)) => {
+            (rights.iter()).all(|right| right.protocol() == Protocol::Udp)
+        }
+        _ => false,
+    };
+    let is_own = match socket {
+        Unheld::Udp(port, peer) => specified(rules, (Right::ConnectSendUdp, port, Some(peer))),
+        Unheld::Other(kind) => rules.makes(kind),
+    };
+
+    is_own || !named.is_empty() && named.iter().all(suits)
+}
+
 /// Whether a witness tells of the call.
 fn is_about(witness: &Witness, socket: &spec::Socket, ask: Ask, needed: Right) -> bool {
     let is_option = |number: i32| matches!(ask, Ask::SetOption(1, of) if of == number);
@@ -614,6 +646,23 @@ fn is_about(witness: &Witness, socket: &spec::Socket, ask: Ask, needed: Right) -
         Witness::Filter(of) => is_option(26) && needed.protocol() == of,
         Witness::Smc => socket.protocol == spec::Protocol::Smc,
         _ => false,
+    }
+}
+
+/// The addresses before and after a prefix.
+fn beside(net: &IpNet) -> [IpAddr; 2] {
+    match (net.network(), net.broadcast()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => [
+            first.to_bits().wrapping_sub(1),
+            last.to_bits().wrapping_add(1),
+        ]
+        .map(|bits| Ipv4Addr::from_bits(bits).into()),
+        (IpAddr::V6(first), IpAddr::V6(last)) => [
+            first.to_bits().wrapping_sub(1),
+            last.to_bits().wrapping_add(1),
+        ]
+        .map(|bits| Ipv6Addr::from_bits(bits).into()),
+        (first, last) => [first, last],
     }
 }
 
@@ -679,6 +728,29 @@ fn is_true(witness: &Witness, new: &Rules, old: &Rules) -> bool {
         }
         Witness::Create(kind) => new.makes(*kind) && !old.makes(*kind),
         Witness::Opened(_, rights) => rights.iter().all(|right| is_more(right.into())),
+        Witness::Inherit { fd, is_udp } => {
+            let peers = (old.grants.iter())
+                .filter_map(|grant| match &grant.nets {
+                    Nets::Of(nets) => Some(nets),
+                    Nets::Any => None,
+                })
+                .flatten()
+                .flat_map(beside)
+                .chain(["192.0.2.1", "fe80::1"].map(|peer| peer.parse().unwrap()));
+            let mut sockets: Vec<_> = OTHERS.map(Unheld::Other).into();
+
+            sockets.extend((200..210).map(|family| Unheld::Other(Kind::new(family, 4, 9))));
+            if *is_udp {
+                sockets = peers
+                    .filter(|peer| !peer.is_unspecified())
+                    .flat_map(|peer| {
+                        (ports.clone().skip(1)).map(move |port| Unheld::Udp(port, peer))
+                    })
+                    .collect();
+            }
+            (sockets.into_iter())
+                .any(|socket| inherits(new, *fd, socket) && !inherits(old, *fd, socket))
+        }
         Witness::OwnWay(protocol) | Witness::Filter(protocol) => is_more(match protocol {
             Protocol::Tcp => Right::SetsockoptTcp.into(),
             Protocol::Udp => Right::SetsockoptUdp.into(),
@@ -730,6 +802,20 @@ proptest! {
             for (socket, call, right) in calls(question) {
                 if models.0.allows(socket, call.call()) && !models.1.allows(socket, call.call()) {
                     prop_assert!(told(&|witness| is_about(witness, &socket, call, right)), "{:?} {:?}", socket, call);
+                }
+            }
+        }
+        for (fd, port) in OPEN.flat_map(|fd| (1..7).map(move |port| (fd, port))) {
+            let peers = ["192.0.2.1", "10.0.0.1", "fe80::1"].map(|peer| Unheld::Udp(port, peer.parse().unwrap()));
+
+            for socket in peers.into_iter().chain(OTHERS.map(Unheld::Other)) {
+                if inherits(&new, fd, socket) && !inherits(&old, fd, socket) {
+                    prop_assert!(told(&|witness| match (witness, socket) {
+                        (Witness::Opened(of, _), _) | (Witness::Inherit { fd: of, .. }, _) => *of == fd,
+                        (Witness::Create(_), Unheld::Other(_)) => true,
+                        (Witness::Access { right, .. }, Unheld::Udp(..)) => *right == Right::ConnectSendUdp,
+                        _ => false,
+                    }), "{} {:?}", fd, socket);
                 }
             }
         }

@@ -466,6 +466,54 @@ fn a_comparison_sees_what_is_not_a_port() {
         more("opened = [3]", "opened = ['3:send-tcp,receive-tcp,shutdown-tcp,getsockopt-tcp,setsockopt-tcp']"),
         ["use the open socket 3: accept-tcp, send-udp, receive-udp, shutdown-udp, getsockopt-udp, setsockopt-udp"]
     );
+    // A socket that no rule holds is only inherited if it is named, with rights that suit it.
+    let every = "connect = ['tcp:*', 'udp:*']\nserve = ['tcp:*', 'udp:*']";
+    let inherits = |old: &str, opened: &str| more(&format!("{old}\nopened = [{opened}]"), old);
+    let other = ["inherit the open socket 5, of a kind that no rule holds"];
+    let udp = ["inherit the open socket 5, connected over UDP to any peer"];
+
+    assert_eq!(inherits(every, "5"), other);
+    assert_eq!(inherits(every, "'5:send-udp'"), [""; 0]);
+    assert_eq!(
+        inherits("restrict = ['create']\nunix = ['any']", "5"),
+        other
+    );
+    assert_eq!(inherits("restrict = ['create']", "'5:send-tcp'"), [""; 0]);
+    assert_eq!(inherits("restrict = ['send-udp']", "'5:receive-udp'"), udp);
+    assert_eq!(
+        inherits("restrict = ['send-udp']", "'5:receive-tcp'"),
+        [""; 0]
+    );
+    assert_eq!(
+        inherits(
+            "restrict = ['send-udp']\nsend = ['udp:2-65535']",
+            "'5:receive-udp'"
+        ),
+        udp
+    );
+    // No peer has the port 0.
+    assert_eq!(
+        inherits(
+            "restrict = ['send-udp']\nsend = ['udp:1-65535']",
+            "'5:receive-udp'"
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        inherits("restrict = ['bind-tcp']\nbind = ['tcp:*']", "5"),
+        [""; 0]
+    );
+    assert_eq!(
+        more("opened = [5]", "opened = ['5:receive-udp']")[1..],
+        [""; 0]
+    );
+    assert_eq!(
+        more(
+            "restrict = ['create']\nopened = [5]",
+            "restrict = ['create']\nopened = ['5:receive-udp']"
+        ),
+        other
+    );
     // Rules without addresses free the options by which a socket chooses its way.
     let ways = more(
         "connect = ['tcp:443']",
