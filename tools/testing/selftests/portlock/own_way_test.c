@@ -19,6 +19,7 @@
 
 #include "kselftest_harness.h"
 #include "connections.h"
+#include "races.h"
 
 /* The interface here, and the one at the other end. */
 #define NEAR "near"
@@ -33,8 +34,12 @@
 #define FOREIGN_ADDRESS "192.0.2.77"
 #define FOREIGN_ADDRESS_6 "2001:db8::77"
 
-/* The port that everything here is sent to, and the port of the last packet. */
+/*
+ * The port that everything here is sent to, that of a second peer, and the port
+ * of the last packet.
+ */
 #define PORT 7000
+#define OTHER_PORT 7001
 #define LAST_PORT 9999
 
 #ifndef IPV6_FLOWINFO_SEND
@@ -1298,6 +1303,131 @@ TEST_F(sources, of_this_machine_are_sent_in_a_sandbox)
 	ASSERT_EQ(0, restrict_to_address(variant->address));
 	ASSERT_EQ(0, send_to(self->fd, variant->address, PORT, 0));
 	EXPECT_TRUE(is_seen(self->sniffer));
+}
+
+/*
+ * One thread connects a socket to two peers in turn, one of this host and one
+ * behind the next.  Others send on it.  A datagram for one peer leaves neither
+ * by the route of the other nor to its port.
+ */
+
+enum { PEER_CHANGE, PEER_NAMED, PEER_OWN };
+
+/* What each thread does in a round. */
+#define NUM_CALLS 256
+
+/* Receives at the address of one peer and the port of the other. */
+static int wrong_receiver;
+
+static void prepare_peers(void)
+{
+	int near, far, ruleset;
+
+	need(make_hosts(&near, &far, &race.other_fd), "hosts");
+	need(receive_on("::1"), "receiver");
+	wrong_receiver = make_socket(AF_INET6, SOCK_DGRAM, 0);
+	need(wrong_receiver, "receiver");
+	need(bind_to(wrong_receiver, "::1", OTHER_PORT), "bind");
+
+	ruleset = extended(SEND_UDP, 0);
+	need(ruleset, "ruleset");
+	need(add_net(ruleset, SEND_UDP, PORT, PORT, "::1/128"), "rule");
+	need(add_net(ruleset, SEND_UDP, OTHER_PORT, OTHER_PORT,
+		     FOREIGN_ADDRESS_6 "/128"), "rule");
+	need(restrict_self(ruleset, 0), "restrict_self");
+
+	race.fd = make_socket(AF_INET6, SOCK_DGRAM, 0);
+	need(race.fd, "socket");
+	need(connect_to(race.fd, FOREIGN_ADDRESS_6, OTHER_PORT), "connect");
+	need(send(race.fd, "x", 1, 0) == 1 ? 0 : -errno, "send");
+	must(is_seen(race.other_fd), "the next host gets nothing", 0);
+}
+
+/* What the hosts have received so far. */
+static void look_for_strays(void)
+{
+	struct in6_addr foreign;
+	enum packet packet;
+	char byte;
+
+	inet_pton(AF_INET6, FOREIGN_ADDRESS_6, &foreign);
+	while ((packet = next_packet(race.other_fd, 0)) != NOTHING) {
+		if (packet == DATA)
+			must(!memcmp(frame + 24, &foreign, sizeof(foreign)) &&
+			     bytes_16(frame + 42) == OTHER_PORT,
+			     "a datagram for this host left it", 0);
+	}
+	must(recv(wrong_receiver, &byte, 1, MSG_DONTWAIT) < 0,
+	     "a datagram has the port of the other peer", 0);
+}
+
+static void change_peers(void)
+{
+	int i, j;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < NUM_CALLS; j++)
+			need(count(PEER_CHANGE, random_below(2) ?
+				   connect_to(race.fd, "::1", PORT) :
+				   connect_to(race.fd, FOREIGN_ADDRESS_6,
+					      OTHER_PORT)),
+			     "connect");
+		meet();
+		look_for_strays();
+		meet();
+	}
+}
+
+static void send_to_named(void)
+{
+	int i, j;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < NUM_CALLS; j++)
+			need(count(PEER_NAMED,
+				   send_to(race.fd, "::1", PORT, 0)),
+			     "sendto");
+		meet();
+		meet();
+	}
+}
+
+static void send_to_own(void)
+{
+	int i, j;
+
+	for (i = 0; i < ROUNDS_WITHOUT; i++) {
+		meet_and_stagger();
+		for (j = 0; j < NUM_CALLS; j++)
+			need(count(PEER_OWN, send(race.fd, "x", 1, 0) == 1 ?
+				   0 : -errno), "send");
+		meet();
+		meet();
+	}
+}
+
+TEST_F_TIMEOUT(races, of_two_peers_of_a_socket_stay_apart, TIMEOUT)
+{
+	static const struct plan plan = {
+		.prepare = prepare_peers,
+		.racers = {
+			change_peers,
+			send_to_named,
+			send_to_own,
+		},
+		.rounds = ROUNDS_WITHOUT,
+		.operations = {
+			"connect",
+			"sendto the peer of this host",
+			"send",
+		},
+	};
+
+	if (is_c_landlock())
+		SKIP(return, C_LANDLOCK);
+	expect_order(_metadata, &plan);
 }
 
 TEST_HARNESS_MAIN
