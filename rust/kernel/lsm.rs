@@ -236,9 +236,9 @@ pub trait Lsm: Sized + Send + Sync + 'static {
     /// Asks whether `sk` may become a listener for TCP connections.
     ///
     /// Unlike [`socket_listen`](Self::socket_listen) this comes when the protocol has looked at the
-    /// call: the socket lock is held, so that the local port and address are those that the socket
-    /// will listen on, and the hook must not sleep. A socket that listens already is not asked about.
-    /// `sk` may be a socket of the kernel's own.
+    /// call: the socket lock is held, so that no other call can change the local port and address,
+    /// and the hook must not sleep. Port 0 is still to be chosen. A socket that listens already is
+    /// not asked about. `sk` may be a socket of the kernel's own.
     ///
     /// For MPTCP `sk` is a subflow, and [`LockedSock::socket`] leads to the socket that the task has.
     #[cfg(all(CONFIG_NET, CONFIG_SECURITY_NETWORK))]
