@@ -642,8 +642,9 @@ impl Sandbox {
     /// Starts a command in the sandbox, and gives up the layers here, so that an observer can end.
     ///
     /// The error is that of the program, as [`Command::spawn`] has it, or [`Failure::System`]. As with env(1), a
-    /// signal that this process was started to ignore is ignored in the command. `signals`, if there are any, are
-    /// not held back in it.
+    /// signal that this process was started to ignore is ignored in the command. In this process, SIGCHLD has its
+    /// default from the start, since the kernel would keep no exit status otherwise. `signals`, if there are any, are
+    /// not held back in the command.
     ///
     /// ```no_run
     /// use portlock::{Machine, Options, Policy, Support};

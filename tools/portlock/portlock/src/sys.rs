@@ -253,38 +253,51 @@ pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether this process was started with SIGPIPE ignored.
-static IGNORES_PIPE: AtomicBool = AtomicBool::new(false);
+/// The signals to which it matters whether this process was started with them ignored, with whether it was.
+///
+/// Rust's runtime ignores SIGPIPE, and its library gives programs the default. While SIGCHLD is ignored, the kernel
+/// keeps no exit status of a child, and waiting for one fails.
+static IGNORED: [(c_int, AtomicBool); 2] = [
+    (libc::SIGPIPE, AtomicBool::new(false)),
+    (libc::SIGCHLD, AtomicBool::new(false)),
+];
 
-extern "C" fn note_pipe() {
-    // SAFETY: It is integers and a pointer that may be NULL.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: The call only writes to the structure.
-    let ret = unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), &mut action) };
+extern "C" fn note_ignored() {
+    for (signal, is_ignored) in &IGNORED {
+        // SAFETY: It is integers and a pointer that may be NULL.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        // SAFETY: The call only writes to the structure.
+        let ret = unsafe { libc::sigaction(*signal, ptr::null(), &mut action) };
 
-    IGNORES_PIPE.store(
-        ret == 0 && action.sa_sigaction == libc::SIG_IGN,
-        Ordering::Relaxed,
-    );
+        if ret < 0 || action.sa_sigaction != libc::SIG_IGN {
+            continue;
+        }
+        is_ignored.store(true, Ordering::Relaxed);
+        if *signal == libc::SIGCHLD {
+            // SAFETY: No handler is set.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+        }
+    }
 }
 
 /// The loader calls it before `main`. Later is too late: Rust's runtime ignores SIGPIPE first.
 #[used]
 #[link_section = ".init_array"]
-static NOTE_PIPE: extern "C" fn() = note_pipe;
+static NOTE_IGNORED: extern "C" fn() = note_ignored;
 
-/// Calls `prepare` in the process of the command before that starts. SIGPIPE is then as it was when this process
-/// was started, as it is for all other signals.
+/// Calls `prepare` in the process of the command before that starts. All signals are then as they were when this
+/// process was started, SIGPIPE and SIGCHLD too.
 fn before_start(
     command: &mut Command,
     mut prepare: impl FnMut() -> Result<()> + Send + Sync + 'static,
 ) {
     let prepare = move || {
         prepare()?;
-        // The standard library has given it its default.
-        if IGNORES_PIPE.load(Ordering::Relaxed) {
-            // SAFETY: No handler is set.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        for (signal, is_ignored) in &IGNORED {
+            if is_ignored.load(Ordering::Relaxed) {
+                // SAFETY: No handler is set.
+                unsafe { libc::signal(*signal, libc::SIG_IGN) };
+            }
         }
         Ok(())
     };

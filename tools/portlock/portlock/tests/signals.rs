@@ -65,3 +65,37 @@ fn a_program_can_be_started_without_them() {
     assert_eq!(held_back_in_program(None), before);
     assert_eq!(held_back(), before);
 }
+
+/// The kernel keeps no exit status of a child while SIGCHLD is ignored.
+#[test]
+fn a_program_is_waited_for_if_sigchld_was_ignored_at_the_start() {
+    const INNER: &str = "PORTLOCK_TEST_IGNORES_SIGCHLD";
+
+    if std::env::var_os(INNER).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let name = "a_program_is_waited_for_if_sigchld_was_ignored_at_the_start";
+        let output = Command::new("env")
+            .arg("--ignore-signal=CHLD")
+            .arg(this)
+            .args(["--exact", name])
+            .env(INNER, "1")
+            .output()
+            .unwrap();
+
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+
+    let mut command = Command::new("cat");
+
+    command.args(["/proc/self/status", "/no/such/file"]);
+    command.stdout(Stdio::piped());
+
+    let child = sandbox().spawn(command, None).unwrap().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let ignored = set_in(&String::from_utf8(output.stdout).unwrap(), "SigIgn:");
+
+    assert_eq!(output.status.code(), Some(1));
+    // Its number is 17.
+    assert_ne!(ignored & 1 << 16, 0, "it is not ignored in the program");
+}
