@@ -68,16 +68,33 @@ fn access(event: &Event) -> Option<Access> {
 struct Trace<'a> {
     seen: &'a [Seen],
     machine: &'a Machine,
+    /// What was seen, each once: a program may send so much that nobody can look for it in all records each time.
+    accesses: BTreeSet<Access>,
+    /// The addresses to which TCP connected.
+    connected: BTreeSet<Option<IpAddr>>,
 }
 
-impl Trace<'_> {
-    fn accesses(&self) -> impl Iterator<Item = Access> + '_ {
-        self.seen.iter().filter_map(|seen| access(&seen.event))
+impl<'a> Trace<'a> {
+    fn new(seen: &'a [Seen], machine: &'a Machine) -> Self {
+        let accesses: BTreeSet<Access> =
+            seen.iter().filter_map(|seen| access(&seen.event)).collect();
+        let connected = (accesses.iter())
+            .filter(|(right, ..)| *right == Right::ConnectTcp)
+            .map(|(.., address)| *address)
+            .collect();
+
+        Self {
+            seen,
+            machine,
+            accesses,
+            connected,
+        }
     }
 
     fn has(&self, right: Right, port: u16) -> bool {
-        self.accesses()
-            .any(|(other, of, _)| other == right && of == port)
+        // No address comes first.
+        (self.accesses.range((right, port, None)..).next())
+            .is_some_and(|(other, of, _)| *other == right && *of == port)
     }
 
     /// The records that are probes of a look-up, by their place in the trace.
@@ -98,21 +115,12 @@ impl Trace<'_> {
                 _ => row,
             };
 
-            for port in row
-                .iter()
-                .map(|at| self.seen[*at].event.port)
-                .collect::<BTreeSet<_>>()
-            {
-                let of_port: Vec<usize> = row
-                    .iter()
-                    .copied()
-                    .filter(|at| self.seen[*at].event.port == port)
-                    .collect();
+            let mut ports: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
 
-                if is_probe(&of_port) {
-                    probes.extend(of_port);
-                }
+            for at in row {
+                ports.entry(self.seen[at].event.port).or_default().push(at);
             }
+            probes.extend(ports.into_values().filter(|row| is_probe(row)).flatten());
         };
 
         for (at, seen) in self.seen.iter().enumerate() {
@@ -165,21 +173,23 @@ impl Trace<'_> {
     /// Whether a UDP connection can be a probe for what TCP does.
     fn is_followed_by_tcp(&self, at: usize) -> bool {
         let Event { port, address, .. } = self.seen[at].event;
-        let is_service = |(right, of, to): Access| {
-            let is_tcp = right == Right::ConnectTcp && to == address || right == Right::ListenTcp;
 
-            is_tcp && (of == port || port == 53 && right == Right::ConnectTcp)
-        };
-
-        port == 0 || self.accesses().any(is_service)
+        match port {
+            0 => true,
+            53 if self.connected.contains(&address) => true,
+            _ => {
+                self.has(Right::ListenTcp, port)
+                    || self.accesses.contains(&(Right::ConnectTcp, port, address))
+            }
+        }
     }
 
     /// The ports of a right, each with its addresses.
     fn places(&self, right: Right) -> BTreeMap<u16, BTreeSet<Option<IpAddr>>> {
         let mut all: BTreeMap<u16, BTreeSet<_>> = BTreeMap::new();
 
-        for (_, port, address) in self.accesses().filter(|(other, ..)| *other == right) {
-            all.entry(port).or_default().insert(address);
+        for (_, port, address) in self.accesses.iter().filter(|(other, ..)| *other == right) {
+            all.entry(*port).or_default().insert(*address);
         }
         all
     }
@@ -271,7 +281,7 @@ impl Learned {
     /// `own_way` has the protocols of which a socket chose its own way. A rule with an address would refuse that,
     /// so the words for them have none.
     pub fn from_trace(seen: &[Seen], own_way: &[Protocol], machine: &Machine) -> Self {
-        let trace = Trace { seen, machine };
+        let trace = Trace::new(seen, machine);
         let probes = trace.probes();
         let mut policy = Policy::default();
         let retried = seen

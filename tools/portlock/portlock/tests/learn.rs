@@ -114,6 +114,31 @@ fn a_socket_that_chooses_its_own_way_needs_words_without_addresses() {
     }
 }
 
+/// A program of BitTorrent's makes so many. Whoever looks through all of them for each one takes minutes.
+#[test]
+fn many_records_are_learned_from_at_once() {
+    let address = |number: usize| format!("198.51.100.{}", number % 250);
+    let asked = (0..60_000).flat_map(|number| {
+        [
+            did(ConnectSendUdp, 6881, &address(number)),
+            did(ConnectSendUdp, 6881, &address(number + 1)),
+            did(ReceiveUdp, 0, ""),
+        ]
+    });
+    let told = (1024..60_000).map(|port| did(ConnectSendUdp, port, "192.0.2.1"));
+    let trace: Vec<Seen> = asked.chain(told).collect();
+    let began = std::time::Instant::now();
+    let learned = learned(&trace);
+
+    assert!(
+        began.elapsed().as_secs() < 20,
+        "it took {:?}",
+        began.elapsed()
+    );
+    assert_eq!(learned.probes, 0);
+    assert_eq!(learned.policy.words.len(), 2);
+}
+
 #[test]
 fn probes_of_port_0_and_of_go_are_no_rules_either() {
     let trace = [
