@@ -5,7 +5,7 @@
 use crate::{Wrong, MISTAKE};
 use portlock::{Event, Observer, Policy, Rules, Sandbox, Signals};
 use rustix::event::{poll, PollFd, PollFlags};
-use rustix::process::{pidfd_open, Pid, PidfdFlags};
+use rustix::process::{pidfd_open, Pid, PidfdFlags, Signal};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -115,7 +115,7 @@ pub(crate) fn become_it(sandbox: Sandbox, command: Command, name: &OsString) -> 
 pub(crate) struct Ended {
     /// The exit status, as env(1) and timeout(1) have it.
     pub(crate) status: u8,
-    /// Whether a signal came for it that ends a program which does not expect it.
+    /// Whether a signal that came asked it to end.
     pub(crate) is_asked: bool,
 }
 
@@ -140,7 +140,8 @@ pub(crate) fn supervise(
         }
         Ok(child) => child,
     };
-    let (status, is_asked) = wait(&mut child, &signals, observer, &mut heard)?;
+    let (status, came) = wait(&mut child, &signals, observer, &mut heard)?;
+    let is_asked = is_asked(status, &came);
 
     // What the program was refused was recorded before it ended.
     while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
@@ -157,15 +158,28 @@ pub(crate) fn supervise(
     Ok(Ended { status, is_asked })
 }
 
+/// Whether a program that ended so did what one of the signals that came asks for: it died of it, or it ended by
+/// itself after one that asks a program to end. Others, such as SIGUSR1, are no reason for a later failure.
+fn is_asked(status: ExitStatus, came: &[i32]) -> bool {
+    match status.signal() {
+        Some(signal) => came.contains(&signal),
+        None => [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM]
+            .iter()
+            .any(|signal| came.contains(&signal.as_raw())),
+    }
+}
+
+/// Returns how it ended, and the numbers of the signals that came for it.
 fn wait(
     child: &mut Child,
     signals: &Signals,
     observer: &mut Observer,
     heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
-) -> Result<(ExitStatus, bool), Wrong> {
+) -> Result<(ExitStatus, Vec<i32>), Wrong> {
     let pid = Pid::from_child(child);
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
-    let (mut is_observing, mut is_asked) = (true, false);
+    let mut is_observing = true;
+    let mut came = Vec::new();
 
     loop {
         let [has_signal, has_event, has_ended] = {
@@ -194,10 +208,31 @@ fn wait(
             }
         }
         if has_signal {
-            is_asked |= signals.pass_on(child)?;
+            came.extend(signals.pass_on(child)?);
         }
         if has_ended {
-            return Ok((child.wait()?, is_asked));
+            return Ok((child.wait()?, came));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_signal_that_asks_for_an_end_is_a_reason_for_one() {
+        // As wait(2) has them: what it died of, or what it returned.
+        let died = ExitStatus::from_raw;
+        let returned = |status: i32| ExitStatus::from_raw(status << 8);
+        let (hup, int, usr1, segv, term) = (1, 2, 10, 11, 15);
+
+        for signal in [hup, int, usr1, term] {
+            assert!(is_asked(died(signal), &[28, signal]), "{signal}");
+            assert!(!is_asked(died(segv), &[signal]), "{signal}");
+            assert!(!is_asked(died(signal), &[]), "{signal}");
+            assert_eq!(is_asked(returned(1), &[signal]), signal != usr1, "{signal}");
+        }
+        assert!(!is_asked(returned(1), &[]));
     }
 }

@@ -22,17 +22,6 @@ const FAULTS: [i32; 6] = [
     libc::SIGSYS,
 ];
 
-/// Those that end no program which does not ask for them.
-const HARMLESS: [i32; 7] = [
-    libc::SIGCHLD,
-    libc::SIGCONT,
-    libc::SIGTSTP,
-    libc::SIGTTIN,
-    libc::SIGTTOU,
-    libc::SIGURG,
-    libc::SIGWINCH,
-];
-
 /// Signals that are held back from a thread, so that they can be passed on to a child.
 ///
 /// These are all signals that a process can send, but SIGKILL and SIGSTOP, which nothing can hold back; SIGSEGV, SIGBUS,
@@ -94,7 +83,8 @@ impl Signals {
         self.before
     }
 
-    /// Passes on what has come. Returns whether a signal among it ends a program that does not expect it.
+    /// Passes on what has come. Returns the numbers of what came for the child, by this way or by itself: a child that
+    /// one of these ends was asked to end.
     ///
     /// What the child has got already is not passed on: what the terminal sends to the whole process group; and
     /// what was sent by the child, or by a process of a group that this process or the child leads. What another
@@ -103,24 +93,26 @@ impl Signals {
     ///
     /// If the child was stopped, by a key of the terminal or by itself, this process stops too, so that a shell
     /// which waits for it goes on. When this process is continued, so is the child.
-    pub fn pass_on(&self, child: &Child) -> Result<bool> {
+    pub fn pass_on(&self, child: &Child) -> Result<Vec<i32>> {
         let pid = Pid::from_child(child);
-        let mut is_asked = false;
+        let mut came = Vec::new();
 
         while let Some(signal) = self.next()? {
             // This process wrote to a closed pipe, for example.
             if signal.sender == Some(getpid()) {
                 continue;
             }
-            is_asked |= !HARMLESS.contains(&signal.number);
             if signal.number == libc::SIGCHLD {
                 stop_with(pid)?;
-            } else if signal.number == libc::SIGCONT || !signal.has_reached(pid) {
+                continue;
+            }
+            came.push(signal.number);
+            if signal.number == libc::SIGCONT || !signal.has_reached(pid) {
                 // It may have ended already.
                 let _ = sys::kill(child, signal.number);
             }
         }
-        Ok(is_asked)
+        Ok(came)
     }
 
     /// The next signal, if there is one.
