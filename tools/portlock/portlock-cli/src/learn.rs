@@ -75,7 +75,7 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
 
     command.args(&arguments.command[1..]);
 
-    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
+    let ended = program::supervise(sandbox, command, name, &mut observer, None, |event| {
         lost += event.lost;
         if event.cookie == OWN_WAY {
             if let Asked::Right(right) = event.asked {

@@ -6,9 +6,11 @@ use crate::{Wrong, MISTAKE};
 use portlock::{Event, Observer, Policy, Rules, Sandbox, Signals};
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::process::{pidfd_open, Pid, PidfdFlags, Signal};
+use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -120,11 +122,15 @@ pub(crate) struct Ended {
 }
 
 /// Runs the program to its end, and tells `heard` each record.
+///
+/// If `heard` writes somewhere, that is `output`: nothing is told while it takes nothing, so that signals reach the
+/// program all the same. The kernel counts what it cannot keep meanwhile.
 pub(crate) fn supervise(
     sandbox: Sandbox,
     command: Command,
     name: &OsString,
     observer: &mut Observer,
+    output: Option<BorrowedFd<'_>>,
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
@@ -140,10 +146,19 @@ pub(crate) fn supervise(
         }
         Ok(child) => child,
     };
-    let (status, came) = wait(&mut child, &signals, observer, &mut heard)?;
+    let mut untold = VecDeque::new();
+    let (status, came) = wait(
+        &mut child,
+        &signals,
+        observer,
+        output,
+        &mut untold,
+        &mut heard,
+    )?;
     let is_asked = is_asked(status, &came);
 
     // What the program was refused was recorded before it ended.
+    untold.iter().try_for_each(&mut heard)?;
     while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
         events.iter().try_for_each(&mut heard)?;
     }
@@ -169,11 +184,13 @@ fn is_asked(status: ExitStatus, came: &[i32]) -> bool {
     }
 }
 
-/// Returns how it ended, and the numbers of the signals that came for it.
+/// Returns how it ended, and the numbers of the signals that came for it. `untold` is what was read and not told.
 fn wait(
     child: &mut Child,
     signals: &Signals,
     observer: &mut Observer,
+    output: Option<BorrowedFd<'_>>,
+    untold: &mut VecDeque<Event>,
     heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<(ExitStatus, Vec<i32>), Wrong> {
     let pid = Pid::from_child(child);
@@ -182,29 +199,42 @@ fn wait(
     let mut came = Vec::new();
 
     loop {
-        let [has_signal, has_event, has_ended] = {
-            let mut waiting = [
+        let [has_signal, has_ended, can_go_on] = {
+            let mut waiting = vec![
                 PollFd::new(signals, PollFlags::IN),
                 PollFd::new(&ended, PollFlags::IN),
-                PollFd::new(observer, PollFlags::IN),
             ];
-            // Once nobody writes records any more, the observer is always ready.
-            let some = if is_observing { 3 } else { 2 };
 
-            match poll(&mut waiting[..some], None) {
+            match &output {
+                // One line at a time: a pipe that is ready takes one without waiting.
+                Some(output) if !untold.is_empty() => {
+                    waiting.push(PollFd::new(output, PollFlags::OUT));
+                }
+                // Once nobody writes records any more, the observer is always ready.
+                _ if is_observing => waiting.push(PollFd::new(observer, PollFlags::IN)),
+                _ => {}
+            }
+            match poll(&mut waiting, None) {
                 Err(rustix::io::Errno::INTR) => continue,
                 other => other?,
             };
 
-            let is_ready = |at: usize| at < some && !waiting[at].revents().is_empty();
-
-            [is_ready(0), is_ready(2), is_ready(1)]
+            [0, 1, 2].map(|at| {
+                waiting
+                    .get(at)
+                    .is_some_and(|waiting| !waiting.revents().is_empty())
+            })
         };
 
-        if has_event {
-            match observer.poll()? {
-                Some(events) => events.iter().try_for_each(&mut *heard)?,
-                None => is_observing = false,
+        if can_go_on {
+            if let Some(event) = untold.pop_front() {
+                heard(&event)?;
+            } else {
+                match observer.poll()? {
+                    Some(events) if output.is_some() => untold.extend(events),
+                    Some(events) => events.iter().try_for_each(&mut *heard)?,
+                    None => is_observing = false,
+                }
             }
         }
         if has_signal {
@@ -219,6 +249,69 @@ fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portlock::{Machine, Options, Support};
+    use std::io::Write;
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    /// Records as the kernel writes them, all about a connection to port 443, and the observer that they come from.
+    fn observer() -> (UnixStream, Observer) {
+        let (writer, reader) = UnixStream::pair().unwrap();
+
+        (writer, Observer::from(OwnedFd::from(reader)))
+    }
+
+    fn record() -> Vec<u8> {
+        let mut bytes = vec![0; 88];
+
+        // The size, the right and the port.
+        for (at, value) in [(0, 88), (32, 2), (64, 443)] {
+            bytes[at..at + 4].copy_from_slice(&u32::to_ne_bytes(value));
+        }
+        bytes
+    }
+
+    /// A sandbox that any kernel has, and a program of the shell.
+    fn program(script: &str) -> (Sandbox, Command) {
+        let policy = Policy::from_toml("restrict = ['none']\nunix = ['any']", "test").unwrap();
+        let rules = policy.rules(&Machine::default());
+        let sandbox = rules.sandbox(Support::read(), Options::default());
+        let mut command = Command::new("sh");
+
+        command.args(["-c", script]);
+        (sandbox.ok().unwrap(), command)
+    }
+
+    #[test]
+    fn what_cannot_be_told_yet_waits_and_nothing_waits_for_it() {
+        let (mut output, _reader) = UnixStream::pair().unwrap();
+        let (mut writer, mut observer) = observer();
+        let (sandbox, command) = program("sleep 0.3; exit 3");
+        let began = Instant::now();
+        let mut told = 0;
+
+        output.set_nonblocking(true).unwrap();
+        while output.write(&[0; 4096]).is_ok() {}
+        writer.write_all(&record().repeat(3)).unwrap();
+        drop(writer);
+
+        let ended = supervise(
+            sandbox,
+            command,
+            &"sh".into(),
+            &mut observer,
+            Some(output.as_fd()),
+            |_| {
+                assert!(began.elapsed() > Duration::from_millis(300));
+                told += 1;
+                Ok(())
+            },
+        );
+
+        assert_eq!(ended.ok().unwrap().status, 3);
+        assert_eq!(told, 3);
+    }
 
     #[test]
     fn only_a_signal_that_asks_for_an_end_is_a_reason_for_one() {

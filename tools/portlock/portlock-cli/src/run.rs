@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Prints what a person should know of a policy.
@@ -188,7 +189,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         Options::default().observer(&observer, 0),
     )?;
     let mut summary = Summary::default();
-    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
+    let ended = program::supervise(sandbox, command, name, &mut observer, None, |event| {
         summary.add(event, &rules, &machine);
         Ok(())
     })?;
@@ -309,7 +310,10 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         }
         Ok(())
     };
-    let ended = program::supervise(sandbox, command, name, &mut observer, |event| {
+    // A terminal may be stopped, and a pipe full. A file takes what it is given.
+    let stderr = std::io::stderr();
+    let output = arguments.output.is_none().then_some(stderr.as_fd());
+    let ended = program::supervise(sandbox, command, name, &mut observer, output, |event| {
         let text = if arguments.json {
             teller.object(event)
         } else {

@@ -146,10 +146,7 @@ pub struct Observer {
 impl Observer {
     /// Makes an observer. It is closed on exec.
     pub fn new() -> Result<Self> {
-        Ok(Self {
-            fd: sys::create_observer()?,
-            ready: VecDeque::new(),
-        })
+        sys::create_observer().map(Self::from)
     }
 
     /// The records that are there now. `None` is the end.
@@ -196,6 +193,16 @@ impl Observer {
             left = &left[size..];
         }
         Ok(len > 0)
+    }
+}
+
+impl From<OwnedFd> for Observer {
+    /// An observer that another process has made and passed on.
+    fn from(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            ready: VecDeque::new(),
+        }
     }
 }
 
