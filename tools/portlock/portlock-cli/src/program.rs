@@ -119,6 +119,29 @@ pub(crate) struct Ended {
     pub(crate) status: u8,
     /// Whether a signal that came asked it to end.
     pub(crate) is_asked: bool,
+    /// Whether there were records that were not told: processes that it left behind make more and more.
+    pub(crate) has_more: bool,
+}
+
+/// The most records that the kernel keeps, with one that says how many were lost. What the program was refused before
+/// it ended is among so many.
+const MOST_KEPT: usize = 1024 + 1;
+
+/// Tells the records that are there, and no more than the kernel keeps. Returns whether there are others.
+fn rest(
+    observer: &mut Observer,
+    heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
+) -> Result<bool, Wrong> {
+    let mut count = 0;
+
+    while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
+        if count >= MOST_KEPT {
+            return Ok(true);
+        }
+        count += events.len();
+        events.iter().try_for_each(&mut *heard)?;
+    }
+    Ok(false)
 }
 
 /// Runs the program to its end, and tells `heard` each record.
@@ -142,6 +165,7 @@ pub(crate) fn supervise(
             return Ok(Ended {
                 status,
                 is_asked: false,
+                has_more: false,
             });
         }
         Ok(child) => child,
@@ -157,11 +181,11 @@ pub(crate) fn supervise(
     )?;
     let is_asked = is_asked(status, &came);
 
-    // What the program was refused was recorded before it ended.
+    // There is nobody any more to pass signals on to, and to tell the rest may take long.
+    drop(signals);
     untold.iter().try_for_each(&mut heard)?;
-    while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
-        events.iter().try_for_each(&mut heard)?;
-    }
+
+    let has_more = rest(observer, &mut heard)?;
     let status = match status.signal() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         None => status
@@ -170,7 +194,11 @@ pub(crate) fn supervise(
             .unwrap_or(MISTAKE),
     };
 
-    Ok(Ended { status, is_asked })
+    Ok(Ended {
+        status,
+        is_asked,
+        has_more,
+    })
 }
 
 /// Whether a program that ended so did what one of the signals that came asks for: it died of it, or it ended by
@@ -311,6 +339,29 @@ mod tests {
 
         assert_eq!(ended.ok().unwrap().status, 3);
         assert_eq!(told, 3);
+    }
+
+    #[test]
+    fn the_end_is_not_delayed_by_what_is_left_behind() {
+        let (mut writer, mut observer) = observer();
+        let (sandbox, command) = program("exit 3");
+        let mut told = 0;
+
+        writer.write_all(&record()).unwrap();
+
+        let ended = supervise(sandbox, command, &"sh".into(), &mut observer, None, |_| {
+            // Whenever it is refused, it tries again.
+            writer.write_all(&record()).unwrap();
+            told += 1;
+            assert!(told < 1_000_000, "this goes on for ever");
+            Ok(())
+        })
+        .ok()
+        .unwrap();
+
+        assert_eq!(ended.status, 3);
+        assert!(ended.has_more);
+        assert!(told >= MOST_KEPT);
     }
 
     #[test]

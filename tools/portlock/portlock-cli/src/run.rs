@@ -324,7 +324,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     })?;
 
     if !arguments.json {
-        for text in teller.end() {
+        for text in teller.end(ended.has_more) {
             print(text)?;
         }
         if !teller.has_told && teller.lost == 0 && !arguments.how.quiet {
@@ -430,8 +430,8 @@ impl Teller<'_> {
         )
     }
 
-    /// What is said at the end.
-    fn end(&self) -> Vec<String> {
+    /// What is said at the end. `has_more` is whether there were records that were not told.
+    fn end(&self, has_more: bool) -> Vec<String> {
         let mut all: Vec<String> = (self.probes.iter())
             .map(|(name, count)| {
                 let times = tell::count(*count, "address was", "addresses were");
@@ -446,6 +446,11 @@ impl Teller<'_> {
             all.push(format!(
                 "{lost} lost: the program was refused more than could be told"
             ));
+        }
+        if has_more {
+            all.push(
+                "processes that the program left behind are refused more and more: that is not told".into(),
+            );
         }
         all
     }
