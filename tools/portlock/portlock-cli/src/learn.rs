@@ -3,18 +3,21 @@
 //! `portlock learn`.
 
 use crate::arguments::Learn;
+use crate::new_file::NewFile;
 use crate::run::program_of;
 use crate::{program, tell, Wrong};
 use portlock::{
     Asked, Learned, Machine, Observer, Options, Policy, Protocol, Rules, Seen, Support, Unix,
 };
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write;
 
 /// The numbers of the two layers: what every rule is for, and what no rule can allow beside addresses.
 const RULES: u64 = 1;
 const OWN_WAY: u64 = 2;
+
+/// What is in the file while the program runs. It is no policy, so that nobody takes it for a whole one if this
+/// process is killed.
+const UNFINISHED: &str = "PARTIAL: portlock learn has not come to its end\n";
 
 pub(crate) fn learn(arguments: &Learn) -> Result<u8, Wrong> {
     let support = Support::read();
@@ -28,22 +31,18 @@ pub(crate) fn learn(arguments: &Learn) -> Result<u8, Wrong> {
 
     let shown = arguments.output.display();
     // Before the program runs, so that nothing is learned for nothing.
-    let mut file = File::create_new(&arguments.output).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            format!("{shown} is there already: name a new file, or remove it")
-        }
-        _ => format!("{shown}: {error}: name a file that can be written"),
-    })?;
-    let done = record(arguments, support, &mut file);
+    let file =
+        NewFile::create(&arguments.output, UNFINISHED).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("{shown} is there already: name a new file, or remove it")
+            }
+            _ => format!("{shown}: {error}: name a file that can be written"),
+        })?;
 
-    if done.is_err() {
-        // There is nothing in it.
-        let _ = std::fs::remove_file(&arguments.output);
-    }
-    done
+    record(arguments, support, file)
 }
 
-fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wrong> {
+fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<u8, Wrong> {
     let machine = Machine::read();
     let name = &arguments.command[0];
     let mut nothing = Policy::default();
@@ -100,10 +99,16 @@ fn record(arguments: &Learn, support: Support, file: &mut File) -> Result<u8, Wr
     let failed = Some(ended.status).filter(|status| *status != 0 && !ended.is_asked);
     let own_way: Vec<Protocol> = ways.iter().map(|(protocol, _)| *protocol).collect();
     let learned = Learned::from_trace(&seen, &own_way, &machine);
-
-    file.write_all(text(arguments, &learned, failed, lost, &ways).as_bytes())?;
-
+    let text = text(arguments, &learned, failed, lost, &ways);
     let shown = arguments.output.display();
+
+    if let Err(error) = file.replace(&text) {
+        // The program may have run for long.
+        tell::plain(&text);
+        return Err(Wrong(format!(
+            "{shown}: {error}: the policy is printed instead, so save it in another file"
+        )));
+    }
 
     if failed.is_some() || lost > 0 {
         tell::note(&format!(
@@ -160,4 +165,16 @@ fn text(
     text += "# Files, AF_UNIX sockets of others and keys were not learned: no record tells of them.\n\
              # For a socket of this machine, such as that of a database, add unix = [\"any\"] or its path.\n\n";
     text + &learned.to_toml()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_by_one_who_was_killed_is_no_policy() {
+        let error = Policy::from_toml(UNFINISHED, "left").unwrap_err();
+
+        assert!(error.to_string().starts_with("left:1"), "{error}");
+    }
 }

@@ -12,6 +12,7 @@ mod arguments;
 mod check;
 mod explain;
 mod learn;
+mod new_file;
 mod pages;
 mod program;
 mod run;
