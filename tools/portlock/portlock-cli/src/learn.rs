@@ -95,6 +95,11 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
         }
         Ok(())
     })?;
+
+    if !ended.is_started {
+        return Ok(ended.status);
+    }
+
     // Who asks a server to end has seen enough.
     let failed = Some(ended.status).filter(|status| *status != 0 && !ended.is_asked);
     let own_way: Vec<Protocol> = ways.iter().map(|(protocol, _)| *protocol).collect();

@@ -27,6 +27,17 @@ impl<'a> NewFile<'a> {
         Ok(new)
     }
 
+    /// Writes a line, and keeps the file.
+    pub(crate) fn add(&mut self, line: &str) -> Result<()> {
+        self.is_kept = true;
+        writeln!(self.file, "{line}")
+    }
+
+    /// Keeps it, whatever is in it.
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
     /// Puts a text in the place of what is in it, and keeps it. Whoever dies meanwhile leaves what was in it.
     pub(crate) fn replace(&mut self, text: &str) -> Result<()> {
         let mut name = self.path.as_os_str().to_owned();
@@ -97,6 +108,15 @@ mod tests {
         });
 
         assert_eq!(left, []);
+
+        let left = left_by("kept", |folder| {
+            NewFile::create(&folder.join("new"), "")
+                .ok()
+                .unwrap()
+                .keep();
+        });
+
+        assert_eq!(left, [("new".to_owned(), String::new())]);
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub(crate) fn become_it(sandbox: Sandbox, command: Command, name: &OsString) -> 
 pub(crate) struct Ended {
     /// The exit status, as env(1) and timeout(1) have it.
     pub(crate) status: u8,
+    /// Whether it was there, and could be run.
+    pub(crate) is_started: bool,
     /// Whether a signal that came asked it to end.
     pub(crate) is_asked: bool,
     /// Whether there were records that were not told: processes that it left behind make more and more.
@@ -164,6 +166,7 @@ pub(crate) fn supervise(
             crate::tell::error(&sentence);
             return Ok(Ended {
                 status,
+                is_started: false,
                 is_asked: false,
                 has_more: false,
             });
@@ -196,6 +199,7 @@ pub(crate) fn supervise(
 
     Ok(Ended {
         status,
+        is_started: true,
         is_asked,
         has_more,
     })
@@ -337,7 +341,10 @@ mod tests {
             },
         );
 
-        assert_eq!(ended.ok().unwrap().status, 3);
+        let ended = ended.ok().unwrap();
+
+        assert!(ended.is_started);
+        assert_eq!(ended.status, 3);
         assert_eq!(told, 3);
     }
 
@@ -362,6 +369,26 @@ mod tests {
         assert_eq!(ended.status, 3);
         assert!(ended.has_more);
         assert!(told >= MOST_KEPT);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_not_started() {
+        let (_writer, mut observer) = observer();
+        let (sandbox, _) = program("exit 3");
+        let name = OsString::from("/no/such/program");
+        let ended = supervise(
+            sandbox,
+            Command::new(&name),
+            &name,
+            &mut observer,
+            None,
+            |_| Ok(()),
+        )
+        .ok()
+        .unwrap();
+
+        assert!(!ended.is_started);
+        assert_eq!(ended.status, 127);
     }
 
     #[test]

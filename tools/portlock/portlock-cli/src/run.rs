@@ -3,6 +3,7 @@
 //! `portlock run` and `portlock watch`.
 
 use crate::arguments::{How, Run, Watch};
+use crate::new_file::NewFile;
 use crate::{explain, program, tell, Wrong};
 use portlock::{
     Advice, Asked, Event, Inherited, Machine, Observer, Options, Rules, Sandbox, Support, Unix,
@@ -10,8 +11,6 @@ use portlock::{
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -275,7 +274,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     let mut file = match &arguments.output {
         None => None,
         Some(path) => Some(
-            File::create_new(path)
+            NewFile::create(path, "")
                 .map_err(|error| format!("{}: {error}: name a new file", path.display()))?,
         ),
     };
@@ -294,7 +293,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         has_told: false,
     };
     let mut print = |text: String| -> Result<(), Wrong> {
-        let written = file.as_mut().map(|file| writeln!(file, "{text}"));
+        let written = file.as_mut().map(|file| file.add(&text));
 
         // The program runs on, and somebody has to wait for it.
         if let Some(Err(error)) = &written {
@@ -330,6 +329,10 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         if !teller.has_told && teller.lost == 0 && !arguments.how.quiet {
             note_untold(&rules, &ended);
         }
+    }
+    // An empty one says that nothing was refused.
+    if let Some(file) = file.as_mut().filter(|_| ended.is_started) {
+        file.keep();
     }
     Ok(ended.status)
 }
