@@ -4,16 +4,21 @@
 
 use crate::arguments::Learn;
 use crate::new_file::NewFile;
+use crate::program::Rest;
 use crate::run::program_of;
 use crate::{program, tell, Wrong};
 use portlock::{
     Asked, Learned, Machine, Observer, Options, Policy, Protocol, Rules, Seen, Support, Unix,
 };
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The numbers of the two layers: what every rule is for, and what no rule can allow beside addresses.
 const RULES: u64 = 1;
 const OWN_WAY: u64 = 2;
+
+/// How long the end of all that the program started may come after its own. The kernel needs some of that itself.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is in the file while the program runs. It is no policy, so that nobody takes it for a whole one if this
 /// process is killed.
@@ -74,27 +79,37 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
 
     command.args(&arguments.command[1..]);
 
-    let ended = program::supervise(sandbox, command, name, &mut observer, None, |event| {
-        lost += event.lost;
-        if event.cookie == OWN_WAY {
-            if let Asked::Right(right) = event.asked {
-                ways.push((
-                    right.protocol(),
-                    program_of(event).unwrap_or("a program".into()),
-                ));
-            }
-        } else if event.asked != Asked::Nothing {
-            let program = names
-                .entry((event.thread, event.asked, event.port, event.address))
-                .or_insert_with(|| program_of(event).unwrap_or("a program that has ended".into()));
+    let ended = program::supervise(
+        sandbox,
+        command,
+        name,
+        &mut observer,
+        None,
+        PATIENCE,
+        |event| {
+            lost += event.lost;
+            if event.cookie == OWN_WAY {
+                if let Asked::Right(right) = event.asked {
+                    ways.push((
+                        right.protocol(),
+                        program_of(event).unwrap_or("a program".into()),
+                    ));
+                }
+            } else if event.asked != Asked::Nothing {
+                let program = names
+                    .entry((event.thread, event.asked, event.port, event.address))
+                    .or_insert_with(|| {
+                        program_of(event).unwrap_or("a program that has ended".into())
+                    });
 
-            seen.push(Seen {
-                event: *event,
-                program: program.clone(),
-            });
-        }
-        Ok(())
-    })?;
+                seen.push(Seen {
+                    event: *event,
+                    program: program.clone(),
+                });
+            }
+            Ok(())
+        },
+    )?;
 
     if !ended.is_started {
         return Ok(ended.status);
@@ -104,7 +119,8 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
     let failed = Some(ended.status).filter(|status| *status != 0 && !ended.is_asked);
     let own_way: Vec<Protocol> = ways.iter().map(|(protocol, _)| *protocol).collect();
     let learned = Learned::from_trace(&seen, &own_way, &machine);
-    let text = text(arguments, &learned, failed, lost, &ways);
+    let has_left = ended.rest != Rest::Nothing;
+    let text = text(arguments, &learned, failed, has_left, lost, &ways);
     let shown = arguments.output.display();
 
     if let Err(error) = file.replace(&text) {
@@ -115,7 +131,10 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
         )));
     }
 
-    if failed.is_some() || lost > 0 {
+    if has_left {
+        tell::note(&"something of the program is left, such as a process in the background, and nothing is learned from it any more: learn from a program that stays in the foreground");
+    }
+    if failed.is_some() || has_left || lost > 0 {
         tell::note(&format!(
             "{shown} is marked as partial: see its first lines"
         ));
@@ -131,6 +150,7 @@ fn text(
     arguments: &Learn,
     learned: &Learned,
     failed: Option<u8>,
+    has_left: bool,
     lost: u64,
     ways: &[(Protocol, String)],
 ) -> String {
@@ -143,6 +163,10 @@ fn text(
 
     if let Some(status) = failed {
         text += &format!("# PARTIAL: the program ended with status {status}. It may need more than it came to.\n");
+    }
+    if has_left {
+        text += "# PARTIAL: the program ended, and something of it is left, such as a process in the background. What that needs \
+                 later is missing.\n";
     }
     if lost > 0 {
         text += &format!("# PARTIAL: {lost} records were lost. What they were about is missing.\n");

@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// The variable that tells a program's policy to whoever may read its environment: `portlock why --pid`. It has a
 /// line of flags for each sandbox, the outer one first. It is a note of the one who started it, and no proof.
@@ -121,29 +122,57 @@ pub(crate) struct Ended {
     pub(crate) is_started: bool,
     /// Whether a signal that came asked it to end.
     pub(crate) is_asked: bool,
-    /// Whether there were records that were not told: processes that it left behind make more and more.
-    pub(crate) has_more: bool,
+    /// What there was to tell afterwards.
+    pub(crate) rest: Rest,
+    /// Signals are held back until this is dropped.
+    _signals: Option<Signals>,
+}
+
+/// What there is to tell once the program has ended.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Rest {
+    /// Nothing any more: all that it started has ended too.
+    Nothing,
+    /// Nothing yet.
+    NothingYet,
+    /// More than is told: processes that it left behind make more and more records.
+    More,
 }
 
 /// The most records that the kernel keeps, with one that says how many were lost. What the program was refused before
 /// it ended is among so many.
 const MOST_KEPT: usize = 1024 + 1;
 
-/// Tells the records that are there, and no more than the kernel keeps. Returns whether there are others.
-fn rest(
+/// Tells the records that are there, and no more than the kernel keeps, or those that come in a time.
+fn tell_rest(
     observer: &mut Observer,
+    patience: Duration,
     heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
-) -> Result<bool, Wrong> {
+) -> Result<Rest, Wrong> {
+    let until = Instant::now() + patience;
     let mut count = 0;
 
-    while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
-        if count >= MOST_KEPT {
-            return Ok(true);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+
+        match observer.poll()? {
+            None => return Ok(Rest::Nothing),
+            Some(events) if events.is_empty() && left.is_zero() => return Ok(Rest::NothingYet),
+            Some(events) if events.is_empty() => {
+                let mut waiting = [PollFd::new(observer, PollFlags::IN)];
+
+                match poll(&mut waiting, Some(&left.try_into()?)) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    other => drop(other?),
+                }
+            }
+            Some(_) if count >= MOST_KEPT && left.is_zero() => return Ok(Rest::More),
+            Some(events) => {
+                count += events.len();
+                events.iter().try_for_each(&mut *heard)?;
+            }
         }
-        count += events.len();
-        events.iter().try_for_each(&mut *heard)?;
     }
-    Ok(false)
 }
 
 /// Runs the program to its end, and tells `heard` each record.
@@ -156,6 +185,7 @@ pub(crate) fn supervise(
     name: &OsString,
     observer: &mut Observer,
     output: Option<BorrowedFd<'_>>,
+    patience: Duration,
     mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
 ) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
@@ -168,7 +198,8 @@ pub(crate) fn supervise(
                 status,
                 is_started: false,
                 is_asked: false,
-                has_more: false,
+                rest: Rest::Nothing,
+                _signals: None,
             });
         }
         Ok(child) => child,
@@ -185,10 +216,11 @@ pub(crate) fn supervise(
     let is_asked = is_asked(status, &came);
 
     // There is nobody any more to pass signals on to, and to tell the rest may take long.
-    drop(signals);
+    let signals = Some(signals).filter(|_| !patience.is_zero());
+
     untold.iter().try_for_each(&mut heard)?;
 
-    let has_more = rest(observer, &mut heard)?;
+    let rest = tell_rest(observer, patience, &mut heard)?;
     let status = match status.signal() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         None => status
@@ -201,7 +233,8 @@ pub(crate) fn supervise(
         status,
         is_started: true,
         is_asked,
-        has_more,
+        rest,
+        _signals: signals,
     })
 }
 
@@ -269,7 +302,8 @@ fn wait(
                 }
             }
         }
-        if has_signal {
+        // What ended the program may have come here a moment later.
+        if has_signal || has_ended {
             came.extend(signals.pass_on(child)?);
         }
         if has_ended {
@@ -285,7 +319,6 @@ mod tests {
     use std::io::Write;
     use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::net::UnixStream;
-    use std::time::{Duration, Instant};
 
     /// Records as the kernel writes them, all about a connection to port 443, and the observer that they come from.
     fn observer() -> (UnixStream, Observer) {
@@ -334,6 +367,7 @@ mod tests {
             &"sh".into(),
             &mut observer,
             Some(output.as_fd()),
+            Duration::ZERO,
             |_| {
                 assert!(began.elapsed() > Duration::from_millis(300));
                 told += 1;
@@ -356,19 +390,61 @@ mod tests {
 
         writer.write_all(&record()).unwrap();
 
-        let ended = supervise(sandbox, command, &"sh".into(), &mut observer, None, |_| {
-            // Whenever it is refused, it tries again.
-            writer.write_all(&record()).unwrap();
-            told += 1;
-            assert!(told < 1_000_000, "this goes on for ever");
-            Ok(())
-        })
+        let ended = supervise(
+            sandbox,
+            command,
+            &"sh".into(),
+            &mut observer,
+            None,
+            Duration::ZERO,
+            |_| {
+                // Whenever it is refused, it tries again.
+                writer.write_all(&record()).unwrap();
+                told += 1;
+                assert!(told < 1_000_000, "this goes on for ever");
+                Ok(())
+            },
+        )
         .ok()
         .unwrap();
 
         assert_eq!(ended.status, 3);
-        assert!(ended.has_more);
+        assert_eq!(ended.rest, Rest::More);
         assert!(told >= MOST_KEPT);
+    }
+
+    #[test]
+    fn a_program_that_leaves_processes_behind_is_known() {
+        let rest_of = |writer: Option<UnixStream>, mut observer: Observer| {
+            let (sandbox, command) = program("exit 0");
+            let patience = Duration::from_millis(50);
+            let mut told = 0;
+            let ended = supervise(
+                sandbox,
+                command,
+                &"sh".into(),
+                &mut observer,
+                None,
+                patience,
+                |_| {
+                    told += 1;
+                    Ok(())
+                },
+            );
+
+            drop(writer);
+            (ended.ok().unwrap().rest, told)
+        };
+        let (mut writer, reader) = observer();
+
+        writer.write_all(&record()).unwrap();
+        assert_eq!(rest_of(Some(writer), reader), (Rest::NothingYet, 1));
+
+        let (mut writer, reader) = observer();
+
+        writer.write_all(&record()).unwrap();
+        drop(writer);
+        assert_eq!(rest_of(None, reader), (Rest::Nothing, 1));
     }
 
     #[test]
@@ -382,6 +458,7 @@ mod tests {
             &name,
             &mut observer,
             None,
+            Duration::ZERO,
             |_| Ok(()),
         )
         .ok()

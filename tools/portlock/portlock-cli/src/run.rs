@@ -4,6 +4,7 @@
 
 use crate::arguments::{How, Run, Watch};
 use crate::new_file::NewFile;
+use crate::program::Rest;
 use crate::{explain, program, tell, Wrong};
 use portlock::{
     Advice, Asked, Event, Inherited, Machine, Observer, Options, Rules, Sandbox, Support, Unix,
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 /// Prints what a person should know of a policy.
 fn print_notes(rules: &Rules) {
@@ -188,10 +190,18 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         Options::default().observer(&observer, 0),
     )?;
     let mut summary = Summary::default();
-    let ended = program::supervise(sandbox, command, name, &mut observer, None, |event| {
-        summary.add(event, &rules, &machine);
-        Ok(())
-    })?;
+    let ended = program::supervise(
+        sandbox,
+        command,
+        name,
+        &mut observer,
+        None,
+        Duration::ZERO,
+        |event| {
+            summary.add(event, &rules, &machine);
+            Ok(())
+        },
+    )?;
 
     match summary.text() {
         Some(text) => tell::refused(&text),
@@ -312,18 +322,26 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     // A terminal may be stopped, and a pipe full. A file takes what it is given.
     let stderr = std::io::stderr();
     let output = arguments.output.is_none().then_some(stderr.as_fd());
-    let ended = program::supervise(sandbox, command, name, &mut observer, output, |event| {
-        let text = if arguments.json {
-            teller.object(event)
-        } else {
-            teller.line(event)
-        };
+    let ended = program::supervise(
+        sandbox,
+        command,
+        name,
+        &mut observer,
+        output,
+        Duration::ZERO,
+        |event| {
+            let text = if arguments.json {
+                teller.object(event)
+            } else {
+                teller.line(event)
+            };
 
-        text.map_or(Ok(()), &mut print)
-    })?;
+            text.map_or(Ok(()), &mut print)
+        },
+    )?;
 
     if !arguments.json {
-        for text in teller.end(ended.has_more) {
+        for text in teller.end(ended.rest == Rest::More) {
             print(text)?;
         }
         if !teller.has_told && teller.lost == 0 && !arguments.how.quiet {
