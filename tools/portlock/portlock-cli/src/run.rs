@@ -205,21 +205,64 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
 
     match summary.text() {
         Some(text) => tell::refused(&text),
-        None => note_untold(&rules, &ended),
+        None => note_untold(&rules, &ended, &summary.probes),
     }
     Ok(ended.status)
 }
 
-/// Says what no record tells of, if that may be why the program failed. There is no record.
-fn note_untold(rules: &Rules, ended: &program::Ended) {
+/// The refusals that are not told one by one: connections that look like probes after a look-up.
+#[derive(Default)]
+struct Probes {
+    count: u64,
+    /// The flag for the first one that may be more than a probe.
+    flag: Option<String>,
+}
+
+impl Probes {
+    fn add(&mut self, event: &Event, rules: &Rules, machine: &Machine) {
+        self.count += 1;
+        // Nothing can be sent to port 0.
+        if self.flag.is_none() && event.port != 0 {
+            if let Some(Advice::Flag(flag)) = rules.advice_about(event, machine) {
+                self.flag = Some(flag);
+            }
+        }
+    }
+}
+
+/// Says what may be why the program failed, if nothing was told that is: probes, and what no record tells of.
+fn note_untold(rules: &Rules, ended: &program::Ended, probes: &Probes) {
     // A program that is not there or cannot be run was told of, by whoever tried to run it.
     let has_failed = !matches!(ended.status, 0 | 126 | 127) && !ended.is_asked;
 
-    if let Some(untold) = rules.untold().filter(|_| has_failed) {
-        tell::note(&format!(
-            "it failed, and nothing that can be told was refused. Of {untold} the kernel does not tell: try these flags."
-        ));
+    if let Some(text) = untold_text(rules.untold(), probes).filter(|_| has_failed) {
+        tell::note(&text);
     }
+}
+
+fn untold_text(untold: Option<String>, probes: &Probes) -> Option<String> {
+    if untold.is_none() && probes.count == 0 {
+        return None;
+    }
+
+    let mut text = "it failed, and nothing that can be told was refused".to_owned();
+
+    if probes.count > 0 {
+        text += " but ";
+        text += &tell::count(
+            probes.count,
+            "connection over UDP that looks like a probe after a look-up",
+            "connections over UDP that look like probes after a look-up",
+        );
+    }
+    text += ".";
+    if let Some(flag) = &probes.flag {
+        text += &format!(" If the program sends something there, add {flag}.");
+    }
+    if let Some(untold) = untold {
+        text += &format!(" Of {untold} the kernel does not tell: try these flags.");
+    }
+    Some(text)
 }
 
 /// What was refused in all.
@@ -230,13 +273,17 @@ struct Summary {
     /// Whether one may have begun.
     has_perhaps: bool,
     first: Option<String>,
+    probes: Probes,
 }
 
 impl Summary {
     fn add(&mut self, event: &Event, rules: &Rules, machine: &Machine) {
         self.count += event.lost;
-        if event.asked == Asked::Nothing || event.is_probe(rules, machine) {
+        if event.asked == Asked::Nothing {
             return;
+        }
+        if event.is_probe(rules, machine) {
+            return self.probes.add(event, rules, machine);
         }
         self.count += 1;
         self.has_lookup |= event.is_lookup(machine);
@@ -299,6 +346,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
         machine: &machine,
         is_trial: arguments.trial,
         probes: BTreeMap::new(),
+        refused_probes: Probes::default(),
         lost: 0,
         has_told: false,
     };
@@ -345,7 +393,7 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
             print(text)?;
         }
         if !teller.has_told && teller.lost == 0 && !arguments.how.quiet {
-            note_untold(&rules, &ended);
+            note_untold(&rules, &ended, &teller.refused_probes);
         }
     }
     // An empty one says that nothing was refused.
@@ -362,6 +410,8 @@ struct Teller<'a> {
     is_trial: bool,
     /// How many probes of a look-up each program made.
     probes: BTreeMap<String, u64>,
+    /// Those of them that were refused.
+    refused_probes: Probes,
     lost: u64,
     has_told: bool,
 }
@@ -395,6 +445,9 @@ impl Teller<'_> {
                 .probes
                 .entry(program_of(event).unwrap_or("a program".into()))
                 .or_default() += 1;
+            if !self.is_trial {
+                self.refused_probes.add(event, self.rules, self.machine);
+            }
             return None;
         }
 
@@ -474,5 +527,39 @@ impl Teller<'_> {
             );
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portlock::{Policy, Right};
+
+    #[test]
+    fn refused_probes_are_named_if_nothing_else_is() {
+        let policy = Policy::from_toml("connect = ['tcp:192.0.2.1:443']", "test").unwrap();
+        let machine = Machine::default();
+        let rules = policy.rules(&machine);
+        let mut event = Event::new(Asked::Right(Right::ConnectSendUdp));
+        let mut summary = Summary::default();
+        let told = |summary: &Summary| untold_text(rules.untold(), &summary.probes).unwrap();
+
+        assert!(told(&summary).contains("nothing that can be told was refused. Of AF_UNIX"));
+        assert_eq!(untold_text(None, &summary.probes), None);
+
+        event.address = Some([192, 0, 2, 1].into());
+        summary.add(&event, &rules, &machine);
+        event.port = 443;
+        summary.add(&event, &rules, &machine);
+        assert_eq!(summary.text(), None);
+
+        let text = told(&summary);
+
+        for part in [
+            "refused but 2 connections over UDP that look like probes after a look-up.",
+            " add --connect udp:192.0.2.1:443. Of AF_UNIX",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }
