@@ -5,7 +5,7 @@
 use crate::arguments::Learn;
 use crate::new_file::NewFile;
 use crate::program::Rest;
-use crate::run::program_of;
+use crate::run::{note_capabilities, program_of};
 use crate::{program, tell, Wrong};
 use portlock::{
     Asked, Learned, Machine, Observer, Options, Policy, Protocol, Rules, Seen, Support, Unix,
@@ -69,6 +69,7 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
     let mut sandbox = rules.sandbox(support, options(RULES))?;
 
     sandbox.and(Rules::detecting_own_way().sandbox(support, options(OWN_WAY))?);
+    note_capabilities(&sandbox);
 
     let mut seen = Vec::new();
     // Who sends much makes records faster than names can be asked for.

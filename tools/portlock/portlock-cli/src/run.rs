@@ -45,6 +45,13 @@ fn check_notify_socket(rules: &Rules) {
     }
 }
 
+/// Says so if the program does not get all that this process may do.
+pub(crate) fn note_capabilities(sandbox: &Sandbox) {
+    if sandbox.takes_capabilities() {
+        tell::note(&"CAP_NET_ADMIN and CAP_NET_RAW are taken away, since they lead around rules about addresses.");
+    }
+}
+
 fn prepare(
     rules: &Rules,
     how: &How,
@@ -59,8 +66,8 @@ fn prepare(
 
     program::check_reach(rules, command)?;
 
-    if sandbox.takes_capabilities() && !how.quiet {
-        tell::note(&"CAP_NET_ADMIN and CAP_NET_RAW are taken away, since they lead around rules about addresses.");
+    if !how.quiet {
+        note_capabilities(&sandbox);
     }
     if portlock::has_root_capabilities() && !how.quiet {
         tell::note(&"the program keeps capabilities of root, by which it can leave any sandbox: run it as a user.");
