@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Run a program without a sandbox, and write the policy that it needs
     #[command(
         after_help = "Example:\n  portlock learn -o curl.toml -- curl https://example.org\n\n\
-                            Nothing is refused meanwhile: run only what you trust."
+                            Nothing of the network is refused meanwhile: run only what you trust."
     )]
     Learn(Learn),
     /// Check a policy file, and whether it allows more than another
@@ -308,7 +308,7 @@ pub(crate) struct Watch {
     pub(crate) words: Words,
     #[command(flatten)]
     pub(crate) how: How,
-    /// Refuse nothing, and tell what would be refused
+    /// Refuse nothing of the network, and tell what would be refused
     #[arg(long)]
     pub(crate) trial: bool,
     /// Print each refusal as one object of JSON
