@@ -5,6 +5,7 @@
 use crate::sys::{self, Mask};
 use rustix::io::Errno;
 use rustix::process::{getpgid, getpid, getsid, kill_process, waitid, Pid, WaitId, WaitIdOptions};
+use std::fs::File;
 use std::io::Result;
 use std::marker::PhantomData;
 use std::mem::{offset_of, size_of};
@@ -92,7 +93,8 @@ impl Signals {
     /// A value that sigqueue(3) sends along is not passed on.
     ///
     /// If the child was stopped, by a key of the terminal or by itself, this process stops too, so that a shell
-    /// which waits for it goes on. When this process is continued, so is the child.
+    /// which waits for it goes on. When this process is continued, so is the child. A process without a terminal is
+    /// no job of a shell, and does not stop.
     pub fn pass_on(&self, child: &Child) -> Result<Vec<i32>> {
         let pid = Pid::from_child(child);
         let mut came = Vec::new();
@@ -151,14 +153,23 @@ impl Drop for Signals {
     }
 }
 
-/// Stops this process if the child is stopped.
+/// Stops this process if the child is stopped, and there may be a shell that continues both. Who continues a child by
+/// its own number, as cpulimit(1) does, would leave this process stopped.
 fn stop_with(child: Pid) -> Result<()> {
     let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    let is_stopped = waitid(WaitId::Pid(child), options).is_ok_and(|stopped| stopped.is_some());
 
-    if waitid(WaitId::Pid(child), options).is_ok_and(|stopped| stopped.is_some()) {
+    if is_stopped && has_terminal() {
         kill_process(getpid(), rustix::process::Signal::STOP)?;
     }
     Ok(())
+}
+
+/// Whether this process can be a job of a shell. If that cannot be told, it may be one.
+fn has_terminal() -> bool {
+    let error = File::open("/dev/tty").err();
+
+    error.is_none_or(|error| error.raw_os_error() != Some(libc::ENXIO))
 }
 
 /// A signal that came.

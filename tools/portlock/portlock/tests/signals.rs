@@ -99,3 +99,48 @@ fn a_program_is_waited_for_if_sigchld_was_ignored_at_the_start() {
     // Its number is 17.
     assert_ne!(ignored & 1 << 16, 0, "it is not ignored in the program");
 }
+
+/// Nobody would continue it: whoever continues the program names that alone.
+#[test]
+fn without_a_terminal_nobody_stops_with_the_program() {
+    const INNER: &str = "PORTLOCK_TEST_HAS_NO_TERMINAL";
+
+    if std::env::var_os(INNER).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let name = "without_a_terminal_nobody_stops_with_the_program";
+        let output = Command::new("setsid")
+            .args(["-w", "timeout", "-s", "KILL", "20"])
+            // The first thread would ignore it.
+            .args(["env", "--block-signal=CHLD"])
+            .arg(this)
+            .args(["--exact", name])
+            .env(INNER, "1")
+            .output()
+            .unwrap();
+
+        assert!(output.status.success(), "{output:?}");
+        return;
+    }
+
+    let mut command = Command::new("sh");
+    let signals = Signals::new().unwrap();
+
+    command.args(["-c", "kill -STOP $$; exit 7"]);
+
+    let mut child = sandbox().spawn(command, Some(&signals)).unwrap().unwrap();
+    let pid = child.id();
+    let script = format!(
+        "until grep -q 'T (stopped)' /proc/{pid}/status; do sleep 0.01; done; sleep 0.3; kill -CONT {pid}"
+    );
+    let mut other = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    let status = loop {
+        signals.pass_on(&child).unwrap();
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+
+    assert_eq!(status.code(), Some(7));
+    assert!(other.wait().unwrap().success());
+}
