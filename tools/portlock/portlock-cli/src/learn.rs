@@ -18,7 +18,7 @@ const RULES: u64 = 1;
 const OWN_WAY: u64 = 2;
 
 /// How long the end of all that the program started may come after its own. The kernel needs some of that itself.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is in the file while the program runs. It is no policy, so that nobody takes it for a whole one if this
 /// process is killed.

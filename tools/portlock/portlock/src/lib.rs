@@ -31,6 +31,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A process that was started with SIGCHLD ignored gets its default before `main`, or nobody could wait for a
+//! program. A [`Sandbox`] gives its program the signals as they were.
 
 #![deny(unsafe_code)]
 
