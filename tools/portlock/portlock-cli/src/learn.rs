@@ -108,7 +108,7 @@ fn record(arguments: &Learn, support: Support, mut file: NewFile<'_>) -> Result<
                     program: program.clone(),
                 });
             }
-            Ok(())
+            None
         },
     )?;
 

@@ -143,11 +143,53 @@ pub(crate) enum Rest {
 /// it ended is among so many.
 const MOST_KEPT: usize = 1024 + 1;
 
+/// Where lines go.
+pub(crate) struct Output<'a> {
+    /// What may take nothing for a while. If there is none, it takes what it is given.
+    pub(crate) fd: Option<BorrowedFd<'a>>,
+    pub(crate) print: &'a mut dyn FnMut(String) -> Result<(), Wrong>,
+}
+
+/// What hears records, and the lines about them that are not printed yet.
+struct Hearer<'a, H> {
+    /// Returns a line to print, if any. It comes at once, while the thread of the record can be named.
+    heard: H,
+    output: Option<Output<'a>>,
+    lines: VecDeque<String>,
+}
+
+impl<H: FnMut(&Event) -> Option<String>> Hearer<'_, H> {
+    fn hear(&mut self, events: &[Event]) {
+        self.lines.extend(events.iter().filter_map(&mut self.heard));
+    }
+
+    /// What has to be ready before the next line is printed.
+    fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+        let output = self.output.as_ref()?;
+
+        output.fd.filter(|_| !self.lines.is_empty())
+    }
+
+    fn print_one(&mut self) -> Result<(), Wrong> {
+        match (&mut self.output, self.lines.pop_front()) {
+            (Some(output), Some(line)) => (output.print)(line),
+            _ => Ok(()),
+        }
+    }
+
+    fn print_all(&mut self) -> Result<(), Wrong> {
+        while !self.lines.is_empty() {
+            self.print_one()?;
+        }
+        Ok(())
+    }
+}
+
 /// Tells the records that are there, and no more than the kernel keeps, or those that come in a time.
-fn tell_rest(
+fn tell_rest<H: FnMut(&Event) -> Option<String>>(
     observer: &mut Observer,
     patience: Duration,
-    heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
+    hearer: &mut Hearer<'_, H>,
 ) -> Result<Rest, Wrong> {
     let until = Instant::now() + patience;
     let mut count = 0;
@@ -169,24 +211,25 @@ fn tell_rest(
             Some(_) if count >= MOST_KEPT && left.is_zero() => return Ok(Rest::More),
             Some(events) => {
                 count += events.len();
-                events.iter().try_for_each(&mut *heard)?;
+                hearer.hear(&events);
+                hearer.print_all()?;
             }
         }
     }
 }
 
-/// Runs the program to its end, and tells `heard` each record.
+/// Runs the program to its end, and tells `heard` each record. It returns the line that `output` prints.
 ///
-/// If `heard` writes somewhere, that is `output`: nothing is told while it takes nothing, so that signals reach the
-/// program all the same. The kernel counts what it cannot keep meanwhile.
+/// No record is read while the output takes no line, so that signals reach the program all the same. The kernel counts
+/// what it cannot keep meanwhile.
 pub(crate) fn supervise(
     sandbox: Sandbox,
     command: Command,
     name: &OsString,
     observer: &mut Observer,
-    output: Option<BorrowedFd<'_>>,
+    output: Option<Output<'_>>,
     patience: Duration,
-    mut heard: impl FnMut(&Event) -> Result<(), Wrong>,
+    heard: impl FnMut(&Event) -> Option<String>,
 ) -> Result<Ended, Wrong> {
     let signals = Signals::new()?;
     let mut child = match sandbox.spawn(command, Some(&signals))? {
@@ -204,23 +247,32 @@ pub(crate) fn supervise(
         }
         Ok(child) => child,
     };
-    let mut untold = VecDeque::new();
-    let (status, came) = wait(
-        &mut child,
-        &signals,
-        observer,
+    let mut hearer = Hearer {
+        heard,
         output,
-        &mut untold,
-        &mut heard,
-    )?;
+        lines: VecDeque::new(),
+    };
+    let came = wait(&child, &signals, observer, &mut hearer)?;
+    let mut count = 0;
+
+    // As long as nobody has waited for it, it can be named.
+    while let Some(events) = observer.poll()?.filter(|events| !events.is_empty()) {
+        count += events.len();
+        hearer.hear(&events);
+        if count >= MOST_KEPT {
+            break;
+        }
+    }
+
+    let status = child.wait()?;
     let is_asked = is_asked(status, &came);
 
     // There is nobody any more to pass signals on to, and to tell the rest may take long.
     let signals = Some(signals).filter(|_| !patience.is_zero());
 
-    untold.iter().try_for_each(&mut heard)?;
+    hearer.print_all()?;
 
-    let rest = tell_rest(observer, patience, &mut heard)?;
+    let rest = tell_rest(observer, patience, &mut hearer)?;
     let status = match status.signal() {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         None => status
@@ -249,15 +301,13 @@ fn is_asked(status: ExitStatus, came: &[i32]) -> bool {
     }
 }
 
-/// Returns how it ended, and the numbers of the signals that came for it. `untold` is what was read and not told.
-fn wait(
-    child: &mut Child,
+/// Returns when the child has ended, with the numbers of the signals that came for it.
+fn wait<H: FnMut(&Event) -> Option<String>>(
+    child: &Child,
     signals: &Signals,
     observer: &mut Observer,
-    output: Option<BorrowedFd<'_>>,
-    untold: &mut VecDeque<Event>,
-    heard: &mut impl FnMut(&Event) -> Result<(), Wrong>,
-) -> Result<(ExitStatus, Vec<i32>), Wrong> {
+    hearer: &mut Hearer<'_, H>,
+) -> Result<Vec<i32>, Wrong> {
     let pid = Pid::from_child(child);
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
     let mut is_observing = true;
@@ -270,14 +320,14 @@ fn wait(
                 PollFd::new(&ended, PollFlags::IN),
             ];
 
+            let output = hearer.waits_for();
+
             match &output {
                 // One line at a time: a pipe that is ready takes one without waiting.
-                Some(output) if !untold.is_empty() => {
-                    waiting.push(PollFd::new(output, PollFlags::OUT));
-                }
+                Some(output) => waiting.push(PollFd::new(output, PollFlags::OUT)),
                 // Once nobody writes records any more, the observer is always ready.
-                _ if is_observing => waiting.push(PollFd::new(observer, PollFlags::IN)),
-                _ => {}
+                None if is_observing => waiting.push(PollFd::new(observer, PollFlags::IN)),
+                None => {}
             }
             match poll(&mut waiting, None) {
                 Err(rustix::io::Errno::INTR) => continue,
@@ -291,15 +341,15 @@ fn wait(
             })
         };
 
-        if can_go_on {
-            if let Some(event) = untold.pop_front() {
-                heard(&event)?;
-            } else {
-                match observer.poll()? {
-                    Some(events) if output.is_some() => untold.extend(events),
-                    Some(events) => events.iter().try_for_each(&mut *heard)?,
-                    None => is_observing = false,
-                }
+        if can_go_on && hearer.waits_for().is_some() {
+            hearer.print_one()?;
+        } else if can_go_on {
+            match observer.poll()? {
+                Some(events) => hearer.hear(&events),
+                None => is_observing = false,
+            }
+            if hearer.waits_for().is_none() {
+                hearer.print_all()?;
             }
         }
         // What ended the program may have come here a moment later.
@@ -307,7 +357,7 @@ fn wait(
             came.extend(signals.pass_on(child)?);
         }
         if has_ended {
-            return Ok((child.wait()?, came));
+            return Ok(came);
         }
     }
 }
@@ -316,6 +366,7 @@ fn wait(
 mod tests {
     use super::*;
     use portlock::{Machine, Options, Support};
+    use std::cell::Cell;
     use std::io::Write;
     use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::net::UnixStream;
@@ -354,7 +405,7 @@ mod tests {
         let (mut writer, mut observer) = observer();
         let (sandbox, command) = program("sleep 0.3; exit 3");
         let began = Instant::now();
-        let mut told = 0;
+        let (mut heard, told) = (0, Cell::new(0));
 
         output.set_nonblocking(true).unwrap();
         while output.write(&[0; 4096]).is_ok() {}
@@ -366,12 +417,20 @@ mod tests {
             command,
             &"sh".into(),
             &mut observer,
-            Some(output.as_fd()),
+            Some(Output {
+                fd: Some(output.as_fd()),
+                print: &mut |_| {
+                    assert!(began.elapsed() > Duration::from_millis(300));
+                    told.set(told.get() + 1);
+                    Ok(())
+                },
+            }),
             Duration::ZERO,
             |_| {
-                assert!(began.elapsed() > Duration::from_millis(300));
-                told += 1;
-                Ok(())
+                // While they wait, threads may end that have a name now.
+                assert_eq!(told.get(), 0);
+                heard += 1;
+                Some("refused".to_owned())
             },
         );
 
@@ -379,7 +438,7 @@ mod tests {
 
         assert!(ended.is_started);
         assert_eq!(ended.status, 3);
-        assert_eq!(told, 3);
+        assert_eq!((heard, told.get()), (3, 3));
     }
 
     #[test]
@@ -402,7 +461,7 @@ mod tests {
                 writer.write_all(&record()).unwrap();
                 told += 1;
                 assert!(told < 1_000_000, "this goes on for ever");
-                Ok(())
+                None
             },
         )
         .ok()
@@ -428,7 +487,7 @@ mod tests {
                 patience,
                 |_| {
                     told += 1;
-                    Ok(())
+                    None
                 },
             );
 
@@ -459,7 +518,7 @@ mod tests {
             &mut observer,
             None,
             Duration::ZERO,
-            |_| Ok(()),
+            |_| None,
         )
         .ok()
         .unwrap();

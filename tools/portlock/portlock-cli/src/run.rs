@@ -206,7 +206,7 @@ pub(crate) fn run(arguments: &Run) -> Result<u8, Wrong> {
         Duration::ZERO,
         |event| {
             summary.add(event, &rules, &machine);
-            Ok(())
+            None
         },
     )?;
 
@@ -376,22 +376,23 @@ pub(crate) fn watch(arguments: &Watch) -> Result<u8, Wrong> {
     };
     // A terminal may be stopped, and a pipe full. A file takes what it is given.
     let stderr = std::io::stderr();
-    let output = arguments.output.is_none().then_some(stderr.as_fd());
+    let output = program::Output {
+        fd: arguments.output.is_none().then_some(stderr.as_fd()),
+        print: &mut print,
+    };
     let ended = program::supervise(
         sandbox,
         command,
         name,
         &mut observer,
-        output,
+        Some(output),
         Duration::ZERO,
         |event| {
-            let text = if arguments.json {
+            if arguments.json {
                 teller.object(event)
             } else {
                 teller.line(event)
-            };
-
-            text.map_or(Ok(()), &mut print)
+            }
         },
     )?;
 
