@@ -399,6 +399,24 @@ mod tests {
         (sandbox.ok().unwrap(), command)
     }
 
+    /// Runs it with nothing to print.
+    fn ended(
+        (sandbox, command): (Sandbox, Command),
+        observer: &mut Observer,
+        patience: Duration,
+        mut heard: impl FnMut(),
+    ) -> Ended {
+        let name = command.get_program().to_owned();
+        let heard = |_: &Event| {
+            heard();
+            None
+        };
+
+        supervise(sandbox, command, &name, observer, None, patience, heard)
+            .ok()
+            .unwrap()
+    }
+
     #[test]
     fn what_cannot_be_told_yet_waits_and_nothing_waits_for_it() {
         let (mut output, _reader) = UnixStream::pair().unwrap();
@@ -444,28 +462,16 @@ mod tests {
     #[test]
     fn the_end_is_not_delayed_by_what_is_left_behind() {
         let (mut writer, mut observer) = observer();
-        let (sandbox, command) = program("exit 3");
         let mut told = 0;
 
         writer.write_all(&record()).unwrap();
 
-        let ended = supervise(
-            sandbox,
-            command,
-            &"sh".into(),
-            &mut observer,
-            None,
-            Duration::ZERO,
-            |_| {
-                // Whenever it is refused, it tries again.
-                writer.write_all(&record()).unwrap();
-                told += 1;
-                assert!(told < 1_000_000, "this goes on for ever");
-                None
-            },
-        )
-        .ok()
-        .unwrap();
+        let ended = ended(program("exit 3"), &mut observer, Duration::ZERO, || {
+            // Whenever it is refused, it tries again.
+            writer.write_all(&record()).unwrap();
+            told += 1;
+            assert!(told < 1_000_000, "this goes on for ever");
+        });
 
         assert_eq!(ended.status, 3);
         assert_eq!(ended.rest, Rest::More);
@@ -475,24 +481,12 @@ mod tests {
     #[test]
     fn a_program_that_leaves_processes_behind_is_known() {
         let rest_of = |writer: Option<UnixStream>, mut observer: Observer| {
-            let (sandbox, command) = program("exit 0");
             let patience = Duration::from_millis(50);
             let mut told = 0;
-            let ended = supervise(
-                sandbox,
-                command,
-                &"sh".into(),
-                &mut observer,
-                None,
-                patience,
-                |_| {
-                    told += 1;
-                    None
-                },
-            );
+            let ended = ended(program("exit 0"), &mut observer, patience, || told += 1);
 
             drop(writer);
-            (ended.ok().unwrap().rest, told)
+            (ended.rest, told)
         };
         let (mut writer, reader) = observer();
 
@@ -510,18 +504,8 @@ mod tests {
     fn a_program_that_is_not_there_is_not_started() {
         let (_writer, mut observer) = observer();
         let (sandbox, _) = program("exit 3");
-        let name = OsString::from("/no/such/program");
-        let ended = supervise(
-            sandbox,
-            Command::new(&name),
-            &name,
-            &mut observer,
-            None,
-            Duration::ZERO,
-            |_| None,
-        )
-        .ok()
-        .unwrap();
+        let missing = (sandbox, Command::new("/no/such/program"));
+        let ended = ended(missing, &mut observer, Duration::ZERO, || {});
 
         assert!(!ended.is_started);
         assert_eq!(ended.status, 127);

@@ -66,23 +66,32 @@ fn a_program_can_be_started_without_them() {
     assert_eq!(held_back(), before);
 }
 
+/// Runs the test of this name again in a process that these words start. Returns whether this is that process.
+fn is_started_by(words: &[&str], name: &str) -> bool {
+    const INNER: &str = "PORTLOCK_TEST_IS_STARTED";
+
+    if std::env::var_os(INNER).is_some() {
+        return true;
+    }
+
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(INNER, "1")
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{output:?}");
+    false
+}
+
 /// The kernel keeps no exit status of a child while SIGCHLD is ignored.
 #[test]
 fn a_program_is_waited_for_if_sigchld_was_ignored_at_the_start() {
-    const INNER: &str = "PORTLOCK_TEST_IGNORES_SIGCHLD";
+    let name = "a_program_is_waited_for_if_sigchld_was_ignored_at_the_start";
 
-    if std::env::var_os(INNER).is_none() {
-        let this = std::env::current_exe().unwrap();
-        let name = "a_program_is_waited_for_if_sigchld_was_ignored_at_the_start";
-        let output = Command::new("env")
-            .arg("--ignore-signal=CHLD")
-            .arg(this)
-            .args(["--exact", name])
-            .env(INNER, "1")
-            .output()
-            .unwrap();
-
-        assert!(output.status.success(), "{output:?}");
+    if !is_started_by(&["env", "--ignore-signal=CHLD"], name) {
         return;
     }
 
@@ -103,22 +112,11 @@ fn a_program_is_waited_for_if_sigchld_was_ignored_at_the_start() {
 /// Nobody would continue it: whoever continues the program names that alone.
 #[test]
 fn without_a_terminal_nobody_stops_with_the_program() {
-    const INNER: &str = "PORTLOCK_TEST_HAS_NO_TERMINAL";
+    let name = "without_a_terminal_nobody_stops_with_the_program";
+    // The first thread would ignore SIGCHLD.
+    let words = "setsid -w timeout -s KILL 20 env --block-signal=CHLD";
 
-    if std::env::var_os(INNER).is_none() {
-        let this = std::env::current_exe().unwrap();
-        let name = "without_a_terminal_nobody_stops_with_the_program";
-        let output = Command::new("setsid")
-            .args(["-w", "timeout", "-s", "KILL", "20"])
-            // The first thread would ignore it.
-            .args(["env", "--block-signal=CHLD"])
-            .arg(this)
-            .args(["--exact", name])
-            .env(INNER, "1")
-            .output()
-            .unwrap();
-
-        assert!(output.status.success(), "{output:?}");
+    if !is_started_by(&words.split(' ').collect::<Vec<_>>(), name) {
         return;
     }
 
